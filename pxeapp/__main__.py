@@ -1,0 +1,5 @@
+"""`python -m pxeapp`: the same as the `pxeapp` command."""
+
+from pxeapp.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""Accounts: users, roles, tokens and the one permission table over all routes."""

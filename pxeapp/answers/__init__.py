@@ -1,0 +1,1 @@
+"""Answer files: kickstart, preseed and autoinstall, rendered purely from a machine, its role and its release."""

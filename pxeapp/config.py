@@ -1,0 +1,207 @@
+"""Settings: read once, from `PXEAPP_*` variables over `pxeapp.toml`, into a frozen object.
+
+Nobody else reads the environment. A bad setting stops the start with one sentence that
+names the setting, what was found and what would be right.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from netaddr import AddrFormatError, IPNetwork
+
+from pxeapp.errors import ConfigError
+
+PREFIX = "PXEAPP_"
+DhcpMode = Literal["off", "proxy", "full"]
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """An address and port to listen on, written `HOST:PORT`."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting of the appliance. Field names in upper case with `PXEAPP_` before them are the variables."""
+
+    data_dir: Path
+    database_url: str
+    queue_url: str
+    http_listen: Listen
+    node_listen: Listen
+    node_url: str
+    tftp_listen: Listen
+    tftp_networks: tuple[IPNetwork, ...]
+    dhcp: DhcpMode
+    dhcp_interface: str
+    bmc_networks: tuple[IPNetwork, ...]
+    admin_password_file: Path | None
+    trusted_proxies: tuple[IPNetwork, ...]
+    mirror_upstreams: Mapping[str, str]
+
+    @property
+    def run_dir(self) -> Path:
+        """Sockets, pid files and generated configuration: everything that a restart may throw away."""
+        return self.data_dir / "run"
+
+    @property
+    def media_dir(self) -> Path:
+        """Kernels, initrds and install trees, one folder per release."""
+        return self.data_dir / "media"
+
+    @property
+    def templates_dir(self) -> Path:
+        """The site's own templates; one of the same name wins over ours."""
+        return self.data_dir / "templates"
+
+
+DEFAULTS: dict[str, str] = {
+    "data_dir": "/var/lib/pxeapp",
+    "database_url": "",  # empty: SQLite in the data directory
+    "queue_url": "",  # empty: SQLite in the data directory
+    "http_listen": "0.0.0.0:8080",
+    "node_listen": "0.0.0.0:8081",
+    "node_url": "",  # empty: this host's own address and the port of node_listen
+    "tftp_listen": "0.0.0.0:69",
+    "tftp_networks": "",  # empty: private and link-local networks
+    "dhcp": "off",
+    "dhcp_interface": "",
+    "bmc_networks": "",  # empty: private networks
+    "admin_password_file": "",
+    "trusted_proxies": "",
+    "mirror_upstreams": "",  # NAME=URL, comma separated; empty: taken from this host's own package sources
+}
+PRIVATE_NETWORKS = "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,169.254.0.0/16,127.0.0.0/8"
+
+
+def load(environ: Mapping[str, str] | None = None, *, toml: Path | None = None) -> Settings:
+    """Read the settings once; raises ConfigError with one sentence when something is wrong."""
+    environ = os.environ if environ is None else environ
+    raw = dict(DEFAULTS)
+    raw.update(_from_toml(toml or Path(environ.get(PREFIX + "CONFIG", "pxeapp.toml")), required=toml is not None))
+    known = {PREFIX + name.upper(): name for name in DEFAULTS}
+    for variable, value in environ.items():
+        if variable in known:
+            raw[known[variable]] = value
+        elif variable.startswith(PREFIX) and variable != PREFIX + "CONFIG":
+            raise ConfigError(
+                f"{variable} is not a setting of pxeapp.", hint="Known: " + ", ".join(sorted(known)) + "."
+            )
+    return _build(raw)
+
+
+def _build(raw: Mapping[str, str]) -> Settings:
+    data_dir = Path(raw["data_dir"]).absolute()
+    node_listen = _listen("node_listen", raw["node_listen"])
+    dhcp = raw["dhcp"]
+    if dhcp not in ("off", "proxy", "full"):
+        raise ConfigError(f"PXEAPP_DHCP is {dhcp!r}.", hint="Use off, proxy or full.")
+    if dhcp != "off" and not raw["dhcp_interface"]:
+        raise ConfigError(
+            f"PXEAPP_DHCP is {dhcp} but PXEAPP_DHCP_INTERFACE is empty.",
+            hint="Name the interface of the provisioning network; we never serve DHCP on all of them.",
+        )
+    password_file = Path(raw["admin_password_file"]) if raw["admin_password_file"] else None
+    if password_file is not None and not os.access(password_file, os.R_OK):
+        raise ConfigError(
+            f"PXEAPP_ADMIN_PASSWORD_FILE names {password_file}, which cannot be read.",
+            hint="Create it readable by this user, or leave the setting out to have a password made and shown once.",
+        )
+    return Settings(
+        data_dir=data_dir,
+        database_url=raw["database_url"] or f"sqlite:///{data_dir / 'pxeapp.db'}",
+        queue_url=raw["queue_url"] or f"sqlite:///{data_dir / 'queue.db'}",
+        http_listen=_listen("http_listen", raw["http_listen"]),
+        node_listen=node_listen,
+        node_url=_node_url(raw["node_url"], node_listen),
+        tftp_listen=_listen("tftp_listen", raw["tftp_listen"]),
+        tftp_networks=_networks("tftp_networks", raw["tftp_networks"] or PRIVATE_NETWORKS),
+        dhcp=dhcp,  # type: ignore[arg-type]  # checked above
+        dhcp_interface=raw["dhcp_interface"],
+        bmc_networks=_networks("bmc_networks", raw["bmc_networks"] or PRIVATE_NETWORKS),
+        admin_password_file=password_file,
+        trusted_proxies=_networks("trusted_proxies", raw["trusted_proxies"]),
+        mirror_upstreams=_pairs("mirror_upstreams", raw["mirror_upstreams"]),
+    )
+
+
+def _from_toml(path: Path, *, required: bool) -> dict[str, str]:
+    if not path.exists():
+        if required:
+            raise ConfigError(f"The configuration file {path} does not exist.")
+        return {}
+    try:
+        content: dict[str, Any] = tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read as TOML: {error}.") from error
+    unknown = sorted(set(content) - set(DEFAULTS))
+    if unknown:
+        raise ConfigError(f"{path} has unknown settings: {', '.join(unknown)}.")
+    return {
+        name: ",".join(map(str, value)) if isinstance(value, list) else str(value) for name, value in content.items()
+    }
+
+
+def _listen(name: str, value: str) -> Listen:
+    host, colon, port = value.rpartition(":")
+    if not colon or not host or not port.isdigit() or not 0 <= int(port) <= 65535:
+        raise ConfigError(f"PXEAPP_{name.upper()} is {value!r}.", hint="Write HOST:PORT, for example 0.0.0.0:8080.")
+    return Listen(host.strip("[]"), int(port))
+
+
+def _networks(name: str, value: str) -> tuple[IPNetwork, ...]:
+    try:
+        return tuple(IPNetwork(part.strip()) for part in value.split(",") if part.strip())
+    except (AddrFormatError, ValueError) as error:
+        raise ConfigError(
+            f"PXEAPP_{name.upper()} is {value!r}: {error}.", hint="Write networks as 10.0.0.0/24, separated by commas."
+        ) from error
+
+
+def _pairs(name: str, value: str) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for part in filter(None, (piece.strip() for piece in value.split(","))):
+        key, equals, url = part.partition("=")
+        if not equals or urlsplit(url).scheme not in ("http", "https"):
+            raise ConfigError(
+                f"PXEAPP_{name.upper()} has {part!r}.", hint="Write NAME=http://host/path, comma separated."
+            )
+        pairs[key.strip()] = url.rstrip("/")
+    return pairs
+
+
+def _node_url(value: str, listen: Listen) -> str:
+    if not value:
+        host = _own_address() if listen.host in ("0.0.0.0", "::") else listen.host  # noqa: S104 - compared, not bound
+        return f"http://{host}:{listen.port}"
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigError(f"PXEAPP_NODE_URL is {value!r}.", hint="Write how machines reach us: http://10.0.0.1:8081.")
+    return value.rstrip("/")
+
+
+def _own_address() -> str:
+    """The address this host would use towards the outside; nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+            return str(probe.getsockname()[0])
+        except OSError:
+            return "127.0.0.1"
+
+
+assert {field.name for field in fields(Settings)} == set(DEFAULTS)  # noqa: S101 - a setting without a default is our bug

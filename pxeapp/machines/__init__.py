@@ -1,0 +1,1 @@
+"""Machines: what we know of each server, its lifecycle, and how it is found and imported."""

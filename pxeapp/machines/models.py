@@ -1,0 +1,143 @@
+"""What we keep of a machine. Its identity is the boot MAC plus serial and UUID; the rest hangs off it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from pxeapp.db import Base
+from pxeapp.machines.lifecycle import State
+
+
+class Machine(Base):
+    """A physical (or simulated) server."""
+
+    __tablename__ = "machines"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(63), unique=True)  # a DNS label: it becomes the host name
+    mac: Mapped[str] = mapped_column(String(17), unique=True)  # the NIC it netboots from
+    serial: Mapped[str | None] = mapped_column(String(100), unique=True)
+    uuid: Mapped[str | None] = mapped_column(String(36), unique=True)
+    state: Mapped[str] = mapped_column(String(20), default=State.ENROLLED, index=True)
+    power: Mapped[str] = mapped_column(String(7), default="unknown")  # on, off, unknown; nothing acts on unknown
+    power_seen_at: Mapped[dt.datetime | None]
+    role: Mapped[str | None] = mapped_column(String(63), index=True)
+    release: Mapped[str | None] = mapped_column(String(63), index=True)
+    labels: Mapped[dict[str, str]] = mapped_column(default=dict)
+    vars: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    location: Mapped[dict[str, Any]] = mapped_column(default=dict)  # site, room, rack, unit
+    maintenance: Mapped[bool] = mapped_column(default=False)
+    maintenance_reason: Mapped[str] = mapped_column(Text, default="")
+    locked: Mapped[bool] = mapped_column(default=False)
+    fault: Mapped[str] = mapped_column(Text, default="")  # the sentence that explains a failed state
+    version: Mapped[int] = mapped_column(default=1)  # the ETag; every change counts it up
+    created_at: Mapped[dt.datetime]
+    updated_at: Mapped[dt.datetime]
+
+    interfaces: Mapped[list[Interface]] = relationship(cascade="all, delete-orphan", order_by="Interface.id")
+    bmc: Mapped[Bmc | None] = relationship(cascade="all, delete-orphan", back_populates="machine")
+    disks: Mapped[list[Disk]] = relationship(cascade="all, delete-orphan", order_by="Disk.id")
+
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - SQLAlchemy reads this as a class attribute
+
+
+class Interface(Base):
+    """A network card; the one whose MAC is the machine's `mac` is the boot interface."""
+
+    __tablename__ = "interfaces"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    machine_id: Mapped[int] = mapped_column(ForeignKey("machines.id", ondelete="CASCADE"), index=True)
+    mac: Mapped[str] = mapped_column(String(17), unique=True)
+    name: Mapped[str | None] = mapped_column(String(32))  # as the operating system calls it: eno1
+    network: Mapped[str | None] = mapped_column(ForeignKey("networks.name"))
+    address: Mapped[str | None] = mapped_column(String(45))  # static or reserved; None: DHCP
+
+
+class Bmc(Base):
+    """How the machine's BMC is reached. The password is encrypted and goes nowhere but to the BMC."""
+
+    __tablename__ = "bmcs"
+    __table_args__ = (UniqueConstraint("address", "port"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    machine_id: Mapped[int] = mapped_column(ForeignKey("machines.id", ondelete="CASCADE"), unique=True)
+    type: Mapped[str] = mapped_column(String(10))  # ipmi, redfish, fake
+    address: Mapped[str] = mapped_column(String(255))
+    port: Mapped[int] = mapped_column(default=623)
+    username: Mapped[str] = mapped_column(String(100), default="")
+    password_encrypted: Mapped[str] = mapped_column(Text, default="")
+    cipher_suite: Mapped[int | None]
+
+    machine: Mapped[Machine] = relationship(back_populates="bmc")
+
+
+class Disk(Base):
+    """A disk as operator or inspection describes it, named by a stable path (`disk/by-path/...`)."""
+
+    __tablename__ = "disks"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    machine_id: Mapped[int] = mapped_column(ForeignKey("machines.id", ondelete="CASCADE"), index=True)
+    path: Mapped[str] = mapped_column(String(255))
+    purpose: Mapped[str] = mapped_column(String(20), default="system")  # system, data, keep
+    serial: Mapped[str | None] = mapped_column(String(100))
+    size_bytes: Mapped[int | None]
+
+
+class Network(Base):
+    """A network that we answer DHCP on or put static addresses into."""
+
+    __tablename__ = "networks"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(63), unique=True)
+    cidr: Mapped[str] = mapped_column(String(43))
+    gateway: Mapped[str | None] = mapped_column(String(45))
+    dns: Mapped[list[str]] = mapped_column(default=list)
+    ntp: Mapped[list[str]] = mapped_column(default=list)
+    domain: Mapped[str] = mapped_column(String(253), default="")
+    vlan: Mapped[int | None]
+    dhcp_start: Mapped[str | None] = mapped_column(String(45))
+    dhcp_end: Mapped[str | None] = mapped_column(String(45))
+
+
+class Sighting(Base):
+    """A machine seen on the wire, by boot MAC: unknown ones are recorded here and never written to."""
+
+    __tablename__ = "sightings"
+
+    mac: Mapped[str] = mapped_column(String(17), primary_key=True)
+    machine_id: Mapped[int | None] = mapped_column(ForeignKey("machines.id", ondelete="SET NULL"))
+    address: Mapped[str | None] = mapped_column(String(45), index=True)
+    arch: Mapped[str | None] = mapped_column(String(20))  # a name from boot/firmware.py's table
+    vendor_class: Mapped[str | None] = mapped_column(String(255))
+    serial: Mapped[str | None] = mapped_column(String(100))
+    uuid: Mapped[str | None] = mapped_column(String(36))
+    manufacturer: Mapped[str | None] = mapped_column(String(100))
+    product: Mapped[str | None] = mapped_column(String(100))
+    first_seen: Mapped[dt.datetime]
+    last_seen: Mapped[dt.datetime] = mapped_column(index=True)
+    loader_requests: Mapped[int] = mapped_column(
+        default=0
+    )  # how often it asked for a loader since it was last deployed
+
+
+class Event(Base):
+    """One line of a machine's timeline: append-only, with the evidence it rests on."""
+
+    __tablename__ = "events"
+    __table_args__ = (Index(None, "machine_id", "id"), Index(None, "deployment_id", "id"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    machine_id: Mapped[int] = mapped_column(ForeignKey("machines.id", ondelete="CASCADE"))
+    deployment_id: Mapped[int | None]  # provisioning/ owns deployments; the timeline only carries the number
+    at: Mapped[dt.datetime]
+    source: Mapped[str] = mapped_column(String(16))  # dhcp, tftp, http, callback, bmc, operator, reconciler
+    kind: Mapped[str] = mapped_column(String(40))  # a deploy step, a state change, a finding
+    message: Mapped[str] = mapped_column(Text)
+    evidence: Mapped[dict[str, Any]] = mapped_column(default=dict)

@@ -1,0 +1,1 @@
+"""Software: releases, install media, mirrors and repositories."""

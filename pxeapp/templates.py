@@ -1,0 +1,75 @@
+"""Strict, sandboxed Jinja2 over `kickstarts/`, `preseeds/` and `boot/`.
+
+An undefined variable is an error that names template, line and variable. The site's own
+template of the same name, in the data directory, wins over ours.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import ChoiceLoader, FileSystemLoader, StrictUndefined, TemplateNotFound, TemplateSyntaxError
+from jinja2.exceptions import SecurityError, UndefinedError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from pxeapp.errors import Invalid, PxeError
+
+TEMPLATE_FOLDERS = ("kickstarts", "preseeds", "boot")
+
+
+class TemplateError(Invalid):
+    """A template cannot be rendered; the sentence names template and line."""
+
+    title = "Template error"
+
+
+def data_root() -> Path:
+    """Where kickstarts/, preseeds/, boot/ and web/ lie: in the wheel beside the code, else in the checkout."""
+    packaged = Path(__file__).parent / "_data"
+    return packaged if packaged.is_dir() else Path(__file__).parent.parent
+
+
+class Templates:
+    """Renders templates named by folder and file, for example `kickstarts/base.ks`."""
+
+    def __init__(
+        self, override_dir: Path | None = None, filters: Mapping[str, Callable[..., Any]] | None = None
+    ) -> None:
+        ours = FileSystemLoader(data_root())
+        loader = ChoiceLoader([FileSystemLoader(override_dir), ours]) if override_dir else ours
+        self._environment = ImmutableSandboxedEnvironment(
+            loader=loader,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+            autoescape=False,  # these are boot scripts and answer files; each output language escapes in its own way
+        )
+        self._environment.filters.update(filters or {})
+
+    def render(self, name: str, **variables: Any) -> str:
+        """The rendered text; raises TemplateError with template, line and reason."""
+        if name.split("/", 1)[0] not in TEMPLATE_FOLDERS:
+            raise PxeError(f"{name} is not below one of {', '.join(TEMPLATE_FOLDERS)}.")
+        try:
+            return self._environment.get_template(name).render(**variables)
+        except TemplateNotFound as error:
+            raise TemplateError(f"There is no template {error.name}.") from error
+        except TemplateSyntaxError as error:
+            raise TemplateError(f"{error.name or name}, line {error.lineno}: {error.message}.") from error
+        except (UndefinedError, SecurityError, TypeError, ValueError) as error:
+            template, line = _position(error, name)
+            raise TemplateError(f"{template}, line {line}: {error}.") from error
+
+
+def _position(error: BaseException, name: str) -> tuple[str, int | str]:
+    """The last frame that lies in a template; Jinja2 rewrites tracebacks so that they name template lines."""
+    root = str(data_root())
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = frame.filename
+        if any(f"/{folder}/" in path for folder in TEMPLATE_FOLDERS) and not path.endswith(".py"):
+            return path.removeprefix(root).lstrip("/"), frame.lineno or "?"
+    return name, "?"

@@ -1,0 +1,93 @@
+"""Secrets at rest: one key file, made with 0600 at the first start, and what is encrypted with it.
+
+A key that others can read is refused: whoever has copied it has every BMC password.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import hmac
+import os
+import stat
+from pathlib import Path
+
+from cryptography.fernet import Fernet, InvalidToken
+
+from pxeapp.errors import ConfigError, PxeError
+
+
+class Undecryptable(PxeError):
+    """A stored secret does not belong to the present key."""
+
+    title = "Wrong key"
+
+
+class Vault:
+    """Encrypts and decrypts with the appliance's key, and derives keys for other purposes from it."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+        self._fernet = Fernet(base64.urlsafe_b64encode(self.derive("encrypt")))
+
+    def encrypt(self, secret: str) -> str:
+        """The secret as text that only this key opens."""
+        return self._fernet.encrypt(secret.encode()).decode()
+
+    def decrypt(self, stored: str) -> str:
+        """The secret back; raises Undecryptable when the key file was replaced."""
+        try:
+            return self._fernet.decrypt(stored.encode()).decode()
+        except InvalidToken:
+            raise Undecryptable(
+                "A stored secret cannot be decrypted with the present key file.",
+                hint="Restore secret.key from the backup that belongs to this database, or enter the secret again.",
+            ) from None
+
+    def derive(self, purpose: str) -> bytes:
+        """32 bytes for one purpose (cookies, node tokens), so that no two purposes share a key."""
+        return hmac.new(self._key, purpose.encode(), hashlib.sha256).digest()
+
+    def __repr__(self) -> str:
+        return "Vault(…)"
+
+
+def open_vault(data_dir: Path) -> Vault:
+    """Open `secret.key` in the data directory, making it at the first start."""
+    path = data_dir / "secret.key"
+    data_dir.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        _create(path)
+    return Vault(_read(path))
+
+
+def _create(path: Path) -> None:
+    """Write the key beside its place and link it in: no other process ever reads half a key, and the first wins."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(base64.urlsafe_b64encode(os.urandom(32)) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+    finally:
+        draft.unlink()
+
+
+def _read(path: Path) -> bytes:
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        raise ConfigError(
+            f"The key file {path} can be read by others (mode {mode:04o}).",
+            hint=f"Run: chmod 600 {path} — and change the BMC passwords if somebody may have copied it.",
+        )
+    try:
+        key = base64.urlsafe_b64decode(path.read_bytes().strip())
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        raise ConfigError(f"The key file {path} is damaged.", hint="Restore it from your backup.")
+    return key

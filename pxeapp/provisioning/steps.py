@@ -1,0 +1,112 @@
+"""The steps of a deployment as a table: their order, how long each may take, and what it means when it does not end.
+
+A step is reached by evidence only, and only forwards: a later piece of evidence implies the steps
+before it (a machine that fetches a kernel has evidently had DHCP, whoever answered it).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pxeapp.machines import timeline
+from pxeapp.provisioning.models import Deployment
+
+
+class Step(StrEnum):
+    """Where a deployment stands; the order of definition is the order of events."""
+
+    REQUESTED = "requested"
+    ARMED = "armed"
+    POWER_CYCLED = "power_cycled"
+    DHCP_SEEN = "dhcp_seen"
+    NBP_FETCHED = "nbp_fetched"
+    KERNEL_FETCHED = "kernel_fetched"
+    ANSWER_FETCHED = "answer_fetched"
+    INSTALLING = "installing"
+    INSTALLED = "installed"
+    FIRST_BOOT = "first_boot"
+    VERIFIED = "verified"
+
+
+ORDER = tuple(Step)
+_RANK = {step: rank for rank, step in enumerate(ORDER)}
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What happens after a step: how long we wait for the next one, and how its absence is called."""
+
+    allowance: dt.timedelta
+    stall_code: str
+    stalled: str  # the sentence's second half: "... but <stalled>"
+
+
+MINUTE = dt.timedelta(minutes=1)
+
+WAITS: dict[Step, Wait] = {
+    Step.REQUESTED: Wait(2 * MINUTE, "not_started", "no worker picked it up"),
+    Step.ARMED: Wait(30 * MINUTE, "power_unconfirmed", "the power cycle was not confirmed"),
+    # A server with much memory needs ten minutes of self-test before its first packet.
+    Step.POWER_CYCLED: Wait(15 * MINUTE, "no_dhcp", "no DHCP request of its boot MAC was seen"),
+    Step.DHCP_SEEN: Wait(5 * MINUTE, "no_loader", "it fetched no boot loader"),
+    Step.NBP_FETCHED: Wait(5 * MINUTE, "no_kernel", "it fetched no kernel"),
+    Step.KERNEL_FETCHED: Wait(10 * MINUTE, "no_answer", "it never asked for its answer file"),
+    Step.ANSWER_FETCHED: Wait(15 * MINUTE, "installer_silent", "the installer never reported that it started"),
+    # Counted from the installer's last word: each progress callback starts it anew.
+    Step.INSTALLING: Wait(60 * MINUTE, "installer_silent", "the installer went silent"),
+    Step.INSTALLED: Wait(30 * MINUTE, "no_first_boot", "the installed system never called in"),
+    Step.FIRST_BOOT: Wait(2 * MINUTE, "not_verified", "it was not verified"),
+}
+WHOLE_ATTEMPT = dt.timedelta(hours=4)
+
+
+def rank(step: str) -> int:
+    """The position of a step in the order of events."""
+    return _RANK[Step(step)]
+
+
+def locked(session: Session, deployment_id: int) -> Deployment | None:
+    """The deployment, locked until the end of the transaction (SQLite's write lock is already held)."""
+    return session.scalar(select(Deployment).where(Deployment.id == deployment_id).with_for_update())
+
+
+def advance(
+    session: Session,
+    deployment: Deployment,
+    step: Step,
+    *,
+    now: dt.datetime,
+    source: str,
+    message: str,
+    **evidence: object,
+) -> bool:
+    """Move forward to `step` on the strength of evidence; False when the deployment is over or already there.
+
+    Idempotent and monotone. The caller holds the row (`locked`) in a write transaction.
+    """
+    if deployment.outcome is not None or rank(step) <= rank(deployment.step):
+        return False
+    deployment.step = step
+    deployment.step_since = now
+    deployment.step_deadline = (
+        min(now + WAITS[step].allowance, deployment.deadline) if step in WAITS else deployment.deadline
+    )
+    deployment.due_at = now
+    reached = {"step": str(step), "at": now.isoformat(), "source": source, "message": message, "evidence": evidence}
+    deployment.steps = [*deployment.steps, reached]
+    timeline.note(
+        session,
+        machine_id=deployment.machine_id,
+        deployment_id=deployment.id,
+        at=now,
+        source=source,
+        kind=str(step),
+        message=message,
+        **evidence,
+    )
+    return True

@@ -1,0 +1,105 @@
+"""The tokens that a machine presents: derived from our key, so that they can be written again into the same
+machine's boot script, and stored only as a hash.
+
+`config` reads the answer file, a few times and for a short while; `callback` only writes, until the
+attempt's deadline and a grace after its end. No token, no answer.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import hashlib
+import hmac
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from pxeapp.errors import NotFound
+from pxeapp.provisioning.models import Deployment, NodeToken
+from pxeapp.vault import Vault
+
+CONFIG = "config"
+CALLBACK = "callback"
+CONFIG_LIFETIME = dt.timedelta(hours=1)
+CONFIG_FETCHES = (
+    12  # an installer fetches once; firmware that retries, and a second attempt after a lost packet, need a few more
+)
+GRACE = dt.timedelta(minutes=15)  # an installer whose answer was lost asks again: it gets the same 2xx, for this long
+
+
+class UnknownToken(NotFound):
+    """No such token, or no longer: both look the same to whoever tries."""
+
+    def __init__(self) -> None:
+        super().__init__("There is nothing here.")
+
+
+def derive(vault: Vault, deployment: Deployment, scope: str) -> str:
+    """The attempt's token for one scope: 256 bits, the same at every call."""
+    what = f"{scope}:{deployment.machine_id}:{deployment.id}:{deployment.attempt}".encode()
+    digest = hmac.new(vault.derive("node-token"), what, hashlib.sha256).digest()
+    return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+def hashed(token: str) -> str:
+    """What is stored of a token. It has 256 random bits, so a plain hash is enough."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def issue(session: Session, vault: Vault, deployment: Deployment, *, now: dt.datetime) -> None:
+    """Make the attempt's tokens valid; idempotent."""
+    session.execute(delete(NodeToken).where(NodeToken.deployment_id == deployment.id))
+    for scope, expires, uses in (
+        (CONFIG, now + CONFIG_LIFETIME, CONFIG_FETCHES),
+        (CALLBACK, deployment.deadline + GRACE, None),
+    ):
+        session.add(
+            NodeToken(
+                token_hash=hashed(derive(vault, deployment, scope)),
+                deployment_id=deployment.id,
+                scope=scope,
+                expires_at=expires,
+                uses_left=uses,
+            )
+        )
+
+
+def redeem(session: Session, token: str, scope: str, *, now: dt.datetime) -> int:
+    """The deployment that a token belongs to, counting one use; raises UnknownToken. Needs a write transaction."""
+    row = _lookup(session, token, scope, now)
+    if row.uses_left is not None:
+        used = session.execute(
+            update(NodeToken)
+            .where(NodeToken.token_hash == row.token_hash, NodeToken.uses_left > 0)
+            .values(uses_left=NodeToken.uses_left - 1)
+        )
+        if used.rowcount != 1:  # type: ignore[attr-defined]
+            raise UnknownToken
+    return row.deployment_id
+
+
+def _lookup(session: Session, token: str, scope: str, now: dt.datetime) -> NodeToken:
+    wanted = hashed(token[:128])
+    row = session.scalar(select(NodeToken).where(NodeToken.token_hash == wanted))
+    # The look-up is by hash, which an attacker cannot steer; the comparison is constant-time all the same.
+    if row is None or not hmac.compare_digest(row.token_hash, wanted):
+        raise UnknownToken
+    if row.scope != scope or row.expires_at <= now:
+        raise UnknownToken
+    return row
+
+
+def expire(session: Session, deployment: Deployment, *, now: dt.datetime) -> None:
+    """The attempt is over: config dies at once, callback after the grace (a lost answer is asked for again)."""
+    retire_config(session, deployment)
+    session.execute(
+        update(NodeToken)
+        .where(NodeToken.deployment_id == deployment.id, NodeToken.expires_at > now + GRACE)
+        .values(expires_at=now + GRACE)
+    )
+
+
+def retire_config(session: Session, deployment: Deployment) -> None:
+    """The installer is done reading."""
+    session.execute(delete(NodeToken).where(NodeToken.deployment_id == deployment.id, NodeToken.scope == CONFIG))

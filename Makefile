@@ -1,0 +1,43 @@
+# pxeapp: `make` prints this list; `make demo` shows the whole job on virtual machines; `make run` serves your own rack.
+VENV ?= $(CURDIR)/.venv
+BIN := $(VENV)/bin
+export VENV
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run test check golden lock image clean setup-run setup-demo setup-test web
+
+help: ## print the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: setup-demo web ## build a virtual rack and provision it end to end (QUICK=1: three minutes; KEEP=1: leave it running)
+	@$(BIN)/python -m pxeapp.lab.demo $(if $(QUICK),--quick) $(if $(KEEP),--keep)
+
+run: setup-run web ## serve the appliance for your own rack, on SQLite in ./var
+	@PXEAPP_DATA_DIR="$${PXEAPP_DATA_DIR:-$(CURDIR)/var}" $(BIN)/pxeapp serve
+
+test: setup-test web check ## run every test, those with real programs included
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: setup-test ## lint, types and import contracts (what pre-commit runs)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+golden: ## write the golden boot and answer files anew; read the diff before you commit it
+	PXEAPP_GOLDEN=1 $(BIN)/python -m pytest -q tests/boot tests/answers tests/software tests/lab -m "not qemu and not ipmi_sim"
+
+lock: ## pin the dependencies anew in requirements.lock
+	@packaging/lock.sh
+
+image: setup-test web ## build the container image, start it once and ask for its health
+	@packaging/image.sh
+
+web: ## fetch the pinned page assets into web/vendor
+	@web/build.sh
+
+clean: ## remove what was built and installed in this directory, except ./var
+	rm -rf $(VENV) dist build web/vendor .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+setup-run setup-demo setup-test: setup-%:
+	@packaging/setup.sh $*

@@ -1,0 +1,151 @@
+"""`explain`: what was last seen of a machine, what should have come next, how long it has waited, and why."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pxeapp.bmc.models import PowerAction
+from pxeapp.machines.models import Machine, Sighting
+from pxeapp.provisioning import causes, lifecycle, steps
+from pxeapp.provisioning.causes import Cause
+from pxeapp.provisioning.models import Deployment
+from pxeapp.provisioning.steps import Step
+
+LOOP_AFTER = 3  # loader requests in one life that are no longer an ordinary reboot
+
+EXPECTED: dict[Step, str] = {
+    Step.REQUESTED: "the worker arms it and orders the power cycle",
+    Step.ARMED: "its BMC confirms off, boot device network, on",
+    Step.POWER_CYCLED: "a DHCP request from its boot MAC",
+    Step.DHCP_SEEN: "it fetches a boot loader by TFTP or HTTP",
+    Step.NBP_FETCHED: "it fetches kernel and initrd",
+    Step.KERNEL_FETCHED: "the installer fetches its answer file",
+    Step.ANSWER_FETCHED: "the installer reports that it started",
+    Step.INSTALLING: "the installer reports that it finished",
+    Step.INSTALLED: "the installed system calls in from its own disk",
+    Step.FIRST_BOOT: "the reconciler verifies it",
+    Step.VERIFIED: "nothing; it is active",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The answer to *why*, with the likeliest cause first."""
+
+    machine: str
+    state: str
+    summary: str
+    step: str | None
+    last_evidence: str
+    last_evidence_at: str | None
+    expected_next: str
+    waited_s: int
+    code: str
+    causes: tuple[Cause, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For the wire: causes as `{"cause", "try"}`."""
+        found = asdict(self)
+        found["causes"] = [{"cause": cause.cause, "try": cause.attempt} for cause in self.causes]
+        return found
+
+
+def explain(session: Session, machine: Machine, now: dt.datetime) -> Explanation:
+    """Explain a machine from its rows alone; asks no hardware and changes nothing."""
+    deployment = lifecycle.latest(session, machine.id)
+    if deployment is None:
+        return _never_deployed(machine)
+    step = Step(deployment.step)
+    last = deployment.steps[-1] if deployment.steps else None
+    until = deployment.finished_at or now
+    waited = int((until - deployment.step_since).total_seconds())
+    code = _code(session, machine, deployment, step)
+    return Explanation(
+        machine=machine.name,
+        state=machine.state,
+        summary=_summary(machine, deployment, step, waited),
+        step=str(step),
+        last_evidence=last["message"] if last else "nothing yet",
+        last_evidence_at=last["at"] if last else None,
+        expected_next=EXPECTED[step] if deployment.outcome != lifecycle.SUCCEEDED else EXPECTED[Step.VERIFIED],
+        waited_s=waited,
+        code=code,
+        causes=(*_observed(session, machine, deployment, code), *causes.of(code)) if code else (),
+    )
+
+
+def _never_deployed(machine: Machine) -> Explanation:
+    return Explanation(
+        machine=machine.name,
+        state=machine.state,
+        summary=f"{machine.name} was never deployed; it is {machine.state} and boots from its own disk.",
+        step=None,
+        last_evidence="nothing yet",
+        last_evidence_at=None,
+        expected_next="somebody deploys it",
+        waited_s=0,
+        code="",
+        causes=(),
+    )
+
+
+def _code(session: Session, machine: Machine, deployment: Deployment, step: Step) -> str:
+    """The code whose causes apply: the failure's own, or what a stall at this step would be called."""
+    if deployment.outcome == lifecycle.SUCCEEDED:
+        return "loader_loop" if _loader_requests(session, machine) >= LOOP_AFTER else ""
+    if deployment.outcome is not None:
+        return deployment.reason_code
+    if step == Step.ARMED and deployment.power_action_id is not None:
+        action = session.get(PowerAction, deployment.power_action_id)
+        if action is not None and action.error_code:
+            return f"bmc_{action.error_code}"
+    if step == Step.INSTALLED and _loader_requests(session, machine) >= LOOP_AFTER:
+        return "loader_loop"
+    return steps.WAITS[step].stall_code if step in steps.WAITS else ""
+
+
+def _summary(machine: Machine, deployment: Deployment, step: Step, waited: int) -> str:
+    if deployment.outcome == lifecycle.SUCCEEDED:
+        return f"{machine.name} is {machine.state}: attempt {deployment.attempt} succeeded."
+    if deployment.outcome is not None:
+        return f"Attempt {deployment.attempt} of {machine.name} {deployment.outcome}: {deployment.reason}"
+    return f"{machine.name} reached {step} {waited} s ago and waits: {EXPECTED[step]}."
+
+
+def _loader_requests(session: Session, machine: Machine) -> int:
+    return session.scalar(select(Sighting.loader_requests).where(Sighting.mac == machine.mac)) or 0
+
+
+def _observed(session: Session, machine: Machine, deployment: Deployment, code: str) -> tuple[Cause, ...]:
+    """Causes that we do not guess but saw; they come before the table's."""
+    found: list[Cause] = []
+    if code == "no_dhcp":
+        strangers = session.scalars(
+            select(Sighting)
+            .where(Sighting.machine_id.is_(None), Sighting.last_seen >= deployment.requested_at)
+            .order_by(Sighting.last_seen.desc())
+            .limit(3)
+        ).all()
+        if strangers:
+            macs = ", ".join(stranger.mac for stranger in strangers)
+            found.append(
+                Cause(
+                    f"While we waited for {machine.mac}, unknown machines asked for an address: {macs}.",
+                    "If one of them is this machine, correct its boot MAC and deploy again.",
+                )
+            )
+        if machine.power == "off":
+            found.append(Cause("Its BMC says that it is off.", "Switch it on, or look why it went off again."))
+    if code == "no_first_boot" and (count := _loader_requests(session, machine)):
+        found.append(
+            Cause(
+                f"It asked for a boot loader {count} more time(s) after the installation and was sent to its own disk.",
+                "The firmware boots the network first and its disk did not start: look at its console.",
+            )
+        )
+    return tuple(found)

@@ -1,0 +1,154 @@
+"""The one decision behind every boot script: its installer if it may have it now, else its own disk.
+
+iPXE over HTTP, GRUB and PXELINUX over TFTP all ask here, so that they cannot differ.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from pxeapp.boot.spec import Boot, LocalBoot
+from pxeapp.config import Settings
+from pxeapp.db import Database
+from pxeapp.machines import sightings, timeline
+from pxeapp.machines.models import Machine
+from pxeapp.provisioning import evidence, grants, plan, steps
+from pxeapp.provisioning.models import Deployment, Served
+from pxeapp.provisioning.steps import Step
+from pxeapp.templates import Templates
+from pxeapp.vault import Vault
+
+# The same words for a stranger, for a machine at rest and for one that was refused: the reply tells a guesser nothing.
+FROM_DISK = LocalBoot("Nothing is to be installed on this machine now.")
+# Said aloud at the 1st, 3rd, 10th, 30th ... request: a machine in a loop asks every minute, all night.
+SAY_AT = frozenset({1, 3, 10, 30, 100, 300, 1000})
+
+
+@dataclass(frozen=True, slots=True)
+class Provisioner:
+    """What the machine-facing processes need; made once per process."""
+
+    settings: Settings
+    database: Database
+    vault: Vault
+    templates: Templates
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Who asks for a boot script, as far as it says so itself. Only `address` is not the asker's own claim."""
+
+    mac: str
+    address: str
+    loader: str  # iPXE, GRUB, PXELINUX
+    arch: str | None = None
+    serial: str | None = None
+    uuid: str | None = None
+    manufacturer: str | None = None
+    product: str | None = None
+
+
+def decide(provisioner: Provisioner, asking: Asking, *, now: dt.datetime) -> Boot:
+    """What this machine boots now. Records the sighting, the claim and the evidence in one commit."""
+    with provisioner.database.write() as session:
+        machine = evidence.machine_by_mac(session, asking.mac)
+        sightings.record(
+            session,
+            mac=asking.mac,
+            machine_id=machine.id if machine else None,
+            address=asking.address,
+            arch=asking.arch,
+            serial=asking.serial,
+            uuid=asking.uuid,
+            manufacturer=asking.manufacturer,
+            product=asking.product,
+            now=now,
+        )
+        if machine is None:
+            return FROM_DISK
+        deployment = evidence.running_of(session, machine)
+        if deployment is None:
+            _count_loader_request(session, machine, asking, None, now)
+            return FROM_DISK
+        refusal = grants.claim(session, deployment, address=asking.address, now=now)
+        if refusal is not None:
+            _refused(session, machine, deployment, asking, refusal, now)
+            return FROM_DISK
+        evidence.reached(
+            session,
+            deployment,
+            Step.NBP_FETCHED,
+            now=now,
+            source="http" if asking.loader == "iPXE" else "tftp",
+            message=f"{asking.loader} at {asking.address} asked for its boot script.",
+            address=asking.address,
+            arch=asking.arch,
+        )
+        return plan.install_boot(session, provisioner.settings, provisioner.vault, machine, deployment)
+
+
+def record_served(
+    provisioner: Provisioner, *, mac: str, kind: str, content: bytes, now: dt.datetime
+) -> None:
+    """Keep the hash of the exact bytes that a machine was given in its running attempt."""
+    with provisioner.database.write() as session:
+        machine = evidence.machine_by_mac(session, mac)
+        deployment = evidence.running_of(session, machine) if machine else None
+        if deployment is not None:
+            keep_served(session, deployment, kind=kind, content=content, now=now)
+
+
+def keep_served(session: Session, deployment: Deployment, *, kind: str, content: bytes, now: dt.datetime) -> None:
+    """The same inside the caller's transaction; idempotent per content."""
+    digest = hashlib.sha256(content).hexdigest()
+    known = session.query(Served).filter_by(deployment_id=deployment.id, kind=kind, sha256=digest).first()
+    if known is None:
+        session.add(Served(deployment_id=deployment.id, at=now, kind=kind, sha256=digest, size=len(content)))
+
+
+def _refused(
+    session: Session,
+    machine: Machine,
+    deployment: Deployment,
+    asking: Asking,
+    refusal: grants.Refusal,
+    now: dt.datetime,
+) -> None:
+    if refusal.code == "loader_again" and steps.rank(deployment.step) >= steps.rank(Step.INSTALLED):
+        # After the installation this is the ordinary reboot of a machine that has the network first.
+        _count_loader_request(session, machine, asking, deployment, now)
+        return
+    timeline.note(
+        session,
+        machine_id=machine.id,
+        deployment_id=deployment.id,
+        at=now,
+        source="http",
+        kind=refusal.code,
+        message=f"{refusal.sentence} It was told to boot from its own disk.",
+        address=asking.address,
+    )
+
+
+def _count_loader_request(
+    session: Session, machine: Machine, asking: Asking, deployment: Deployment | None, now: dt.datetime
+) -> None:
+    count = sightings.count_loader_request(session, mac=asking.mac)
+    if count not in SAY_AT:
+        return
+    loop = " It keeps doing so: its disk may not boot." if count >= 3 else ""
+    timeline.note(
+        session,
+        machine_id=machine.id,
+        deployment_id=deployment.id if deployment else None,
+        at=now,
+        source="http",
+        kind="loader_request",
+        message=f"{asking.loader} at {asking.address} asked for a boot script (time {count}); it boots from its own disk.{loop}",
+        address=asking.address,
+        count=count,
+    )

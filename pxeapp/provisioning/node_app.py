@@ -1,0 +1,196 @@
+"""The HTTP that machines talk to, and nothing else: no operator route is reachable on this listener.
+
+Behind the front (nginx) it listens on a unix socket and takes the client's address from the front's
+X-Real-IP; directly on a port it believes only the connection.
+"""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+from pathlib import Path
+
+from flask import Flask, Response, current_app, request, send_file
+from werkzeug.exceptions import HTTPException
+
+from pxeapp.boot import grub, ipxe
+from pxeapp.db import now
+from pxeapp.errors import FieldProblem, Invalid, NotFound, PxeError
+from pxeapp.machines import mac as mac_address
+from pxeapp.machines.models import Machine
+from pxeapp.provisioning import answering, callbacks, evidence, netboot, node_logs, steps, tokens
+from pxeapp.provisioning.callbacks import Report
+from pxeapp.provisioning.netboot import Asking, Provisioner
+from pxeapp.provisioning.queue import Queue
+from pxeapp.provisioning.steps import Step
+from pxeapp.software import media
+
+EVENT_LIMIT = 16 * 1024  # bytes; an event is a word and a log's tail
+SAID_LIMIT = 100  # characters kept of each thing a firmware says about itself
+LOG_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+ACCEL_PREFIX = "/_media/"  # the front's internal location, see software/mirror.py
+
+
+def create_node_app(provisioner: Provisioner, queue: Queue, *, behind_front: bool) -> Flask:
+    """The machines' application: a handful of routes, each with a limit of its own."""
+    app = Flask("pxeapp.node", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = node_logs.LIMIT
+    app.extensions["pxeapp"] = provisioner
+    app.extensions["pxeapp_queue"] = queue
+    app.config["BEHIND_FRONT"] = behind_front
+    app.before_request(_refuse_encodings)
+    app.register_error_handler(PxeError, _our_error)
+    app.register_error_handler(HTTPException, _http_error)
+    app.add_url_rule("/healthz", view_func=healthz)
+    app.add_url_rule("/boot/ipxe", view_func=boot_ipxe)
+    app.add_url_rule("/boot/grub.cfg", view_func=boot_grub)
+    app.add_url_rule("/a/<token>/<kind>", view_func=answer)
+    app.add_url_rule("/c/<token>/events", view_func=event, methods=["POST"])
+    app.add_url_rule("/c/<token>/logs/<name>", view_func=log, methods=["PUT"])
+    app.add_url_rule("/media/<release>/<path:file>", view_func=media_file)
+    return app
+
+
+def healthz() -> Response:
+    """Alive; says nothing else to machines."""
+    return _text("ok\n")
+
+
+def boot_ipxe() -> Response:
+    """An iPXE script for any client: the deployment's when it is armed, else local boot."""
+    asking = _asking("iPXE")
+    boot = netboot.decide(_provisioner(), asking, now=now())
+    return _script(asking, "ipxe", ipxe.render(boot, node_url=_provisioner().settings.node_url, templates=_provisioner().templates))
+
+
+def boot_grub() -> Response:
+    """The same decision as a GRUB configuration."""
+    asking = _asking("GRUB")
+    boot = netboot.decide(_provisioner(), asking, now=now())
+    return _script(asking, "grub", grub.render(boot, templates=_provisioner().templates))
+
+
+def answer(token: str, kind: str) -> Response:
+    """The answer file of the attempt that the token belongs to; fetching it is evidence."""
+    return _text(answering.answer(_provisioner(), token, kind, address=_address(), now=now()))
+
+
+def event(token: str) -> tuple[Response, int]:
+    """One report from an installer or a freshly installed system; committed before it is answered."""
+    report = _report()
+    provisioner = _provisioner()
+    at = now()
+    with provisioner.database.write() as session:
+        deployment_id = tokens.redeem(session, token, tokens.CALLBACK, now=at)
+        deployment = steps.locked(session, deployment_id)
+        if deployment is None:
+            raise tokens.UnknownToken
+        machine = session.get_one(Machine, deployment.machine_id)
+        applied = callbacks.apply(session, deployment, machine, report, now=at)
+    if applied:
+        current_app.extensions["pxeapp_queue"].hint(deployment_id)
+    return _text("recorded\n" if applied else "known\n"), HTTPStatus.OK
+
+
+def log(token: str, name: str) -> tuple[Response, int]:
+    """A log that the installer sends; a later one of the same name replaces it."""
+    if not LOG_NAME.fullmatch(name):
+        raise Invalid("The log's name is not one.", hint="Use a-z, 0-9, dot, dash and underscore.")
+    at = now()
+    with _provisioner().database.write() as session:
+        deployment_id = tokens.redeem(session, token, tokens.CALLBACK, now=at)
+        node_logs.keep(session, deployment_id, name, request.get_data(cache=False), now=at)
+    return _text("kept\n"), HTTPStatus.CREATED
+
+
+def media_file(release: str, file: str) -> Response:
+    """A kernel, an initrd or another of a release's files: public, and evidence when a claimed machine asks."""
+    provisioner = _provisioner()
+    path = media.locate(provisioner.settings, release, file)
+    _kernel_evidence(provisioner, release, file)
+    if current_app.config["BEHIND_FRONT"]:
+        reply = Response(status=HTTPStatus.OK)
+        reply.headers["X-Accel-Redirect"] = ACCEL_PREFIX + str(path.relative_to(provisioner.settings.media_dir))
+        reply.headers["Content-Type"] = "application/octet-stream"
+        return reply
+    return send_file(Path(path), mimetype="application/octet-stream", conditional=True, max_age=0)
+
+
+def _kernel_evidence(provisioner: Provisioner, release: str, file: str) -> None:
+    address = _address()
+    with provisioner.database.read() as session:
+        if not evidence.expecting(session, address, Step.KERNEL_FETCHED):
+            return
+    with provisioner.database.write() as session:
+        evidence.kernel_fetched(session, address, release, file, source="http", now=now())
+
+
+def _asking(loader: str) -> Asking:
+    said = request.args
+    return Asking(
+        mac=mac_address.normalise(said.get("mac", "")),
+        address=_address(),
+        loader=loader,
+        **{name: _said(said.get(name)) for name in ("arch", "serial", "uuid", "manufacturer", "product")},
+    )
+
+
+def _said(value: str | None) -> str | None:
+    """What firmware says about itself, cut and without control characters; it lands on operators' screens."""
+    if not value:
+        return None
+    return "".join(char for char in value if char.isprintable())[:SAID_LIMIT].strip() or None
+
+
+def _report() -> Report:
+    if (request.content_length or 0) > EVENT_LIMIT:
+        raise Invalid("The event is too long.", hint=f"Send at most {EVENT_LIMIT} bytes; logs go to /logs/NAME.")
+    try:
+        body = request.get_json(force=True, silent=False, cache=False)
+    except RecursionError:
+        raise Invalid("The event is nested too deeply.") from None
+    if not isinstance(body, dict) or not isinstance(body.get("event"), str):
+        fix = 'Send {"event": "started", "message": "..."}.'
+        raise Invalid("The event is not a JSON object with an event.", problems=[FieldProblem("event", "is missing.", fix)])
+    message = body.get("message", "")
+    if not isinstance(message, str):
+        raise Invalid("The message is not text.", problems=[FieldProblem("message", "must be a string.")])
+    clean = "".join(char if char.isprintable() or char in "\n\t" else "�" for char in message)
+    return Report(body["event"], clean[-callbacks.MESSAGE_LIMIT :], _address())
+
+
+def _address() -> str:
+    """The client's address: the connection's, or the front's word where only the front can connect."""
+    if current_app.config["BEHIND_FRONT"]:
+        return request.headers.get("X-Real-IP", "") or "unknown"
+    return request.remote_addr or "unknown"
+
+
+def _script(asking: Asking, kind: str, text: str) -> Response:
+    netboot.record_served(_provisioner(), mac=asking.mac, kind=kind, content=text.encode(), now=now())
+    return _text(text)
+
+
+def _provisioner() -> Provisioner:
+    found: Provisioner = current_app.extensions["pxeapp"]
+    return found
+
+
+def _refuse_encodings() -> None:
+    """A compressed body could be a bomb, and no installer sends one."""
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        raise Invalid("Compressed bodies are not taken.", hint="Send it without Content-Encoding.")
+
+
+def _text(text: str) -> Response:
+    return Response(text, mimetype="text/plain", headers={"Cache-Control": "no-store"})
+
+
+def _our_error(error: PxeError) -> tuple[Response, int]:
+    if isinstance(error, NotFound):
+        return _text("There is nothing here.\n"), HTTPStatus.NOT_FOUND
+    return _text(f"{error}\n"), error.status
+
+
+def _http_error(error: HTTPException) -> tuple[Response, int]:
+    return _text(f"{error.name}\n"), error.code or HTTPStatus.INTERNAL_SERVER_ERROR

@@ -1,0 +1,60 @@
+"""The queue: Huey carries hints ("look at deployment 7 now") to the workers.
+
+A hint may be lost or come twice; the rows are the truth and the ticker finds what a lost hint left.
+Huey pickles its tasks, so whoever can write the queue runs code in the worker: the store is ours alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from huey import RedisHuey, SqliteHuey
+from huey.api import Huey
+
+from pxeapp.errors import ConfigError
+
+QUEUE_NAME = "pxeapp"
+log = logging.getLogger(__name__)
+
+
+class Queue:
+    """Takes hints; in a worker process `look` says what is done with them."""
+
+    def __init__(self, url: str, *, look: Callable[[int], None] | None = None) -> None:
+        self.huey = _open(url)
+
+        def look_at(deployment_id: int) -> None:
+            if look is not None:
+                look(deployment_id)
+
+        # Registered in every process under the same name: that is how the worker finds what the web process meant.
+        self._task: Any = self.huey.task(name="look_at")(look_at)
+
+    def hint(self, deployment_id: int, *, delay_s: float = 0.0) -> None:
+        """Ask for a look. A queue that is away costs seconds, not work: the ticker comes by anyway."""
+        try:
+            if delay_s:
+                self._task.schedule(args=(deployment_id,), delay=delay_s)
+            else:
+                self._task(deployment_id)
+        except (sqlite3.Error, OSError) as error:  # redis.ConnectionError is an OSError's cousin, see _open
+            log.warning("The queue took no hint for deployment %s (%s); the ticker will find it.", deployment_id, error)
+
+
+def _open(url: str) -> Huey:
+    parts = urlsplit(url)
+    if parts.scheme == "sqlite":
+        path = Path(parts.path[1:] if parts.path.startswith("//") else parts.path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600, exist_ok=True)
+        return SqliteHuey(QUEUE_NAME, filename=str(path), results=False, timeout=30)
+    if parts.scheme in ("redis", "rediss", "unix"):
+        return RedisHuey(QUEUE_NAME, url=url, results=False, blocking=True, read_timeout=1)
+    raise ConfigError(
+        f"PXEAPP_QUEUE_URL starts with {parts.scheme!r}.", hint="Use sqlite:///path or redis://host:port/0."
+    )

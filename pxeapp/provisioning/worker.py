@@ -1,0 +1,81 @@
+"""The worker process: Huey's consumer takes hints, and a ticker finds every due row that no hint came for."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+
+from huey.exceptions import HueyException
+
+from pxeapp.config import Settings
+from pxeapp.db import Database, now
+from pxeapp.provisioning import leases
+from pxeapp.provisioning.models import Deployment
+from pxeapp.provisioning.queue import Queue
+from pxeapp.provisioning.reconciler import Reconciler
+from pxeapp.vault import open_vault
+
+TICK_S = 5.0
+SOON_S = 2.0  # a row that is due this soon gets a hint of its own instead of waiting for the next tick
+CONSUMER_THREADS = 4
+log = logging.getLogger(__name__)
+
+
+class Worker:
+    """One reconciling process; any number of them may run, on any host."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.database = Database(settings.database_url)
+        owner = f"{socket.gethostname()}:{os.getpid()}"
+        self.reconciler = Reconciler(self.database, open_vault(settings.data_dir), owner)
+        self.queue = Queue(settings.queue_url, look=self.look)
+        self._stop = threading.Event()
+
+    def look(self, deployment_id: int) -> None:
+        """Look at one row, and again soon if its step asks for that."""
+        if not self.reconciler.look(deployment_id, now=now()):
+            return
+        with self.database.read() as session:
+            row = session.get(Deployment, deployment_id)
+            if row is not None and row.outcome is None:
+                wait = (row.due_at - now()).total_seconds()
+                if wait < SOON_S:
+                    self.queue.hint(deployment_id, delay_s=max(wait, 0.0) + 0.05)
+
+    def tick(self) -> int:
+        """Hint every due row; returns how many."""
+        rows = leases.due(self.database, now=now())
+        for deployment_id in rows:
+            self.queue.hint(deployment_id)
+        return len(rows)
+
+    def run(self) -> None:
+        """Run until SIGTERM; what is in hand is finished first."""
+        ticker = threading.Thread(target=self._tick_for_ever, name="ticker", daemon=True)
+        ticker.start()
+        consumer = self.queue.huey.create_consumer(
+            workers=CONSUMER_THREADS,
+            worker_type="thread",
+            periodic=False,
+            max_delay=0.5,
+            graceful_signal="TERM",
+            check_worker_health=True,
+        )
+        try:
+            consumer.run()
+        finally:
+            self._stop.set()
+            ticker.join(TICK_S)
+            self.database.dispose()
+
+    def _tick_for_ever(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self.tick()
+            except (HueyException, OSError) as error:
+                log.warning("A tick failed: %s", error)
+            except Exception:  # a ticker that dies silently would strand every row
+                log.exception("A tick failed")
+            self._stop.wait(TICK_S)

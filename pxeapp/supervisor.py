@@ -1,0 +1,145 @@
+"""`pxeapp serve`: one process per part, each restarted when it dies, all stopped together.
+
+The supervisor knows nothing of what its children do. A child that keeps dying is restarted with a
+growing pause, so that a wrong setting costs no CPU and the others go on working.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import FrameType
+
+STOP_WITHIN_S = 25.0  # a service manager gives us 30
+PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+HEALTHY_AFTER_S = 30.0
+
+
+@dataclass
+class Part:
+    """One child: its name, its command, and how often it died lately."""
+
+    name: str
+    argv: Sequence[str]
+    process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    deaths: int = 0
+    restart_at: float = 0.0
+    output: list[threading.Thread] = field(default_factory=list)
+
+
+class Supervisor:
+    """Keeps its parts running until it is told to stop."""
+
+    def __init__(self, parts: Sequence[Part], *, say: Callable[[str], None] | None = None) -> None:
+        self.parts = list(parts)
+        self._say = say or _print
+        self._stopping = threading.Event()
+
+    def run(self) -> int:
+        """Start everything and watch it; returns 0 after SIGTERM or SIGINT once every child has ended."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        for part in self.parts:
+            self._start(part)
+        while not self._stopping.wait(0.1):
+            for part in self.parts:
+                self._watch(part)
+        self._stop()
+        return 0
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self._stopping.set()
+
+    def _start(self, part: Part) -> None:
+        part.process = subprocess.Popen(
+            part.argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is ours to pass on, once and in order
+            preexec_fn=_die_with_parent,  # noqa: PLW1509 - we start children before any thread of ours takes a lock
+        )
+        part.started_at = time.monotonic()
+        thread = threading.Thread(target=self._relay, args=(part, part.process), daemon=True)
+        thread.start()
+
+    def _relay(self, part: Part, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None  # noqa: S101 - we asked for a pipe
+        for line in process.stdout:
+            self._say(f"{part.name:<10} {line.decode(errors='replace').rstrip()}")
+
+    def _watch(self, part: Part) -> None:
+        now = time.monotonic()
+        if part.process is None:
+            if now >= part.restart_at:
+                self._start(part)
+            return
+        code = part.process.poll()
+        if code is None:
+            if part.deaths and now - part.started_at > HEALTHY_AFTER_S:
+                part.deaths = 0
+            return
+        pause = PAUSES_S[min(part.deaths, len(PAUSES_S) - 1)]
+        part.deaths += 1
+        part.process = None
+        part.restart_at = now + pause
+        self._say(f"{part.name:<10} ended with {_ending(code)}; starting it again in {pause:g} s")
+
+    def _stop(self) -> None:
+        self._say("serve      stopping")
+        deadline = time.monotonic() + STOP_WITHIN_S
+        running = [part for part in self.parts if part.process is not None and part.process.poll() is None]
+        for part in reversed(running):
+            self._signal(part, signal.SIGTERM)
+        for part in running:
+            assert part.process is not None  # noqa: S101 - filtered above
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                part.process.wait(max(0.0, deadline - time.monotonic()))
+            if part.process.poll() is None:
+                self._say(f"{part.name:<10} did not stop within {STOP_WITHIN_S:g} s and was killed")
+            self._signal(part, signal.SIGKILL)  # whatever is left of its group
+
+    @staticmethod
+    def _signal(part: Part, number: int) -> None:
+        assert part.process is not None  # noqa: S101 - only running parts are signalled
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if number == signal.SIGKILL:
+                os.killpg(part.process.pid, number)
+            else:
+                part.process.send_signal(number)
+
+
+def parts(*, front: bool, dhcp: bool) -> list[Part]:
+    """Every part of the appliance on one host, in the order in which they are started."""
+    names = ["web", "node", "worker", "bmc-worker", "tftp"]
+    if front:
+        names.insert(2, "front")
+    if dhcp:
+        names.append("dhcp")
+    return [Part(name, [sys.executable, "-m", "pxeapp", name]) for name in names]
+
+
+def _die_with_parent() -> None:
+    """Linux: have the kernel end the child when the supervisor is killed, so that no orphan keeps our ports."""
+    import ctypes  # noqa: PLC0415 - only needed, and only safe, here between fork and exec
+
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+
+
+def _ending(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def _print(line: str) -> None:
+    stamp = dt.datetime.now(dt.UTC).strftime("%H:%M:%S")
+    print(f"{stamp} {line}", flush=True)  # noqa: T201 - the service's log is its standard output

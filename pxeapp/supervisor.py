@@ -7,6 +7,7 @@ growing pause, so that a wrong setting costs no CPU and the others go on working
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import datetime as dt
 import os
 import signal
@@ -21,6 +22,8 @@ from types import FrameType
 STOP_WITHIN_S = 25.0  # a service manager gives us 30
 PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 HEALTHY_AFTER_S = 30.0
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+LIBC = ctypes.CDLL(None)  # loaded here: between fork and exec nothing may take a lock
 
 
 @dataclass
@@ -66,7 +69,7 @@ class Supervisor:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C is ours to pass on, once and in order
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 - we start children before any thread of ours takes a lock
+            preexec_fn=_die_with_parent,
         )
         part.started_at = time.monotonic()
         thread = threading.Thread(target=self._relay, args=(part, part.process), daemon=True)
@@ -130,10 +133,7 @@ def parts(*, front: bool, dhcp: bool) -> list[Part]:
 
 def _die_with_parent() -> None:
     """Linux: have the kernel end the child when the supervisor is killed, so that no orphan keeps our ports."""
-    import ctypes  # noqa: PLC0415 - only needed, and only safe, here between fork and exec
-
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _ending(code: int) -> str:
@@ -142,4 +142,4 @@ def _ending(code: int) -> str:
 
 def _print(line: str) -> None:
     stamp = dt.datetime.now(dt.UTC).strftime("%H:%M:%S")
-    print(f"{stamp} {line}", flush=True)  # noqa: T201 - the service's log is its standard output
+    print(f"{stamp} {line}", flush=True)

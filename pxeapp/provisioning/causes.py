@@ -16,18 +16,42 @@ class Cause:
     attempt: str  # what to try
 
 
-POWER_CABLE = Cause("The BMC has no power or its network cable is out.", "Look at its link light; ping its address from the appliance.")
-BMC_ADDRESS = Cause("The BMC's address or port is not the one we have.", "Compare it with the label or the DHCP lease, then PATCH the machine's bmc.address.")
-BMC_VLAN = Cause("The management network is not reachable from here.", "Run `pxeapp doctor`; check the route and the VLAN of the BMC's switch port.")
+POWER_CABLE = Cause(
+    "The BMC has no power or its network cable is out.", "Look at its link light; ping its address from the appliance."
+)
+BMC_ADDRESS = Cause(
+    "The BMC's address or port is not the one we have.",
+    "Compare it with the label or the DHCP lease, then PATCH the machine's bmc.address.",
+)
+BMC_VLAN = Cause(
+    "The management network is not reachable from here.",
+    "Run `pxeapp doctor`; check the route and the VLAN of the BMC's switch port.",
+)
 BMC_HANGS = Cause("The BMC hangs.", "Reset it (`ipmitool mc reset cold`) or pull its power for a minute.")
-BOOT_ORDER = Cause("It boots from its disk first and the BMC ignored the one-time boot device.", "Put the network first in the firmware's boot order once; we serve local boot whenever nothing is armed.")
-WRONG_MAC = Cause("The boot MAC that we have is another card's.", "Compare it with the machines seen lately: `GET /api/v1/sightings`.")
-OTHER_DHCP = Cause("Another DHCP server answered it and named another loader.", "Find it with `pxeapp doctor`; switch it off on this network or use PXEAPP_DHCP=proxy.")
-FIREWALL = Cause("A firewall or an access list drops the packets.", "Allow UDP 67 and 69 and the node port from the provisioning network to the appliance.")
+BOOT_ORDER = Cause(
+    "It boots from its disk first and the BMC ignored the one-time boot device.",
+    "Put the network first in the firmware's boot order once; we serve local boot whenever nothing is armed.",
+)
+WRONG_MAC = Cause(
+    "The boot MAC that we have is another card's.", "Compare it with the machines seen lately: `GET /api/v1/sightings`."
+)
+OTHER_DHCP = Cause(
+    "Another DHCP server answered it and named another loader.",
+    "Find it with `pxeapp doctor`; switch it off on this network or use PXEAPP_DHCP=proxy.",
+)
+FIREWALL = Cause(
+    "A firewall or an access list drops the packets.",
+    "Allow UDP 67 and 69 and the node port from the provisioning network to the appliance.",
+)
 SPANNING_TREE = Cause("The switch port takes too long to forward (spanning tree).", "Set the port to edge/portfast.")
-PXE_OFF = Cause("Network boot is switched off in the firmware for this card.", "Enable PXE for it in the firmware's set-up.")
+PXE_OFF = Cause(
+    "Network boot is switched off in the firmware for this card.", "Enable PXE for it in the firmware's set-up."
+)
 MEMORY = Cause("The machine has too little memory for the initrd.", "EL 8 and later want 3 GiB, Debian 1 GiB.")
-NODE_URL = Cause("The machine cannot reach our node address.", "Check PXEAPP_NODE_URL: it must be an address of the provisioning network.")
+NODE_URL = Cause(
+    "The machine cannot reach our node address.",
+    "Check PXEAPP_NODE_URL: it must be an address of the provisioning network.",
+)
 
 CAUSES: dict[str, tuple[Cause, ...]] = {
     "not_started": (
@@ -36,42 +60,123 @@ CAUSES: dict[str, tuple[Cause, ...]] = {
     ),
     "bmc_unreachable": (POWER_CABLE, BMC_ADDRESS, BMC_VLAN, BMC_HANGS),
     "bmc_wrong_password": (
-        Cause("User name or password of the BMC is not the one we have.", "Try it with ipmitool; then PATCH the machine's bmc.username and bmc.password."),
+        Cause(
+            "User name or password of the BMC is not the one we have.",
+            "Try it with ipmitool; then PATCH the machine's bmc.username and bmc.password.",
+        ),
         Cause("The BMC refuses the cipher suite.", "Set bmc.cipher_suite to 3 (old BMCs) or 17."),
-        Cause("The account may not use IPMI over LAN, or is locked after wrong attempts.", "Look at the account in the BMC's own pages."),
+        Cause(
+            "The account may not use IPMI over LAN, or is locked after wrong attempts.",
+            "Look at the account in the BMC's own pages.",
+        ),
     ),
     "bmc_refused": (
-        Cause("The BMC's account has too few privileges.", "Give it operator or administrator privileges on the LAN channel."),
+        Cause(
+            "The BMC's account has too few privileges.",
+            "Give it operator or administrator privileges on the LAN channel.",
+        ),
         Cause("The BMC is busy with an update.", "Wait until it has finished and deploy again."),
     ),
     "bmc_unconfirmed": (
-        Cause("The BMC took the command but the machine does not do it.", "Look at the machine: a hung power supply or a power lock in the chassis does this."),
+        Cause(
+            "The BMC took the command but the machine does not do it.",
+            "Look at the machine: a hung power supply or a power lock in the chassis does this.",
+        ),
         BMC_HANGS,
     ),
     "power_unconfirmed": (
-        Cause("The BMC took the command but the power state did not follow.", "Ask for it: `pxeapp machine power NAME`. We never repeat a power command blindly."),
+        Cause(
+            "The BMC took the command but the power state did not follow.",
+            "Ask for it: `pxeapp machine power NAME`. We never repeat a power command blindly.",
+        ),
         Cause("The BMC worker is not running.", "Look at `pxeapp serve`'s output or start `pxeapp bmc-worker`."),
-        Cause("It has no BMC in our records and nobody switched it on.", "Switch it on with the network as boot device."),
+        Cause(
+            "It has no BMC in our records and nobody switched it on.", "Switch it on with the network as boot device."
+        ),
     ),
-    "no_dhcp": (BOOT_ORDER, PXE_OFF, WRONG_MAC, SPANNING_TREE, Cause("It is on another network than our DHCP.", "Check the switch port's VLAN; across routers set a DHCP relay."), Cause("Its self-test takes very long or halts on an error.", "Open its console: `pxeapp machine console NAME`.")),
-    "no_loader": (OTHER_DHCP, FIREWALL, Cause("Our TFTP server is not running or not on this network.", "Run `pxeapp doctor`; check PXEAPP_TFTP_LISTEN and PXEAPP_TFTP_NETWORKS."), Cause("The loader for its firmware is not installed.", "Run `pxeapp doctor`: it names the missing package.")),
-    "no_kernel": (NODE_URL, Cause("The loader does not run on this firmware (Secure Boot refuses unsigned ones).", "With Secure Boot on, have it load shimx64.efi, or switch Secure Boot off."), Cause("The release's kernel is missing or was altered.", "Run `pxeapp release verify`."), FIREWALL),
-    "no_answer": (MEMORY, Cause("The installer has no driver for the network card.", "Use a newer release or an initrd with the firmware for this card."), Cause("The installer got no address: slow switch port.", "Set the port to edge/portfast, or raise rd.net.timeout.carrier."), NODE_URL),
+    "no_dhcp": (
+        BOOT_ORDER,
+        PXE_OFF,
+        WRONG_MAC,
+        SPANNING_TREE,
+        Cause(
+            "It is on another network than our DHCP.", "Check the switch port's VLAN; across routers set a DHCP relay."
+        ),
+        Cause(
+            "Its self-test takes very long or halts on an error.", "Open its console: `pxeapp machine console NAME`."
+        ),
+    ),
+    "no_loader": (
+        OTHER_DHCP,
+        FIREWALL,
+        Cause(
+            "Our TFTP server is not running or not on this network.",
+            "Run `pxeapp doctor`; check PXEAPP_TFTP_LISTEN and PXEAPP_TFTP_NETWORKS.",
+        ),
+        Cause("The loader for its firmware is not installed.", "Run `pxeapp doctor`: it names the missing package."),
+    ),
+    "no_kernel": (
+        NODE_URL,
+        Cause(
+            "The loader does not run on this firmware (Secure Boot refuses unsigned ones).",
+            "With Secure Boot on, have it load shimx64.efi, or switch Secure Boot off.",
+        ),
+        Cause("The release's kernel is missing or was altered.", "Run `pxeapp release verify`."),
+        FIREWALL,
+    ),
+    "no_answer": (
+        MEMORY,
+        Cause(
+            "The installer has no driver for the network card.",
+            "Use a newer release or an initrd with the firmware for this card.",
+        ),
+        Cause(
+            "The installer got no address: slow switch port.",
+            "Set the port to edge/portfast, or raise rd.net.timeout.carrier.",
+        ),
+        NODE_URL,
+    ),
     "installer_silent": (
         Cause("The installer waits for an answer on its console.", "Open its console: `pxeapp machine console NAME`."),
-        Cause("It cannot reach its packages.", "Look at the mirror's log; `pxeapp release verify` checks the upstream."),
+        Cause(
+            "It cannot reach its packages.", "Look at the mirror's log; `pxeapp release verify` checks the upstream."
+        ),
         Cause("The machine crashed or lost power.", "Ask for its power state and read its SEL."),
     ),
     "installer_failed": (
         Cause("The installer says why: read the log's tail above.", "See the whole log under the deployment's logs."),
         Cause("A package or repository is missing.", "Look at the mirror's log."),
-        Cause("The disk that the answer file names is not there.", "Compare the machine's disks with what inspection found."),
+        Cause(
+            "The disk that the answer file names is not there.",
+            "Compare the machine's disks with what inspection found.",
+        ),
     ),
-    "no_first_boot": (BOOT_ORDER, Cause("The boot loader was not written to the disk that the firmware boots.", "Check the machine's system disk; look at its console."), Cause("The installed system has no network.", "Check its interface names and VLANs."), NODE_URL),
-    "second_claimant": (Cause("Two machines have the same MAC.", "Look for the second address in the DHCP leases."), Cause("Somebody on the provisioning network forges its MAC.", "Find the switch port of the second address."), Cause("The machine got another address between two boots.", "Give it a reservation (PXEAPP_DHCP=full) and deploy again.")),
-    "loader_loop": (Cause("Its disk does not boot: the firmware falls through to the network again and again.", "Look at its console; deploy again if the disk is empty."), BOOT_ORDER),
+    "no_first_boot": (
+        BOOT_ORDER,
+        Cause(
+            "The boot loader was not written to the disk that the firmware boots.",
+            "Check the machine's system disk; look at its console.",
+        ),
+        Cause("The installed system has no network.", "Check its interface names and VLANs."),
+        NODE_URL,
+    ),
+    "second_claimant": (
+        Cause("Two machines have the same MAC.", "Look for the second address in the DHCP leases."),
+        Cause("Somebody on the provisioning network forges its MAC.", "Find the switch port of the second address."),
+        Cause(
+            "The machine got another address between two boots.",
+            "Give it a reservation (PXEAPP_DHCP=full) and deploy again.",
+        ),
+    ),
+    "loader_loop": (
+        Cause(
+            "Its disk does not boot: the firmware falls through to the network again and again.",
+            "Look at its console; deploy again if the disk is empty.",
+        ),
+        BOOT_ORDER,
+    ),
     "aborted": (Cause("An operator aborted it.", "See the audit log for who, and deploy again when ready."),),
-}  # fmt: skip
+}
 GENERIC = (Cause("We know no usual cause for this.", "Read its timeline and its console; then deploy again."),)
 
 

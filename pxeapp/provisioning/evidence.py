@@ -92,9 +92,7 @@ def expecting(session: Session, address: str, step: Step) -> bool:
     return any(steps.rank(present) < steps.rank(step) for present in found)
 
 
-def kernel_fetched(
-    session: Session, address: str, release: str, file: str, *, source: str, now: dt.datetime
-) -> bool:
+def kernel_fetched(session: Session, address: str, release: str, file: str, *, source: str, now: dt.datetime) -> bool:
     """A claimed machine fetched one of its release's boot files."""
     deployment = running_at(session, address)
     if deployment is None or deployment.release != release:

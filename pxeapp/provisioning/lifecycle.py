@@ -40,7 +40,7 @@ def deploy(
     now: dt.datetime,
     reimage: bool = False,
 ) -> Deployment:
-    """Begin an attempt; nothing has moved yet when this returns. Raises Conflict or Invalid, and then nothing changed."""
+    """Begin an attempt; nothing has moved yet when this returns. After Conflict or Invalid nothing has changed."""
     _refuse_unfit(machine, reimage=reimage)
     release, role = check_deployable(session, machine, release=release or machine.release, role=role or machine.role)
     _claim_state(session, machine, "deploy", now=now)
@@ -62,12 +62,14 @@ def deploy(
     session.add(deployment)
     session.flush()
     session.execute(update(Sighting).where(Sighting.machine_id == machine.id).values(loader_requests=0))
-    _record(session, machine, deployment, now, requested_by, "deploy", f"Deployment of {release} as {role} was asked for.")
+    _record(
+        session, machine, deployment, now, requested_by, "deploy", f"Deployment of {release} as {role} was asked for."
+    )
     return deployment
 
 
 def abort(session: Session, machine: Machine, *, requested_by: str, now: dt.datetime) -> Deployment:
-    """End the running attempt at whatever step it is; the machine is left powered as it stands and boots from its disk."""
+    """End the running attempt at whatever step it is; the machine's power is left as it stands."""
     deployment = evidence.running_of(session, machine)
     if deployment is None:
         raise Conflict(f"{machine.name} has no deployment to abort; it is {machine.state}.")

@@ -55,19 +55,7 @@ class Asking:
 def decide(provisioner: Provisioner, asking: Asking, *, now: dt.datetime) -> Boot:
     """What this machine boots now. Records the sighting, the claim and the evidence in one commit."""
     with provisioner.database.write() as session:
-        machine = evidence.machine_by_mac(session, asking.mac)
-        sightings.record(
-            session,
-            mac=asking.mac,
-            machine_id=machine.id if machine else None,
-            address=asking.address,
-            arch=asking.arch,
-            serial=asking.serial,
-            uuid=asking.uuid,
-            manufacturer=asking.manufacturer,
-            product=asking.product,
-            now=now,
-        )
+        machine = _sight(session, asking, now)
         if machine is None:
             return FROM_DISK
         deployment = evidence.running_of(session, machine)
@@ -91,9 +79,30 @@ def decide(provisioner: Provisioner, asking: Asking, *, now: dt.datetime) -> Boo
         return plan.install_boot(session, provisioner.settings, provisioner.vault, machine, deployment)
 
 
-def record_served(
-    provisioner: Provisioner, *, mac: str, kind: str, content: bytes, now: dt.datetime
-) -> None:
+def record_sighting(provisioner: Provisioner, asking: Asking, *, now: dt.datetime) -> None:
+    """Only note who was seen: for a script that reports its machine's identity."""
+    with provisioner.database.write() as session:
+        _sight(session, asking, now)
+
+
+def _sight(session: Session, asking: Asking, now: dt.datetime) -> Machine | None:
+    machine = evidence.machine_by_mac(session, asking.mac)
+    sightings.record(
+        session,
+        mac=asking.mac,
+        machine_id=machine.id if machine else None,
+        address=asking.address,
+        arch=asking.arch,
+        serial=asking.serial,
+        uuid=asking.uuid,
+        manufacturer=asking.manufacturer,
+        product=asking.product,
+        now=now,
+    )
+    return machine
+
+
+def record_served(provisioner: Provisioner, *, mac: str, kind: str, content: bytes, now: dt.datetime) -> None:
     """Keep the hash of the exact bytes that a machine was given in its running attempt."""
     with provisioner.database.write() as session:
         machine = evidence.machine_by_mac(session, mac)
@@ -148,7 +157,7 @@ def _count_loader_request(
         at=now,
         source="http",
         kind="loader_request",
-        message=f"{asking.loader} at {asking.address} asked for a boot script (time {count}); it boots from its own disk.{loop}",
+        message=f"{asking.loader} at {asking.address} asked for a boot script (time {count}) and boots its disk.{loop}",
         address=asking.address,
         count=count,
     )

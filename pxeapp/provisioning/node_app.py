@@ -59,15 +59,25 @@ def healthz() -> Response:
 def boot_ipxe() -> Response:
     """An iPXE script for any client: the deployment's when it is armed, else local boot."""
     asking = _asking("iPXE")
-    boot = netboot.decide(_provisioner(), asking, now=now())
-    return _script(asking, "ipxe", ipxe.render(boot, node_url=_provisioner().settings.node_url, templates=_provisioner().templates))
+    provisioner = _provisioner()
+    if "seen" in request.args:
+        # Our own script tells us who its machine is (see boot/_identity.ipxe); it does not ask to be installed.
+        netboot.record_sighting(provisioner, asking, now=now())
+        return _text("#!ipxe\n")
+    boot = netboot.decide(provisioner, asking, now=now())
+    node_url = provisioner.settings.node_url
+    identified = asking.serial is not None
+    return _script(
+        asking, "ipxe", ipxe.render(boot, provisioner.templates, node_url=node_url, report_identity=not identified)
+    )
 
 
 def boot_grub() -> Response:
     """The same decision as a GRUB configuration."""
     asking = _asking("GRUB")
-    boot = netboot.decide(_provisioner(), asking, now=now())
-    return _script(asking, "grub", grub.render(boot, templates=_provisioner().templates))
+    provisioner = _provisioner()
+    boot = netboot.decide(provisioner, asking, now=now())
+    return _script(asking, "grub", grub.render(boot, provisioner.templates, node_url=provisioner.settings.node_url))
 
 
 def answer(token: str, kind: str) -> Response:
@@ -151,7 +161,9 @@ def _report() -> Report:
         raise Invalid("The event is nested too deeply.") from None
     if not isinstance(body, dict) or not isinstance(body.get("event"), str):
         fix = 'Send {"event": "started", "message": "..."}.'
-        raise Invalid("The event is not a JSON object with an event.", problems=[FieldProblem("event", "is missing.", fix)])
+        raise Invalid(
+            "The event is not a JSON object with an event.", problems=[FieldProblem("event", "is missing.", fix)]
+        )
     message = body.get("message", "")
     if not isinstance(message, str):
         raise Invalid("The message is not text.", problems=[FieldProblem("message", "must be a string.")])

@@ -81,7 +81,9 @@ def _arm(look: Reconciler, session: Session, machine: Machine, deployment: Deplo
     deployment.due_at = now + LOOK_AT_POWER
 
 
-def _await_power(_look: Reconciler, session: Session, machine: Machine, deployment: Deployment, now: dt.datetime) -> None:
+def _await_power(
+    _look: Reconciler, session: Session, machine: Machine, deployment: Deployment, now: dt.datetime
+) -> None:
     if deployment.power_action_id is None:
         return
     action = session.get_one(PowerAction, deployment.power_action_id)
@@ -100,7 +102,12 @@ def _await_power(_look: Reconciler, session: Session, machine: Machine, deployme
     else:
         code = action.error_code or action.outcome
         lifecycle.fail(
-            session, machine, deployment, code=f"bmc_{code}", reason=action.error or f"The power cycle was {action.outcome}.", now=now
+            session,
+            machine,
+            deployment,
+            code=f"bmc_{code}",
+            reason=action.error or f"The power cycle was {action.outcome}.",
+            now=now,
         )
 
 

@@ -1,0 +1,144 @@
+"""The `dhcp` process: dnsmasq configured from our networks and machines, and its log read as evidence."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import threading
+from typing import Literal
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pxeapp.boot import dnsmasq
+from pxeapp.boot.dhcp import Observation
+from pxeapp.boot.dnsmasq import DhcpNetwork, DhcpPlan, Reservation
+from pxeapp.boot.runner import DnsmasqRunner
+from pxeapp.config import Settings
+from pxeapp.db import Database, now
+from pxeapp.errors import PxeError
+from pxeapp.machines import sightings
+from pxeapp.machines.models import Interface, Machine, Network
+from pxeapp.provisioning import evidence
+from pxeapp.provisioning.netboot import Provisioner
+from pxeapp.provisioning.steps import Step
+
+REFRESH_S = 2.0  # how soon a new machine's reservation takes effect
+SECURE_BOOT_LABEL = "secure_boot"  # a machine with this label set to "true" is offered shim and GRUB, not iPXE
+log = logging.getLogger(__name__)
+
+
+def plan(session: Session, settings: Settings, mode: Literal["proxy", "full"]) -> DhcpPlan:
+    """What dnsmasq must know now, from rows. A machine whose values cannot be used is left out and said."""
+    networks = [
+        DhcpNetwork(
+            name=row.name,
+            cidr=row.cidr,
+            start=row.dhcp_start,
+            end=row.dhcp_end,
+            gateway=row.gateway,
+            dns=tuple(row.dns),
+            ntp=tuple(row.ntp),
+            domain=row.domain,
+        )
+        for row in session.scalars(select(Network).order_by(Network.name))
+    ]
+    return DhcpPlan(
+        mode=mode,
+        interface=settings.dhcp_interface,
+        node_url=settings.node_url,
+        networks=tuple(networks),
+        lease_file=settings.run_dir / "dnsmasq.leases",
+        reservations=tuple(_reservations(session)),
+    )
+
+
+def _reservations(session: Session) -> list[Reservation]:
+    found = []
+    rows = session.execute(
+        select(Machine.name, Machine.labels, Machine.mac, Interface.address)
+        .join(Interface, (Interface.machine_id == Machine.id) & (Interface.mac == Machine.mac), isouter=True)
+        .order_by(Machine.mac)
+    )
+    for name, labels, mac, address in rows:
+        try:
+            secure = str(labels.get(SECURE_BOOT_LABEL, "")).lower() == "true"
+            found.append(Reservation(name=name, mac=mac, address=address, secure_boot=secure))
+        except PxeError as error:
+            log.warning("%s gets no DHCP reservation: %s", name, error)
+    return found
+
+
+class DhcpProcess:
+    """Runs dnsmasq until told to stop, keeps its configuration current, and keeps what it saw."""
+
+    def __init__(self, provisioner: Provisioner) -> None:
+        self._provisioner = provisioner
+        self._database: Database = provisioner.database
+        settings = provisioner.settings
+        self._runner = DnsmasqRunner(settings.run_dir / "dnsmasq.conf", self.observe)
+        self._stop = threading.Event()
+
+    def run(self, stop: threading.Event) -> None:
+        """Blocks until `stop`; without a network row it waits for one, since there is nothing to answer on."""
+        self._stop = stop
+        while not self._refresh() and not stop.wait(REFRESH_S):
+            pass
+        if stop.is_set():
+            return
+        refresher = threading.Thread(target=self._refresh_for_ever, name="refresh", daemon=True)
+        refresher.start()
+        self._runner.run(stop)
+
+    def observe(self, observation: Observation) -> None:
+        """Keep one packet's worth of evidence."""
+        with self._database.write() as session:
+            keep(session, observation, now=now())
+
+    def _refresh(self) -> bool:
+        settings = self._provisioner.settings
+        if settings.dhcp == "off":
+            return False
+        try:
+            with self._database.read() as session:
+                text = dnsmasq.render(plan(session, settings, settings.dhcp), self._provisioner.templates)
+            self._runner.apply(text)
+        except PxeError as error:
+            log.warning("dnsmasq keeps its last configuration: %s", error)
+            return self._runner.conf_path.exists()
+        return True
+
+    def _refresh_for_ever(self) -> None:
+        while not self._stop.wait(REFRESH_S):
+            try:
+                self._refresh()
+            except Exception:  # one bad refresh must not end all later ones
+                log.exception("The DHCP configuration could not be refreshed")
+
+
+def keep(session: Session, observation: Observation, *, now: dt.datetime) -> None:
+    """The sighting, and the step if this is the boot that a deployment waits for."""
+    machine = evidence.machine_by_mac(session, observation.mac)
+    sightings.record(
+        session,
+        mac=observation.mac,
+        machine_id=machine.id if machine else None,
+        address=observation.address,
+        arch=observation.arch,
+        vendor_class=observation.vendor_class,
+        now=now,
+    )
+    if machine is None or observation.arch is None:
+        return  # without an architecture it is an operating system renewing its lease, not firmware that boots
+    evidence.reached(
+        session,
+        evidence.running_of(session, machine),
+        Step.DHCP_SEEN,
+        now=now,
+        source="dhcp",
+        message=f"{observation.mac} ({observation.arch}) asked for an address and got {observation.address or 'none'}.",
+        address=observation.address,
+        arch=observation.arch,
+        boot_file=observation.boot_file,
+        vendor_class=observation.vendor_class,
+    )

@@ -7,6 +7,7 @@ names the setting, what was found and what would be right.
 from __future__ import annotations
 
 import os
+import re
 import socket
 import tomllib
 from collections.abc import Mapping
@@ -52,6 +53,7 @@ class Settings:
     admin_password_file: Path | None
     trusted_proxies: tuple[IPNetwork, ...]
     mirror_upstreams: Mapping[str, str]
+    fetch_networks: tuple[IPNetwork, ...]
 
     @property
     def run_dir(self) -> Path:
@@ -84,7 +86,14 @@ DEFAULTS: dict[str, str] = {
     "admin_password_file": "",
     "trusted_proxies": "",
     "mirror_upstreams": "",  # NAME=URL, comma separated; empty: taken from this host's own package sources
+    "fetch_networks": "",  # where release files may be downloaded from; empty: anywhere but this host and link-local
 }
+# Both end up in nginx's configuration: nothing that could mean something there.
+_UPSTREAM_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
+_PATH = r"(/[A-Za-z0-9._~+-]+)*/?"
+_UPSTREAM_URL = re.compile(
+    rf"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{{1,5}})?{_PATH}|http\+unix:///[A-Za-z0-9._/~+-]+:{_PATH}"
+)
 PRIVATE_NETWORKS = "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,169.254.0.0/16,127.0.0.0/8"
 
 
@@ -135,7 +144,8 @@ def _build(raw: Mapping[str, str]) -> Settings:
         bmc_networks=_networks("bmc_networks", raw["bmc_networks"] or PRIVATE_NETWORKS),
         admin_password_file=password_file,
         trusted_proxies=_networks("trusted_proxies", raw["trusted_proxies"]),
-        mirror_upstreams=_pairs("mirror_upstreams", raw["mirror_upstreams"]),
+        mirror_upstreams=_upstreams("mirror_upstreams", raw["mirror_upstreams"]),
+        fetch_networks=_networks("fetch_networks", raw["fetch_networks"]),
     )
 
 
@@ -172,15 +182,17 @@ def _networks(name: str, value: str) -> tuple[IPNetwork, ...]:
         ) from error
 
 
-def _pairs(name: str, value: str) -> dict[str, str]:
+def _upstreams(name: str, value: str) -> dict[str, str]:
     pairs: dict[str, str] = {}
     for part in filter(None, (piece.strip() for piece in value.split(","))):
         key, equals, url = part.partition("=")
-        if not equals or urlsplit(url).scheme not in ("http", "https"):
+        if not equals or not _UPSTREAM_NAME.fullmatch(key) or not _UPSTREAM_URL.fullmatch(url):
             raise ConfigError(
-                f"PXEAPP_{name.upper()} has {part!r}.", hint="Write NAME=http://host/path, comma separated."
+                f"PXEAPP_{name.upper()} has {part!r}.",
+                hint="Write NAME=http://host/path (https, or http+unix:///SOCKET:/path for a mirror door), "
+                "comma separated; names in lower case with digits and dashes.",
             )
-        pairs[key.strip()] = url.rstrip("/")
+        pairs[key] = url.rstrip("/")
     return pairs
 
 

@@ -1,0 +1,199 @@
+"""Download one file from a URL that an operator wrote: bounded, pinned, verified, atomic.
+
+The host is resolved once, the address checked and then connected to, so that a name cannot point elsewhere between
+the check and the use. Redirects are followed on the same host only. The file appears under its name only when its
+SHA-256 is right.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import os
+import re
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+from netaddr import IPAddress, IPNetwork
+
+from pxeapp.errors import FieldProblem, Invalid, Unavailable
+
+SHA256 = re.compile(r"[0-9a-f]{64}")
+MAX_REDIRECTS = 3
+CHUNK = 256 * 1024
+# Ourselves, and link-local (where clouds keep their metadata service): an operator's URL never gets there.
+NEVER = tuple(
+    IPNetwork(text)
+    for text in (
+        *("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4"),
+        *("::/128", "::1/128", "fe80::/10", "ff00::/8", "::ffff:0:0/96"),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one download may cost: bytes, seconds of silence, seconds in all."""
+
+    max_bytes: int = 8 * 1024**3
+    timeout_s: float = 30.0
+    deadline_s: float = 3600.0
+
+
+def fetch(
+    url: str,
+    target: Path,
+    *,
+    sha256: str,
+    networks: Sequence[IPNetwork] = (),
+    limits: Limits = Limits(),
+    progress: Callable[[int], None] = lambda _received: None,
+) -> int:
+    """Download `url` to `target` and return its size; `target` is not there unless its SHA-256 is right.
+
+    `networks` are the only ones that may be contacted; empty means any but `NEVER`. Raises Invalid when the URL or
+    what it gives is wrong, Unavailable when the server cannot be reached.
+    """
+    if not SHA256.fullmatch(sha256):
+        raise _bad("sha256", "a SHA-256 checksum is required.", "Give its 64 hexadecimal digits in lower case.")
+    partial = target.with_name(f".{target.name}.part")
+    try:
+        with _open(url, networks, limits) as response:
+            size, found = _receive(response, partial, url, limits, progress)
+        if found != sha256:
+            raise _bad(
+                "sha256",
+                f"{url} has SHA-256 {found}, not {sha256}; it was thrown away.",
+                "Compare with the publisher's signed checksums.",
+            )
+        partial.replace(target)
+        return size
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def check_url(url: str, *, field: str = "url") -> SplitResult:
+    """The URL's parts, when it is plain http or https without credentials; raises Invalid otherwise."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise _bad(field, f"{url!r} is not a URL.", "Write http://host/path or https://host/path.") from error
+    if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"[\x00-\x20\x7f]", url) or port == 0:
+        raise _bad(field, f"{url!r} is not an http or https URL.", "Write http://host/path or https://host/path.")
+    if parts.username is not None:
+        raise _bad(field, "the URL holds a user name or password.", "Use a server that needs none.")
+    return parts
+
+
+def allowed(address: str, networks: Sequence[IPNetwork]) -> bool:
+    """Whether this address may be contacted."""
+    ip = IPAddress(address)
+    return any(ip in network for network in networks) if networks else not any(ip in network for network in NEVER)
+
+
+def resolve(host: str, port: int, networks: Sequence[IPNetwork]) -> str:
+    """The one address that is going to be contacted; raises Invalid where the policy allows none."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise Unavailable(
+            f"The name {host} cannot be resolved: {error}.", hint="Check its spelling and the DNS."
+        ) from error
+    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    for address in addresses:
+        if allowed(address, networks):
+            return address
+    raise _bad(
+        "url",
+        f"{host} is {', '.join(addresses)}, which this appliance may not contact.",
+        "Addresses of this host and link-local ones are refused; PXEAPP_FETCH_NETWORKS names what is allowed.",
+    )
+
+
+@contextmanager
+def _open(url: str, networks: Sequence[IPNetwork], limits: Limits) -> Iterator[http.client.HTTPResponse]:
+    first = check_url(url)
+    for _ in range(MAX_REDIRECTS + 1):
+        parts = check_url(url)
+        connection = _connect(parts, networks, limits.timeout_s)
+        try:
+            path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+            connection.request("GET", path, headers={"User-Agent": "pxeapp", "Accept-Encoding": "identity"})
+            response = connection.getresponse()
+            if response.status in (301, 302, 303, 307, 308):
+                url = urljoin(url, response.headers.get("Location", ""))
+                if urlsplit(url).hostname != first.hostname:
+                    raise _bad(
+                        "url", f"{first.hostname} redirects to another host: {url}.", "Give the final address itself."
+                    )
+                continue
+            if response.status != 200:
+                raise _bad("url", f"{url} answers {response.status} {response.reason}.", "Check the address.")
+            yield response
+            return  # noqa: TRY300 - the loop goes on after a redirect only
+        except (OSError, http.client.HTTPException) as error:
+            raise Unavailable(
+                f"{url} could not be fetched: {error!r}.", hint="Try again, or fetch it by hand."
+            ) from error
+        finally:
+            connection.close()
+    raise _bad("url", f"{first.geturl()} redirects more than {MAX_REDIRECTS} times.", "Give the final address itself.")
+
+
+class _Pinned(http.client.HTTPConnection):
+    """A connection to one address that was checked, under the host's own name."""
+
+    def __init__(self, parts: SplitResult, address: str, timeout_s: float) -> None:
+        super().__init__(str(parts.hostname), parts.port or (443 if parts.scheme == "https" else 80), timeout=timeout_s)
+        self._address = address
+        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+
+    def connect(self) -> None:
+        """Connect to the address, not to what the name says by now."""
+        self.sock = socket.create_connection((self._address, self.port), self.timeout)
+        if self._tls is not None:
+            self.sock = self._tls.wrap_socket(self.sock, server_hostname=self.host)
+
+
+def _connect(parts: SplitResult, networks: Sequence[IPNetwork], timeout_s: float) -> http.client.HTTPConnection:
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return _Pinned(parts, resolve(str(parts.hostname), port, networks), timeout_s)
+
+
+def _receive(
+    response: http.client.HTTPResponse, target: Path, url: str, limits: Limits, progress: Callable[[int], None]
+) -> tuple[int, str]:
+    expected = response.length
+    if expected is not None and expected > limits.max_bytes:
+        raise _too_large(url, limits.max_bytes)
+    digest, received, give_up = hashlib.sha256(), 0, time.monotonic() + limits.deadline_s
+    with target.open("wb") as out:
+        while chunk := response.read(CHUNK):
+            received += len(chunk)
+            if received > limits.max_bytes:
+                raise _too_large(url, limits.max_bytes)
+            if time.monotonic() > give_up:
+                raise Unavailable(f"{url} took longer than {limits.deadline_s:.0f} s.", hint="Fetch it by hand.")
+            digest.update(chunk)
+            out.write(chunk)
+            progress(received)
+        out.flush()
+        os.fsync(out.fileno())
+    if expected is not None and received != expected:
+        raise Unavailable(f"{url} broke off after {received} of {expected} bytes.", hint="Try again.")
+    return received, digest.hexdigest()
+
+
+def _too_large(url: str, limit: int) -> Invalid:
+    return _bad("url", f"{url} is larger than {limit} bytes.", "Check the address; install media are smaller.")
+
+
+def _bad(field: str, problem: str, fix: str) -> Invalid:
+    return Invalid(f"{field}: {problem}", problems=[FieldProblem(field, problem, fix)], hint=fix)

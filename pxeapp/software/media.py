@@ -1,0 +1,72 @@
+"""A release's files on disk: where they lie, that they are whole, and that nothing else is ever handed out.
+
+`media_dir/NAME/REVISION/FILE`, and the row's `kernel` is `REVISION/FILE`: a replaced release gets a new folder, so
+the row switches from one whole set of files to the next in one commit, and whoever is still downloading goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pxeapp.config import Settings
+from pxeapp.errors import NotFound
+from pxeapp.software.models import Release
+
+# The same as boot scripts accept: no part starts with a dot, nothing that could mean something in a script.
+FILE_PATH = re.compile(r"[A-Za-z0-9_+~-][A-Za-z0-9._+~-]*(/[A-Za-z0-9_+~-][A-Za-z0-9._+~-]*)*")
+CHUNK = 1024 * 1024
+
+
+def declared(release: Release) -> dict[str, str]:
+    """The files that a release consists of, with their SHA-256: kernel, initrd, and what `settings["files"]` adds."""
+    files = {release.kernel: release.kernel_sha256, release.initrd: release.initrd_sha256}
+    files.update(release.settings.get("files", {}))
+    return {file: digest for file, digest in files.items() if file}
+
+
+def locate(session: Session, settings: Settings, release_name: str, file: str) -> Path:
+    """The path of a file that a ready release declares, for `/media/RELEASE/FILE`; NotFound for everything else."""
+    release = session.scalar(select(Release).where(Release.name == release_name))
+    if release is None or not release.ready or file not in declared(release):
+        raise NotFound(f"There is no file {file!r} of a release {release_name!r} that may be booted.")
+    path = _inside(settings, release.name, file)
+    if path is None:
+        raise NotFound(
+            f"The file {file!r} of release {release_name} is missing on disk.",
+            hint=f"Run: pxeapp release verify {release_name}",
+        )
+    return path
+
+
+def problem(settings: Settings, release: Release) -> str:
+    """What is wrong with a release's files, as a sentence, or an empty string; reads and hashes every file."""
+    for file, expected in declared(release).items():
+        path = _inside(settings, release.name, file)
+        if path is None:
+            return f"The file {file} is missing; add the release again."
+        if digest(path) != expected:
+            return f"The file {file} has changed since it was verified; add the release again."
+    return "" if release.kernel else "No kernel has been added."
+
+
+def digest(path: Path) -> str:
+    """A file's SHA-256 in hexadecimal."""
+    result = hashlib.sha256()
+    with path.open("rb") as source:
+        while chunk := source.read(CHUNK):
+            result.update(chunk)
+    return result.hexdigest()
+
+
+def _inside(settings: Settings, release_name: str, file: str) -> Path | None:
+    """The file's real path when it is a regular file below its release's folder, links followed."""
+    if not FILE_PATH.fullmatch(f"{release_name}/{file}"):
+        return None
+    folder = (settings.media_dir / release_name).resolve()
+    path = (folder / file).resolve()
+    return path if path.is_relative_to(folder) and path.is_file() else None

@@ -44,7 +44,7 @@ def render(boot: Boot, templates: Templates, *, node_url: str | None = None) -> 
             kernel=f'"{root}/{boot.kernel}"',
             initrds=[f'"{root}/{initrd}"' for initrd in boot.initrds],
             words=[_quoted(word) for word in _checked(boot.args)],
-            attempts=list(range(1, ATTEMPTS + 1)),
+            attempts=_attempts(),
             pause_seconds=PAUSE_SECONDS,
             loaders=INSTALLED_LOADERS,
         )
@@ -53,7 +53,18 @@ def render(boot: Boot, templates: Templates, *, node_url: str | None = None) -> 
 
 def render_first(templates: Templates) -> str:
     """`grub/grub.cfg`, the same for every machine: it goes on to `grub/by-mac/MAC.cfg`."""
-    return templates.render("boot/first.grub.cfg", pause_seconds=PAUSE_SECONDS, loaders=INSTALLED_LOADERS)
+    return templates.render(
+        "boot/first.grub.cfg", attempts=_attempts(), pause_seconds=PAUSE_SECONDS, loaders=INSTALLED_LOADERS
+    )
+
+
+def render_local_disk(templates: Templates) -> str:
+    """The configuration inside `localdisk.efi` (see localdisk.py)."""
+    return templates.render("boot/localdisk.grub.cfg", loaders=INSTALLED_LOADERS)
+
+
+def _attempts() -> list[int]:
+    return list(range(1, ATTEMPTS + 1))
 
 
 def _checked(args: str) -> tuple[str, ...]:

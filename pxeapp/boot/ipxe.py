@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from pxeapp.boot import firmware
+from pxeapp.boot import firmware, localdisk
 from pxeapp.boot.spec import MAX_COMMAND_LINE, BadBootValue, Boot, InstallBoot, plain, too_long, words
 from pxeapp.templates import Templates
 
@@ -37,10 +37,16 @@ def render(boot: Boot, templates: Templates, *, node_url: str, report_identity: 
             initrd_urls=[f"{node_url}/{initrd}" for initrd in boot.initrds],
             command_line=_command_line(boot),
             identity_url=identity_url,
+            local_disk_url=_local_disk_url(node_url),
             attempts=ATTEMPTS,
             pause_seconds=PAUSE_SECONDS,
         )
-    return templates.render("boot/local.ipxe", reason=plain(boot.reason), identity_url=identity_url)
+    return templates.render(
+        "boot/local.ipxe",
+        reason=plain(boot.reason),
+        identity_url=identity_url,
+        local_disk_url=_local_disk_url(node_url),
+    )
 
 
 def render_autoexec(templates: Templates, *, node_url: str) -> str:
@@ -49,6 +55,7 @@ def render_autoexec(templates: Templates, *, node_url: str) -> str:
     return templates.render(
         "boot/autoexec.ipxe",
         script_url=firmware.ipxe_url(node_url),
+        local_disk_url=_local_disk_url(node_url),
         attempts=ATTEMPTS,
         pause_seconds=PAUSE_SECONDS,
     )
@@ -58,6 +65,10 @@ def check_url(url: str) -> None:
     """Refuse a base URL that iPXE, GRUB or dnsmasq would not read as one word."""
     if not _URL.fullmatch(url) or url.endswith("/"):
         raise BadBootValue("node_url", f"{url!r} cannot go into a boot script.", "Write http://HOST:PORT.")
+
+
+def _local_disk_url(node_url: str) -> str:
+    return f"{node_url}/{firmware.HTTP_LOADERS}/{localdisk.NAME}"
 
 
 def _command_line(boot: InstallBoot) -> str:

@@ -78,8 +78,8 @@ def kernel_and_initrd(folder: Path) -> tuple[Path, Path]:
     init = tree / "init"
     init.write_text(
         "#!/busybox sh\n/busybox mount -t proc proc /proc\n"
-        f'echo "{BOOTED}: $(/busybox cat /proc/cmdline)"\n'
-        "/busybox dmesg | /busybox grep -i 'secure boot'\n/busybox sleep 1\n/busybox poweroff -f\n'
+        "/busybox dmesg | /busybox grep -i 'secure boot'\n"
+        f'echo "{BOOTED}: $(/busybox cat /proc/cmdline)"\n/busybox sleep 1\n/busybox poweroff -f\n'
     )
     init.chmod(0o755)
     with initrd.open("wb") as out:

@@ -1,0 +1,178 @@
+"""Debian's installer as a release: netboot files from the package, components from the mirror or made whole.
+
+Kernel and initrd are served as the package has them, unmodified. The package is the installed one where there is one,
+else it is downloaded with an apt of our own (private_apt.py).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import select
+
+from pxeapp.config import Settings
+from pxeapp.db import Database
+from pxeapp.errors import FieldProblem, Invalid, PxeError
+from pxeapp.software import apt_sources, media, releases, upstreams
+from pxeapp.software.models import Release
+from pxeapp.software.private_apt import PrivateApt
+from pxeapp.software.udebs import build
+
+CODENAMES = {"12": "bookworm", "13": "trixie"}
+INSTALLED = Path("/usr/lib/debian-installer/images")
+MIRROR = "debian"
+SECURITY = "debian-security"
+EXTRACT_TIMEOUT_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Netboot:
+    """The two files and the version of the package they come from."""
+
+    kernel: Path
+    initrd: Path
+    version: str
+
+
+def add(
+    database: Database,
+    settings: Settings,
+    version: str,
+    *,
+    actor: str,
+    now: dt.datetime,
+    progress: releases.Progress = lambda _line: None,
+    accept_unsigned: bool = False,
+) -> Release:
+    """Add or refresh `debian-VERSION`; idempotent: when nothing is new, nothing is changed.
+
+    `accept_unsigned` allows installer components that only the mirror's own index vouches for, where that index does
+    not match the signed Release file. Takes a minute or two, most of it downloading.
+    """
+    if version not in CODENAMES:
+        known = f"Use one of: {', '.join(CODENAMES)}."
+        problem = FieldProblem("version", f"Debian {version!r} has no netboot package.", known)
+        raise Invalid("The release was not added.", problems=[problem], hint=known)
+    name, suite = f"debian-{version}", CODENAMES[version]
+    upstream = upstreams.named(settings, MIRROR)
+    own = apt_sources.mirrors(apt_sources.read()).get(MIRROR)
+    # apt cannot go through a mirror door's socket; this machine's own mirror has the same packages.
+    url = own.url if upstream.scheme == "unix" and own is not None else str(upstream)
+    with _workshop(settings) as work:
+        apt = PrivateApt(work, url=url, suite=suite, keyring=own.signed_by if own is not None else "")
+        progress(f"Reading {url} {suite}")
+        apt.update()
+        netboot = _netboot(apt, version, work, progress)
+        if (present := _unchanged(database, settings, name, netboot)) is not None:
+            progress(f"{name} is up to date ({netboot.version})")
+            return present
+        components = build.make_whole(
+            build.Site(settings, upstream, apt, work),
+            name=f"pxeapp-{name}",
+            suite=suite,
+            initrd=netboot.initrd,
+            now=now,
+            progress=progress,
+            accept_unsigned=accept_unsigned,
+        )
+        description = releases.Description(
+            name=name,
+            family="debian",
+            version=version,
+            install_url=f"{{node_url}}/mirror/{MIRROR}",
+            repositories=_repositories(settings, suite),
+            settings={"suite": suite, "installer_version": netboot.version, **components.as_settings()},
+        )
+        release = releases.register(
+            database,
+            settings,
+            description,
+            kernel=netboot.kernel,
+            initrd=netboot.initrd,
+            origin=f"debian-installer-{version}-netboot-amd64 {netboot.version}",
+            actor=actor,
+            now=now,
+        )
+    progress(f"{name} is ready: kernel and initrd verified, {components.sentence}")
+    return release
+
+
+def _unchanged(database: Database, settings: Settings, name: str, netboot: Netboot) -> Release | None:
+    """The release when it has these very files, all of them whole, and its components are where it says."""
+    with database.read() as session:
+        release = session.scalar(select(Release).where(Release.name == name, Release.ready))
+        if release is None:
+            return None
+        session.expunge(release)
+    found = (media.digest(netboot.kernel), media.digest(netboot.initrd))
+    if found != (release.kernel_sha256, release.initrd_sha256) or media.problem(settings, release):
+        return None
+    return release if build.is_in_place(settings, release.settings) else None
+
+
+def _netboot(apt: PrivateApt, version: str, work: Path, progress: releases.Progress) -> Netboot:
+    package = f"debian-installer-{version}-netboot-amd64"
+    inside = f"{version}/amd64/text/debian-installer/amd64"
+    installed = INSTALLED / inside
+    if (installed / "linux").is_file() and (installed / "initrd.gz").is_file():
+        progress(f"Using the installed package {package}")
+        return Netboot(installed / "linux", installed / "initrd.gz", _installed_version(package))
+    progress(f"Downloading {package} {apt.version(package)}")
+    deb = apt.download([package])[package]
+    target = work / "netboot"
+    target.mkdir()
+    wanted = {f"./{INSTALLED.relative_to('/')}/{inside}/{file}": target / file for file in ("linux", "initrd.gz")}
+    _extract(deb, wanted)
+    return Netboot(target / "linux", target / "initrd.gz", apt.version(package))
+
+
+def _extract(deb: Path, wanted: dict[str, Path]) -> None:
+    """Take single files out of a .deb while it streams by: the whole of it is four times their size."""
+    with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(deb)], stdout=subprocess.PIPE) as process:
+        left = dict(wanted)
+        with tarfile.open(fileobj=process.stdout, mode="r|") as archive:
+            for entry in archive:
+                target = left.pop(entry.name, None)
+                if target is not None and (source := archive.extractfile(entry)) is not None:
+                    with source, target.open("wb") as out:
+                        shutil.copyfileobj(source, out, 1024 * 1024)
+                if not left:
+                    break
+        process.kill()  # the rest is of no interest
+        process.wait(EXTRACT_TIMEOUT_S)
+    if left:
+        raise PxeError(f"{deb.name} does not hold {', '.join(left)}.", hint="Report this: the package has changed.")
+
+
+def _installed_version(package: str) -> str:
+    result = subprocess.run(
+        ["dpkg-query", "-W", "-f", "${Version}", package], capture_output=True, text=True, timeout=30, check=False
+    )
+    return result.stdout.strip() or "installed"
+
+
+def _repositories(settings: Settings, suite: str) -> list[dict[str, str]]:
+    """What the installed system reads besides the mirror itself: updates, and security where that is mirrored."""
+    found = [
+        {"name": "updates", "url": f"{{node_url}}/mirror/{MIRROR}", "suite": f"{suite}-updates", "components": "main"}
+    ]
+    if SECURITY in upstreams.configured(settings):
+        security = {"name": "security", "url": f"{{node_url}}/mirror/{SECURITY}", "suite": f"{suite}-security"}
+        found.append({**security, "components": "main"})
+    return found
+
+
+@contextmanager
+def _workshop(settings: Settings) -> Iterator[Path]:
+    root = settings.data_dir / "cache"
+    root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="installer-", dir=root) as name:
+        yield Path(name)

@@ -7,6 +7,7 @@ import sys
 import click
 
 from pxeapp import __version__
+from pxeapp.bmc.commands import bmc_worker
 from pxeapp.errors import PxeError
 
 
@@ -25,3 +26,6 @@ class _Speaking(click.Group):
 @click.version_option(__version__)
 def main() -> None:
     """Provision bare metal: netboot, install, bring up and keep servers."""
+
+
+main.add_command(bmc_worker)

@@ -38,6 +38,12 @@ class PowerAction(Base):
     due_at: Mapped[dt.datetime]  # when the worker looks at it next
     deadline: Mapped[dt.datetime]  # past it the action fails with what was last observed
     finished_at: Mapped[dt.datetime | None]
+    command_at: Mapped[
+        dt.datetime | None
+    ]  # when the last power command to this BMC was intended, by this action or before
+    renewed: Mapped[int] = mapped_column(
+        default=0
+    )  # intents renewed after a crash, on a fresh observation; see power.py
     lease_owner: Mapped[str | None] = mapped_column(String(100))
     lease_epoch: Mapped[int] = mapped_column(default=0)
     lease_until: Mapped[dt.datetime | None]

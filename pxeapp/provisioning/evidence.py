@@ -61,7 +61,7 @@ def counts(session: Session, deployment: Deployment) -> bool:
         return False
     if deployment.step != Step.ARMED or deployment.power_action_id is None:
         return True
-    return power.has_switched_on(session.get_one(PowerAction, deployment.power_action_id))
+    return power.past_off(session.get_one(PowerAction, deployment.power_action_id))
 
 
 def reached(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from http import HTTPStatus
-from pathlib import Path
 
 from flask import Flask, Response, current_app, request, send_file
 from werkzeug.exceptions import HTTPException
@@ -116,23 +115,19 @@ def log(token: str, name: str) -> tuple[Response, int]:
 def media_file(release: str, file: str) -> Response:
     """A kernel, an initrd or another of a release's files: public, and evidence when a claimed machine asks."""
     provisioner = _provisioner()
-    path = media.locate(provisioner.settings, release, file)
-    _kernel_evidence(provisioner, release, file)
+    address = _address()
+    with provisioner.database.read() as session:
+        path = media.locate(session, provisioner.settings, release, file)
+        counts = evidence.expecting(session, address, Step.KERNEL_FETCHED)
+    if counts:
+        with provisioner.database.write() as session:
+            evidence.kernel_fetched(session, address, release, file, source="http", now=now())
     if current_app.config["BEHIND_FRONT"]:
         reply = Response(status=HTTPStatus.OK)
         reply.headers["X-Accel-Redirect"] = ACCEL_PREFIX + str(path.relative_to(provisioner.settings.media_dir))
         reply.headers["Content-Type"] = "application/octet-stream"
         return reply
-    return send_file(Path(path), mimetype="application/octet-stream", conditional=True, max_age=0)
-
-
-def _kernel_evidence(provisioner: Provisioner, release: str, file: str) -> None:
-    address = _address()
-    with provisioner.database.read() as session:
-        if not evidence.expecting(session, address, Step.KERNEL_FETCHED):
-            return
-    with provisioner.database.write() as session:
-        evidence.kernel_fetched(session, address, release, file, source="http", now=now())
+    return send_file(path, mimetype="application/octet-stream", conditional=True, max_age=0)
 
 
 def _asking(loader: str) -> Asking:

@@ -1,0 +1,81 @@
+"""From a BMC's row to a driver: the only place where its password is decrypted."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from netaddr import IPAddress, IPNetwork
+
+from pxeapp.bmc.errors import BmcUnreachable
+from pxeapp.bmc.fake import FakeBmc
+from pxeapp.bmc.ipmi import IpmiBmc
+from pxeapp.bmc.ports import Driver
+from pxeapp.config import Settings
+from pxeapp.errors import FieldProblem, Invalid
+from pxeapp.machines.models import Bmc
+from pxeapp.vault import Vault
+
+FAKE_FOLDER = "fake-bmc"  # below the data directory
+
+
+@dataclass(frozen=True, slots=True)
+class Connector:
+    """Makes drivers; one per process."""
+
+    settings: Settings
+    vault: Vault
+
+    def driver(self, bmc: Bmc) -> Driver:
+        """A fresh driver for one batch of operations; close it afterwards."""
+        make = DRIVERS.get(bmc.type)
+        if make is None:
+            fix = f"Use one of {', '.join(sorted(DRIVERS))}."
+            raise Invalid(
+                f"There is no driver for a BMC of type {bmc.type!r}.",
+                problems=[FieldProblem("bmc.type", f"{bmc.type!r} is not known.", fix)],
+            )
+        return make(self, bmc)
+
+    def _password(self, bmc: Bmc) -> str:
+        return self.vault.decrypt(bmc.password_encrypted) if bmc.password_encrypted else ""
+
+    def _ipmi(self, bmc: Bmc) -> Driver:
+        address = pinned(bmc.address, bmc.port, self.settings.bmc_networks)
+        return IpmiBmc(address, bmc.port, bmc.username, self._password(bmc))
+
+    def _fake(self, bmc: Bmc) -> Driver:
+        name = Path(bmc.address).name
+        return FakeBmc(self.settings.data_dir / FAKE_FOLDER, name, password=self._password(bmc))
+
+
+DRIVERS: dict[str, Callable[[Connector, Bmc], Driver]] = {
+    "ipmi": Connector._ipmi,
+    "fake": Connector._fake,
+}
+
+
+def pinned(host: str, port: int, networks: Sequence[IPNetwork]) -> str:
+    """The one address that a BMC's name means now, if it is in an allowed network.
+
+    Resolved once and used as a number: a name that changes its mind between the check and the
+    connection (DNS rebinding) gains nothing.
+    """
+    try:
+        address = str(ipaddress.ip_address(host))
+    except ValueError:
+        try:
+            address = str(socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0][4][0])
+        except OSError:
+            raise BmcUnreachable(f"{host}:{port} (its name does not resolve)", 0) from None
+    if not any(IPAddress(address) in network for network in networks):
+        fix = "Add its network to PXEAPP_BMC_NETWORKS if it belongs there."
+        raise Invalid(
+            f"The BMC address {host} is outside the networks where BMCs may be.",
+            problems=[FieldProblem("bmc.address", f"{address} is not in PXEAPP_BMC_NETWORKS.", fix)],
+            hint=fix,
+        )
+    return address

@@ -1,0 +1,334 @@
+"""Power actions: the order, the table of phases, and the decision of what comes next.
+
+IPMI has no idempotency key, so power is never repeated blindly. An action walks through stages; a
+cycle is *off, observed off, (boot device set, read back,) on, observed on*, never `reset` or `cycle`:
+
+    due --observed elsewhere--> intended --sent once--> sent --observed there--> next stage
+
+The intent is committed before the command leaves. A recorded send that is not confirmed in time ends
+the action as unconfirmed. After a crash between intent and send nobody knows whether the command left:
+it is observed; if the machine has not moved after the settling time, that fresh observation justifies
+one new intent, and no more. Nothing acts on `unknown`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from pxeapp import audit
+from pxeapp.bmc.errors import BmcError, BmcRefused, PowerUnconfirmed
+from pxeapp.bmc.models import PowerAction
+from pxeapp.bmc.ports import BootDevice, PowerState
+from pxeapp.errors import Conflict, FieldProblem, Invalid
+from pxeapp.machines import timeline
+from pxeapp.machines.models import Machine
+
+Goal = Literal["on", "off", "cycle", "netboot"]
+Stage = Literal["off", "boot", "on"]
+
+STAGES: dict[str, tuple[Stage, ...]] = {
+    "on": ("on",),
+    "off": ("off",),
+    "cycle": ("off", "on"),
+    "netboot": ("off", "boot", "on"),
+}
+DONE, FAILED, UNCONFIRMED, CANCELLED = "done", "failed", "unconfirmed", "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class PowerTimings:
+    """How patient we are; tests pass shorter ones."""
+
+    poll: dt.timedelta = dt.timedelta(seconds=1)  # between two observations
+    gap: dt.timedelta = dt.timedelta(
+        seconds=2
+    )  # between two power commands to one BMC; some forget the second otherwise
+    settle: dt.timedelta = dt.timedelta(seconds=10)  # after a crash: how long a command that did leave may take to show
+    confirm: dt.timedelta = dt.timedelta(seconds=60)  # after a recorded send
+    unreachable: dt.timedelta = dt.timedelta(seconds=60)  # no answer at all, and nothing sent yet: say so
+    deadline: dt.timedelta = dt.timedelta(minutes=5)  # of the whole action
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What was seen of a BMC at one moment: its power, its boot device if asked, or why it did not answer."""
+
+    at: dt.datetime
+    power: PowerState
+    boot_device: BootDevice | None = None
+    trouble: BmcError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the worker does next with an action."""
+
+    do: Literal["observe", "intend", "advance", "end"]
+    phase: str = ""
+    outcome: str = ""
+    error: BmcError | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where an action stands: the row's fields that the decision depends on."""
+
+    goal: str
+    phase: str
+    phase_since: dt.datetime
+    deadline: dt.datetime
+    command_at: dt.datetime | None = None
+    renewed: int = 0
+    boot_device: str | None = None
+    timings: PowerTimings = field(default_factory=PowerTimings)
+
+
+def first_phase(goal: str) -> str:
+    """Where an action of this goal begins."""
+    return f"{STAGES[goal][0]}_due"
+
+
+def next_phase(goal: str, stage: Stage) -> str:
+    """The phase after a stage is observed, or `done`."""
+    stages = STAGES[goal]
+    following = stages[stages.index(stage) + 1 :]
+    return f"{following[0]}_due" if following else DONE
+
+
+def decide(standing: Standing, seen: Observation) -> Decision:
+    """Pure: what follows from where the action stands and what was just observed."""
+    stage, _, part = standing.phase.partition("_")
+    if seen.at >= standing.deadline:
+        return _too_late(standing, seen)
+    if seen.trouble is not None and not seen.trouble.retryable:
+        return Decision("end", outcome=FAILED, error=seen.trouble)
+    if seen.trouble is not None and part == "due" and seen.at - standing.phase_since >= standing.timings.unreachable:
+        return Decision("end", outcome=FAILED, error=seen.trouble)
+    if stage == "boot":
+        return _decide_boot(standing, seen, part)
+    return _decide_power(standing, seen, stage, part)
+
+
+def _decide_power(standing: Standing, seen: Observation, stage: str, part: str) -> Decision:
+    if seen.power == stage:
+        skipped = part == "due"
+        note = f"it was {stage} already; nothing was sent" if skipped else f"observed {stage}"
+        return Decision("advance", phase=next_phase(standing.goal, "off" if stage == "off" else "on"), note=note)
+    if seen.power == "unknown":
+        return Decision("observe", note="its power is unknown; nothing acts on that")
+    waited = seen.at - standing.phase_since
+    timings = standing.timings
+    if part == "sent" and waited >= timings.confirm:
+        return _unconfirmed(stage, seen, waited)
+    if part == "intended":
+        # A worker died between intent and send. Observed for the settling time, the machine has not moved.
+        if waited < timings.settle:
+            return Decision("observe")
+        if standing.renewed:
+            return _unconfirmed(stage, seen, waited)
+        return Decision("intend", phase=f"{stage}_intended", note="a crash left an intent; it had no effect")
+    if part == "sent":
+        return Decision("observe")
+    if standing.command_at is not None and seen.at - standing.command_at < timings.gap:
+        return Decision("observe")
+    return Decision("intend", phase=f"{stage}_intended")
+
+
+def _decide_boot(standing: Standing, seen: Observation, part: str) -> Decision:
+    """Setting the boot device twice does no harm, so a lost intent is simply set again."""
+    if part == "sent":
+        if seen.boot_device in (standing.boot_device, None):
+            told = "read back" if seen.boot_device else "this BMC cannot read it back; the netboot itself will prove it"
+            return Decision("advance", phase=next_phase(standing.goal, "boot"), note=told)
+        if seen.at - standing.phase_since >= standing.timings.confirm:
+            error = BmcRefused("this machine", f"boot from {standing.boot_device}", f"it reads back {seen.boot_device}")
+            return Decision("end", outcome=FAILED, error=error)
+        return Decision("observe")
+    if seen.power != "off" and standing.goal == "netboot":
+        return Decision("observe", note="waiting to see it off before the boot device is set")
+    return Decision("intend", phase="boot_intended")
+
+
+def _unconfirmed(stage: str, seen: Observation, waited: dt.timedelta) -> Decision:
+    return Decision("end", outcome=UNCONFIRMED, error=PowerUnconfirmed(stage, seen.power, waited.total_seconds()))
+
+
+def _too_late(standing: Standing, seen: Observation) -> Decision:
+    if seen.trouble is not None:
+        return Decision("end", outcome=FAILED, error=seen.trouble)
+    stage = standing.phase.partition("_")[0]
+    waited = seen.at - standing.phase_since
+    return _unconfirmed(stage, seen, waited)
+
+
+# --- the rows -----------------------------------------------------------------------------------------------------
+
+
+def request(
+    session: Session,
+    *,
+    machine_id: int,
+    goal: Goal,
+    requested_by: str,
+    now: dt.datetime,
+    boot_device: BootDevice | None = None,
+    deployment_id: int | None = None,
+    timings: PowerTimings | None = None,
+) -> PowerAction:
+    """Order an action; the BMC worker carries it out. Raises Conflict while another one runs on this machine."""
+    if goal not in STAGES:
+        fix = f"Use one of {', '.join(STAGES)}."
+        raise Invalid(f"{goal!r} is not a power action.", problems=[FieldProblem("action", f"{goal!r}", fix)], hint=fix)
+    machine = session.scalar(select(Machine).where(Machine.id == machine_id).with_for_update())
+    if machine is None or machine.bmc is None:
+        raise Conflict("This machine has no BMC in our records.", hint="Add one, or switch it by hand.")
+    running = session.scalar(
+        select(PowerAction).where(PowerAction.machine_id == machine_id, PowerAction.finished_at.is_(None))
+    )
+    if running is not None:
+        raise Conflict(
+            f"{machine.name} is already being switched ({running.goal}, {running.phase}).",
+            hint="Wait until that has ended; one BMC gets one command at a time.",
+        )
+    before = latest(session, machine_id)
+    patience = timings or PowerTimings()
+    action = PowerAction(
+        machine_id=machine_id,
+        deployment_id=deployment_id,
+        goal=goal,
+        boot_device=boot_device or ("network" if goal == "netboot" else None),
+        phase=first_phase(goal),
+        requested_by=requested_by,
+        requested_at=now,
+        phase_since=now,
+        due_at=now,
+        deadline=now + patience.deadline,
+        command_at=before.command_at if before else None,
+        log=[],
+    )
+    session.add(action)
+    session.flush()
+    audit.record(
+        session, at=now, actor=requested_by, action=f"power.{goal}", subject=machine.name, power_action=action.id
+    )
+    return action
+
+
+def cancel(session: Session, action_id: int, *, now: dt.datetime) -> None:
+    """Stop an action before its next command; what was sent stays sent. Idempotent."""
+    session.execute(
+        update(PowerAction)
+        .where(PowerAction.id == action_id, PowerAction.finished_at.is_(None))
+        .values(
+            outcome=CANCELLED,
+            error_code=CANCELLED,
+            error="The power action was cancelled.",
+            finished_at=now,
+            lease_epoch=PowerAction.lease_epoch + 1,  # fences the worker that has it in hand
+            lease_until=None,
+        )
+    )
+
+
+def latest(session: Session, machine_id: int) -> PowerAction | None:
+    """The machine's last action, running or not."""
+    return session.scalar(
+        select(PowerAction).where(PowerAction.machine_id == machine_id).order_by(PowerAction.id.desc()).limit(1)
+    )
+
+
+def past_off(action: PowerAction) -> bool:
+    """Whether it was observed off: whatever it sends from then on belongs to the boot that we ordered."""
+    return not action.phase.startswith("off_")
+
+
+def standing_of(action: PowerAction, timings: PowerTimings) -> Standing:
+    """The row as the decision sees it."""
+    return Standing(
+        goal=action.goal,
+        phase=action.phase,
+        phase_since=action.phase_since,
+        deadline=action.deadline,
+        command_at=action.command_at,
+        renewed=action.renewed,
+        boot_device=action.boot_device,
+        timings=timings,
+    )
+
+
+def enter(session: Session, action: PowerAction, phase: str, *, now: dt.datetime, note: str) -> None:
+    """Move the row to a phase, keep the note, and tell the timeline. The caller has checked its lease."""
+    if phase == action.phase and phase.endswith("_intended"):
+        action.renewed += 1
+    action.phase = phase
+    action.phase_since = now
+    action.due_at = now
+    if phase in ("off_intended", "on_intended"):
+        action.command_at = now
+    entry: dict[str, Any] = {"at": now.isoformat(), "phase": phase, "note": note}
+    action.log = [*action.log, entry]
+    timeline.note(
+        session,
+        machine_id=action.machine_id,
+        deployment_id=action.deployment_id,
+        at=now,
+        source="bmc",
+        kind="power",
+        message=SENTENCES.get(phase, phase) + (f" ({note})" if note else ""),
+        power_action=action.id,
+        phase=phase,
+    )
+
+
+def end(
+    session: Session, action: PowerAction, *, outcome: str, now: dt.datetime, error: BmcError | None = None
+) -> None:
+    """Close the row with its outcome; the caller has checked its lease."""
+    action.outcome = outcome
+    action.finished_at = now
+    action.lease_until = None
+    if outcome == DONE:
+        action.phase = DONE
+    if error is not None:
+        action.error_code = error.code
+        action.error = str(error)
+    timeline.note(
+        session,
+        machine_id=action.machine_id,
+        deployment_id=action.deployment_id,
+        at=now,
+        source="bmc",
+        kind="power",
+        message=f"The power action ended: {action.goal} {outcome}." if error is None else str(error),
+        power_action=action.id,
+        outcome=outcome,
+    )
+
+
+def observed(session: Session, machine_id: int, power: PowerState, *, now: dt.datetime) -> None:
+    """Keep what was seen of a machine's power; `unknown` is kept too. Not a change of the machine's own record."""
+    session.execute(
+        update(Machine)
+        .where(Machine.id == machine_id)
+        .values(power=power, power_seen_at=now)
+        .execution_options(synchronize_session=False)
+    )
+
+
+SENTENCES: dict[str, str] = {
+    "off_due": "It is to be switched off",
+    "off_intended": "The command to go off is about to be sent",
+    "off_sent": "The command to go off was sent, once",
+    "boot_due": "Observed off; the boot device comes next",
+    "boot_intended": "The boot device is about to be set",
+    "boot_sent": "The boot device was set",
+    "on_due": "It is to be switched on",
+    "on_intended": "The command to go on is about to be sent",
+    "on_sent": "The command to go on was sent, once",
+}

@@ -1,0 +1,248 @@
+"""Commands of this capability: `pxeapp release ...`, `pxeapp front`, `pxeapp mirror-door`."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import signal
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+
+from pxeapp import config
+from pxeapp.db import Database, now
+from pxeapp.errors import Invalid
+from pxeapp.software import debian, releases
+from pxeapp.software import front as front_process
+from pxeapp.software.door import Door
+from pxeapp.software.models import Release
+from pxeapp.software.upstreams import configured
+
+FAMILIES = click.Choice(sorted(releases.INSTALLERS))
+
+
+def commands() -> Sequence[click.Command]:
+    """What the root command takes from here."""
+    return (release, front, mirror_door)
+
+
+@click.group()
+def release() -> None:
+    """What can be installed: add, list and verify releases."""
+
+
+def _described(command: Any) -> Any:
+    """The options that say what a release is."""
+    for option in (
+        click.option("--kernel-args", default="", help="Added to the installer's own kernel command line."),
+        click.option("--install-url", default="", help="Tree or mirror the installer reads; may hold {node_url}."),
+        click.option("--installer", default="", help="kickstart, preseed or autoinstall; default: the family's."),
+        click.option("--version", "release_version", required=True, help="13, 9, 20.04 ..."),
+        click.option("--family", type=FAMILIES, required=True),
+        click.option("--replace", is_flag=True, help="Replace the release of that name if there is one."),
+    ):
+        command = option(command)
+    return command
+
+
+@release.command("add-directory")
+@click.argument("name")
+@click.argument("directory", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--kernel", required=True, help="The kernel's file, relative to DIRECTORY.")
+@click.option("--initrd", required=True, help="The initrd's file, relative to DIRECTORY.")
+@click.option("--file", "files", multiple=True, help="Another file to serve, relative to DIRECTORY; repeatable.")
+@_described
+def add_directory(
+    name: str, directory: Path, kernel: str, initrd: str, files: tuple[str, ...], *, replace: bool, **said: str
+) -> None:
+    """Add release NAME from files in DIRECTORY; they are copied, hashed and then bootable."""
+    settings, database = _open()
+    with _problems_listed():
+        added = releases.add_from_directory(
+            database,
+            settings,
+            _description(name, said),
+            directory,
+            kernel=kernel,
+            initrd=initrd,
+            files=files,
+            actor=_actor(),
+            now=now(),
+            replace_existing=replace,
+        )
+    click.echo(_line(added))
+
+
+@release.command("add-url")
+@click.argument("name")
+@click.option("--kernel-url", required=True)
+@click.option("--kernel-sha256", required=True)
+@click.option("--initrd-url", required=True)
+@click.option("--initrd-sha256", required=True)
+@_described
+def add_url(
+    name: str,
+    kernel_url: str,
+    kernel_sha256: str,
+    initrd_url: str,
+    initrd_sha256: str,
+    *,
+    replace: bool,
+    **said: str,
+) -> None:
+    """Add release NAME from two URLs; nothing is kept unless both checksums are right."""
+    settings, database = _open()
+    with _problems_listed():
+        added = releases.add_from_url(
+            database,
+            settings,
+            _description(name, said),
+            kernel_url=kernel_url,
+            kernel_sha256=kernel_sha256,
+            initrd_url=initrd_url,
+            initrd_sha256=initrd_sha256,
+            actor=_actor(),
+            now=now(),
+            replace_existing=replace,
+            progress=click.echo,
+        )
+    click.echo(_line(added))
+
+
+@release.command("add-debian")
+@click.argument("version", type=click.Choice(sorted(debian.CODENAMES)))
+@click.option(
+    "--accept-unsigned-udebs",
+    is_flag=True,
+    help="Where the mirror's index of installer components does not match its signed Release, trust the index.",
+)
+def add_debian(version: str, *, accept_unsigned_udebs: bool) -> None:
+    """Add or refresh Debian VERSION from its netboot package; makes the installer whole where the mirror is not."""
+    settings, database = _open()
+    added = debian.add(
+        database,
+        settings,
+        version,
+        actor=_actor(),
+        now=now(),
+        progress=click.echo,
+        accept_unsigned=accept_unsigned_udebs,
+    )
+    click.echo(_line(added))
+
+
+@release.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_releases(*, as_json: bool) -> None:
+    """List the releases and whether each can be booted."""
+    _settings, database = _open()
+    with database.read() as session:
+        found = releases.listing(session, limit=10_000)
+        if as_json:
+            click.echo(json.dumps({"items": [as_dict(entry) for entry in found], "next": None}, indent=2))
+        elif not found:
+            click.echo("No release yet. Try: pxeapp release add-debian 13")
+        else:
+            for entry in found:
+                click.echo(_line(entry))
+
+
+@release.command("verify")
+@click.argument("names", nargs=-1)
+def verify(names: tuple[str, ...]) -> None:
+    """Hash the files of the releases NAMES (or of all) again; exits with 1 when one is not whole."""
+    settings, database = _open()
+    if not names:
+        with database.read() as session:
+            names = tuple(entry.name for entry in releases.listing(session, limit=10_000))
+    checked = [releases.verify(database, settings, name, actor=_actor(), now=now()) for name in names]
+    for entry in checked:
+        click.echo(_line(entry))
+    if not all(entry.ready for entry in checked):
+        raise SystemExit(1)
+
+
+@click.command()
+def front() -> None:
+    """Serve machines on NODE_LISTEN with nginx: media, repositories, the package mirror; the rest goes to `node`."""
+    front_process.run(config.load())
+
+
+@click.command("mirror-door")
+@click.option("--listen", required=True, type=click.Path(path_type=Path), help="The unix socket to listen on.")
+def mirror_door(listen: Path) -> None:
+    """Relay package downloads for an appliance without a route out, over a unix socket, to known mirrors only."""
+    known = configured(config.load())
+    with Door(listen, known) as door:
+        for name, upstream in known.items():
+            click.echo(f"/{name} leads to {upstream}")
+        if not known:
+            click.echo("No mirror is known; set PXEAPP_MIRROR_UPSTREAMS=debian=http://YOUR-MIRROR/debian", err=True)
+
+        def end(_number: int, _frame: FrameType | None) -> None:
+            # shutdown() waits for serve_forever(), which this very thread is in.
+            threading.Thread(target=door.shutdown, daemon=True).start()
+
+        signal.signal(signal.SIGTERM, end)
+        signal.signal(signal.SIGINT, end)
+        door.serve_forever()
+
+
+def as_dict(entry: Release) -> dict[str, Any]:
+    """A release on the wire; the API shows the same."""
+    return {
+        "name": entry.name,
+        "family": entry.family,
+        "version": entry.version,
+        "installer": entry.installer,
+        "ready": entry.ready,
+        "problem": entry.problem,
+        "kernel": {"file": entry.kernel, "sha256": entry.kernel_sha256},
+        "initrd": {"file": entry.initrd, "sha256": entry.initrd_sha256},
+        "kernel_args": entry.kernel_args,
+        "install_url": entry.install_url,
+        "repositories": entry.repositories,
+        "settings": entry.settings,
+        "updated_at": entry.updated_at.isoformat(),
+    }
+
+
+def _line(entry: Release) -> str:
+    state = "ready" if entry.ready else f"not ready: {entry.problem}"
+    return f"{entry.name:<20} {entry.family} {entry.version:<8} {entry.installer:<12} {state}"
+
+
+def _description(name: str, said: dict[str, str]) -> releases.Description:
+    return releases.Description(
+        name=name,
+        family=said["family"],
+        version=said["release_version"],
+        installer=said["installer"],
+        kernel_args=said["kernel_args"],
+        install_url=said["install_url"],
+    )
+
+
+def _open() -> tuple[config.Settings, Database]:
+    settings = config.load()
+    return settings, Database(settings.database_url)
+
+
+def _actor() -> str:
+    return f"user:{getpass.getuser()}"
+
+
+class _problems_listed:  # noqa: N801 - reads as a verb at its use
+    """Prints every problem of an Invalid on its own line before the sentence ends the command."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, Invalid):
+            for problem in error.problems:
+                click.echo(f"  {problem}", err=True)

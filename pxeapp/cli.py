@@ -9,6 +9,7 @@ import click
 from pxeapp import __version__
 from pxeapp.bmc.commands import bmc_worker
 from pxeapp.errors import PxeError
+from pxeapp.software.commands import front, mirror_door, release
 
 
 class _Speaking(click.Group):
@@ -29,3 +30,5 @@ def main() -> None:
 
 
 main.add_command(bmc_worker)
+for _command in (release, front, mirror_door):
+    main.add_command(_command)

@@ -6,7 +6,6 @@ import getpass
 import json
 import signal
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -23,11 +22,6 @@ from pxeapp.software.models import Release
 from pxeapp.software.upstreams import configured
 
 FAMILIES = click.Choice(sorted(releases.INSTALLERS))
-
-
-def commands() -> Sequence[click.Command]:
-    """What the root command takes from here."""
-    return (release, front, mirror_door)
 
 
 @click.group()

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from netaddr import AddrFormatError, IPAddress, IPNetwork
 
@@ -164,6 +165,11 @@ def boot_rules(node_url: str, *, secure_boot_default: bool = False) -> tuple[Boo
 
 def render(plan: DhcpPlan, templates: Templates) -> str:
     """The whole dnsmasq.conf."""
+    server = plan.tftp_address
+    if plan.mode == "proxy":
+        # dnsmasq leaves the server's address out of a proxy offer to BIOS clients unless it is told one, and iPXE then
+        # says "Nothing to boot", although a URL needs no such address.
+        server = server or _literal_host(plan.node_url)
     # In a proxy answer the URL lies in BOOTP's file field of 128 bytes; the long one would be cut off.
     return templates.render(
         "boot/dnsmasq.conf",
@@ -176,9 +182,17 @@ def render(plan: DhcpPlan, templates: Templates) -> str:
         reservations=sorted(plan.reservations, key=lambda each: each.mac),
         ipxe_url=firmware.ipxe_url(plan.node_url, identity=plan.mode == "full"),
         rules=boot_rules(plan.node_url, secure_boot_default=plan.secure_boot_default),
-        server=f",,{plan.tftp_address}" if plan.tftp_address else "",
-        service_server=f",{plan.tftp_address}" if plan.tftp_address else "",
+        server=f",,{server}" if server else "",
+        service_server=f",{server}" if server else "",
     )
+
+
+def _literal_host(url: str) -> str | None:
+    host = urlsplit(url).hostname or ""
+    try:
+        return str(_address("node_url", host))
+    except BadBootValue:
+        return None
 
 
 def _network(cidr: str) -> IPNetwork:

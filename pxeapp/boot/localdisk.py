@@ -7,7 +7,6 @@ appliance starts. It is not signed: under Secure Boot machines come through shim
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import tarfile
@@ -48,8 +47,7 @@ def build(folder: Path, config: str) -> Path:
         early.write_text("normal (memdisk)/grub.cfg\n")
         image = Path(scratch) / NAME
         result = subprocess.run(
-            [program, "-O", "x86_64-efi", "-p", "(memdisk)/", "-c", str(early), "-m", str(memdisk), "-o", str(image)]
-            + list(_MODULES),
+            [program, "-O", "x86_64-efi", "-p", "(memdisk)/", "-c", early, "-m", memdisk, "-o", image, *_MODULES],
             check=False,
             capture_output=True,
             text=True,
@@ -61,5 +59,5 @@ def build(folder: Path, config: str) -> Path:
                 hint=f"Install what it needs with: apt-get install {PACKAGES}.",
             )
         target = folder / NAME
-        os.replace(image, target)
+        image.replace(target)
     return target

@@ -33,7 +33,7 @@ class Queue:
                 look(deployment_id)
 
         # Registered in every process under the same name: that is how the worker finds what the web process meant.
-        self._task: Any = self.huey.task(name="look_at")(look_at)
+        self._task: Any = self.huey.task(name="look_at")(look_at)  # type: ignore[no-untyped-call]
 
     def hint(self, deployment_id: int, *, delay_s: float = 0.0) -> None:
         """Ask for a look. A queue that is away costs seconds, not work: the ticker comes by anyway."""
@@ -52,9 +52,11 @@ def _open(url: str) -> Huey:
         path = Path(parts.path[1:] if parts.path.startswith("//") else parts.path)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600, exist_ok=True)
-        return SqliteHuey(QUEUE_NAME, filename=str(path), results=False, timeout=30)
+        return SqliteHuey(QUEUE_NAME, filename=str(path), results=False, timeout=30)  # type: ignore[no-untyped-call]
     if parts.scheme in ("redis", "rediss", "unix"):
-        return RedisHuey(QUEUE_NAME, url=url, results=False, blocking=True, read_timeout=1)
+        return RedisHuey(  # type: ignore[no-untyped-call]
+            QUEUE_NAME, url=url, results=False, blocking=True, read_timeout=1
+        )
     raise ConfigError(
         f"PXEAPP_QUEUE_URL starts with {parts.scheme!r}.", hint="Use sqlite:///path or redis://host:port/0."
     )

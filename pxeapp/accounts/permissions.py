@@ -1,0 +1,93 @@
+"""The permission table: every route of the operators' application, and the least role that may use it.
+
+Deny by default: a route that is not here is refused, and a test fails for it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+VIEWER: Final = "viewer"
+OPERATOR: Final = "operator"
+ADMIN: Final = "admin"
+PUBLIC: Final = "public"
+
+ROLES: tuple[str, ...] = (VIEWER, OPERATOR, ADMIN)
+_RANK = {PUBLIC: 0, VIEWER: 1, OPERATOR: 2, ADMIN: 3}
+
+PERMISSIONS: dict[str, str] = {
+    # What a load balancer, a monitoring system and somebody who is not signed in need.
+    "health.healthz": PUBLIC,
+    "health.readyz": PUBLIC,
+    "health.metrics": VIEWER,
+    "openapi.spec": PUBLIC,
+    "ui.login": PUBLIC,
+    "ui.sign_in": PUBLIC,
+    "ui.asset": PUBLIC,
+    # Looking
+    "ui.index": VIEWER,
+    "ui.machines_table": VIEWER,
+    "ui.machine_page": VIEWER,
+    "ui.machine_timeline": VIEWER,
+    "ui.sign_out": VIEWER,
+    "machines.listing": VIEWER,
+    "machines.show": VIEWER,
+    "machines.events": VIEWER,
+    "power.show": VIEWER,
+    "deployments.listing": VIEWER,
+    "deployments.show": VIEWER,
+    "deployments.logs": VIEWER,
+    "deployments.log": VIEWER,
+    "deployments.explain": VIEWER,
+    "deployments.rendered": VIEWER,
+    "releases.listing": VIEWER,
+    "releases.show": VIEWER,
+    "roles.listing": VIEWER,
+    "roles.show": VIEWER,
+    "networks.listing": VIEWER,
+    "networks.show": VIEWER,
+    "sightings.listing": VIEWER,
+    # Working with machines
+    "machines.create": OPERATOR,
+    "machines.change": OPERATOR,
+    "machines.bring": OPERATOR,
+    "machines.imports": OPERATOR,
+    "deployments.deploy": OPERATOR,
+    "deployments.abort": OPERATOR,
+    "deployments.release": OPERATOR,
+    "power.order": OPERATOR,
+    # What changes the appliance for everybody
+    "machines.delete": ADMIN,
+    "networks.create": ADMIN,
+    "networks.change": ADMIN,
+    "networks.delete": ADMIN,
+    "roles.create": ADMIN,
+    "roles.change": ADMIN,
+    "releases.create": ADMIN,
+    "releases.change": ADMIN,
+    "releases.verify": ADMIN,
+    "releases.delete": ADMIN,
+    "users.listing": ADMIN,
+    "users.create": ADMIN,
+    "users.change": ADMIN,
+    "users.delete": ADMIN,
+    "tokens.listing": ADMIN,
+    "tokens.create": ADMIN,
+    "tokens.revoke": ADMIN,
+    "audit.listing": ADMIN,
+}
+
+
+def needed(endpoint: str | None) -> str | None:
+    """The least role for an endpoint; None means: nobody."""
+    return PERMISSIONS.get(endpoint or "")
+
+
+def allows(role: str, least: str) -> bool:
+    """Whether a role reaches the least role that is needed."""
+    return _RANK.get(role, -1) >= _RANK[least]
+
+
+def lesser(one: str, other: str) -> str:
+    """The lower of two roles: a token never exceeds the user it belongs to."""
+    return min(one, other, key=lambda role: _RANK.get(role, -1))

@@ -1,0 +1,94 @@
+"""Before every request: who is asking, and may they? Deny by default, from one table."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from http import HTTPStatus
+
+from flask import Flask, Response, g, redirect, request, session as cookie, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from pxeapp.accounts import service
+from pxeapp.accounts.permissions import PUBLIC, allows, needed
+from pxeapp.accounts.service import Actor
+from pxeapp.api.context import context
+from pxeapp.db import now
+from pxeapp.errors import Forbidden, Unauthenticated
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+CSRF_FIELD = "csrf"
+CSRF_HEADER = "X-CSRF-Token"
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+def install(app: Flask) -> None:
+    """Put the guard before, and the headers after, every request."""
+    app.before_request(_check)
+    app.after_request(_headers)
+
+
+def csrf_token() -> str:
+    """The token of this browser session, for forms and htmx."""
+    if CSRF_FIELD not in cookie:
+        cookie[CSRF_FIELD] = secrets.token_urlsafe(24)
+    return str(cookie[CSRF_FIELD])
+
+
+def _check() -> AnyResponse | None:
+    least = needed(request.endpoint)
+    if request.endpoint is None:
+        return None  # no such route: 404 or 405 is on its way
+    if least is None:
+        raise Forbidden(f"{request.endpoint} is in no permission table, so nobody may use it.")
+    if least == PUBLIC:
+        return None
+    try:
+        g.actor = _who()
+    except Unauthenticated:
+        if request.blueprint == "ui" and request.method in SAFE_METHODS:
+            return redirect(url_for("ui.login"), HTTPStatus.SEE_OTHER)
+        raise
+    if not allows(g.actor.role, least):
+        raise Forbidden(f"This needs the role {least}; {g.actor.label} is {g.actor.role}.")
+    return None
+
+
+def _who() -> Actor:
+    kind, _, secret = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() == "bearer" and secret:
+        return _by_token(secret.strip())
+    if "user" in cookie:
+        _check_csrf()
+        with context().database.read() as session:
+            return service.by_session(session, int(cookie["user"]), int(cookie.get("epoch", 0)))
+    raise Unauthenticated("This needs a token.", hint="Send Authorization: Bearer TOKEN, or sign in at /login.")
+
+
+def _by_token(secret: str) -> Actor:
+    with context().database.read() as session:
+        found, stale = service.by_token(session, secret, now=now())
+    if stale:
+        with context().database.write() as session:
+            service.note_token_use(session, secret, now=now())
+    return found
+
+
+def _check_csrf() -> None:
+    """A browser sends our cookie on anybody's behalf; what changes something must prove that our page sent it."""
+    if request.method in SAFE_METHODS:
+        return
+    sent = request.headers.get(CSRF_HEADER) or request.form.get(CSRF_FIELD, "")
+    if not hmac.compare_digest(sent.encode(), str(cookie.get(CSRF_FIELD, "")).encode()) or not sent:
+        raise Forbidden("This form is too old or came from another site.", hint="Load the page again.")
+
+
+def _headers(response: Response) -> Response:
+    response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    response.headers.setdefault("Referrer-Policy", "same-origin")
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response

@@ -1,0 +1,70 @@
+"""`/machines/{id}/power`: what it is, and an order to the BMC worker. No handler talks to a BMC."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from apiflask import APIBlueprint
+from pydantic import BaseModel, ConfigDict
+
+from pxeapp.api.context import actor, context
+from pxeapp.bmc import power
+from pxeapp.bmc.models import PowerAction
+from pxeapp.db import now
+from pxeapp.errors import Conflict
+from pxeapp.machines import selectors
+from pxeapp.machines.lifecycle import TRANSITIONAL
+
+bp = APIBlueprint("power", __name__, url_prefix="/api/v1", tag="Power")
+
+
+class PowerIn(BaseModel):
+    """The wish. A cycle is off, observed off, on, observed on; never a reset."""
+
+    model_config = ConfigDict(extra="forbid")
+    action: Literal["on", "off", "cycle"]
+
+
+@bp.get("/machines/<key>/power")
+def show(key: str) -> dict[str, Any]:
+    """The power state, when it was seen, and the last power action"""
+    with context().database.read() as session:
+        row = selectors.get(session, key)
+        action = power.latest(session, row.id)
+        return {
+            "power": row.power,
+            "seen_at": row.power_seen_at.isoformat() if row.power_seen_at else None,
+            "action": _action(action) if action else None,
+        }
+
+
+@bp.post("/machines/<key>/power")
+@bp.input(PowerIn, arg_name="said")
+@bp.output({}, status_code=202)
+def order(key: str, said: PowerIn) -> dict[str, Any]:
+    """Order a power action; it is carried out by the BMC worker"""
+    with context().database.write() as session:
+        row = selectors.get(session, key, lock=True)
+        if row.state in TRANSITIONAL:
+            raise Conflict(f"{row.name} is {row.state}; its power is not yours now.", hint="Abort that first.")
+        if row.locked:
+            raise Conflict(f"{row.name} is locked.", hint="Unlock it first; somebody locked it on purpose.")
+        action = power.request(
+            session, machine_id=row.id, goal=said.action, requested_by=actor().label, now=now()
+        )
+        return _action(action)
+
+
+def _action(row: PowerAction) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "goal": row.goal,
+        "phase": row.phase,
+        "outcome": row.outcome,
+        "error_code": row.error_code,
+        "error": row.error,
+        "requested_by": row.requested_by,
+        "requested_at": row.requested_at.isoformat(),
+        "finished_at": row.finished_at.isoformat() if row.finished_at else None,
+        "log": row.log,
+    }

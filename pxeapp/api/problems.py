@@ -1,0 +1,102 @@
+"""Errors as RFC 9457 problem+json. The status was decided by the error's class; here it only gets its form."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from apiflask import APIFlask
+from apiflask.exceptions import HTTPError
+from flask import Response, jsonify, request
+from sqlalchemy.exc import IntegrityError, OperationalError
+from werkzeug.exceptions import HTTPException
+
+from pxeapp.errors import FieldProblem, Invalid, PxeError
+
+log = logging.getLogger(__name__)
+MEDIA_TYPE = "application/problem+json"
+FIXES = {
+    HTTPStatus.NOT_FOUND: "See /api/v1/openapi.json for what there is.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "See the Allow header for what is possible here.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Send it in smaller parts.",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "Send application/json.",
+    HTTPStatus.BAD_REQUEST: "The body must be JSON.",
+}
+
+
+def install(app: APIFlask) -> None:
+    """One handler per family of errors."""
+    app.register_error_handler(PxeError, _ours)
+    app.register_error_handler(IntegrityError, _integrity)
+    app.register_error_handler(OperationalError, _operational)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _bug)
+    app.error_processor(_validation)
+
+
+def problem(status: int, title: str, detail: str, **more: Any) -> tuple[Response, int]:
+    """A problem document."""
+    body = {"type": "about:blank", "title": title, "status": int(status), "detail": detail}
+    body.update({key: value for key, value in more.items() if value})
+    response = jsonify(body)
+    response.mimetype = MEDIA_TYPE
+    return response, int(status)
+
+
+def _ours(error: PxeError) -> tuple[Response, int]:
+    errors = error.as_list() if isinstance(error, Invalid) else None
+    response, status = problem(error.status, error.title, error.sentence, hint=error.hint, errors=errors)
+    if status == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response, status
+
+
+def _integrity(_error: IntegrityError) -> tuple[Response, int]:
+    """Somebody took the same name or MAC between our check and our commit."""
+    return problem(HTTPStatus.CONFLICT, "Conflict", "A name, MAC or address was taken meanwhile; nothing was changed.")
+
+
+def _operational(error: OperationalError) -> tuple[Response, int]:
+    log.error("The database refused: %s", error.orig)
+    detail = "The database cannot be used right now; nothing was changed."
+    response, status = problem(HTTPStatus.SERVICE_UNAVAILABLE, "Unavailable", detail, hint="Try again in a moment.")
+    response.headers["Retry-After"] = "5"
+    return response, status
+
+
+def _http(error: HTTPException) -> tuple[Response, int]:
+    status = HTTPStatus(error.code or 500)
+    response, code = problem(status, status.phrase, error.description or status.phrase, hint=FIXES.get(status, ""))
+    for name, value in error.get_headers():
+        if name.lower() in ("allow", "retry-after"):
+            response.headers[name] = value
+    return response, code
+
+
+def _bug(error: Exception) -> tuple[Response, int]:
+    log.exception("Unexpected error at %s %s", request.method, request.path, exc_info=error)
+    return problem(500, "Internal error", "Something went wrong on our side; it is in the log.")
+
+
+def _validation(error: HTTPError) -> Any:
+    """APIFlask's own errors: what pydantic found, by field."""
+    found: list[dict[str, object]] = []
+    for fields in (error.detail or {}).values():
+        if isinstance(fields, dict):
+            for name, messages in fields.items():
+                found += [_field(str(name), str(message)) for message in messages]
+    detail = "The request has errors; nothing was changed." if found else error.message or "The request was refused."
+    hint = FIXES.get(HTTPStatus(error.status_code), "")
+    return problem(error.status_code, HTTPStatus(error.status_code).phrase, detail, hint=hint, errors=found)
+
+
+def _field(name: str, message: str) -> dict[str, object]:
+    text = message.removeprefix("Value error, ")
+    if text == "Extra inputs are not permitted":
+        item = FieldProblem(name, "is not a known field.", "Check its spelling or leave it out.")
+    elif text == "Field required":
+        item = FieldProblem(name, "is missing.", "Add it.")
+    else:
+        item = FieldProblem(name, text)
+    return {"field": item.field, "problem": item.problem, "fix": item.fix, "line": None}

@@ -1,0 +1,262 @@
+"""Creating, changing and deleting machines. Nothing here moves hardware; saving has no side effects."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from netaddr import IPAddress, IPNetwork
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pxeapp import audit
+from pxeapp.errors import Conflict, FieldProblem, Invalid, PreconditionFailed
+from pxeapp.machines import timeline
+from pxeapp.machines.lifecycle import TRANSITIONAL, State, target
+from pxeapp.machines.models import Bmc, Disk, Interface, Machine, Network, Sighting
+from pxeapp.machines.wire import BmcIn, DisksIn, InterfaceIn, MachineChange, MachineIn
+from pxeapp.vault import Vault
+
+PLAIN_FIELDS = (
+    "name", "mac", "serial", "uuid", "role", "release", "labels", "vars", "location",
+    "maintenance", "maintenance_reason", "locked",
+)  # fmt: skip
+BRING_VERBS = ("manage", "provide", "retire", "reserve", "unreserve")  # verbs that move no hardware
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What a machine's values are checked against: the names and networks that this appliance knows."""
+
+    roles: frozenset[str]
+    releases: frozenset[str]
+    networks: frozenset[str]
+    bmc_networks: tuple[IPNetwork, ...]
+
+
+def create(session: Session, vault: Vault, site: Site, said: MachineIn, *, actor: str, now: dt.datetime) -> Machine:
+    """Add a machine; raises Invalid or Conflict with every problem, and then nothing was added."""
+    _refuse(session, site, said, None)
+    row = Machine(name=said.name, mac=said.mac, state=State.ENROLLED, created_at=now, updated_at=now)
+    apply(vault, row, said, now=now)
+    session.add(row)
+    session.flush()
+    recognise(session, [row])
+    audit.record(session, at=now, actor=actor, action="machine.create", subject=row.name, mac=row.mac)
+    timeline.note(
+        session, machine_id=row.id, at=now, source="operator", kind="enrolled", message=f"{row.name} was registered."
+    )
+    return row
+
+
+def change(
+    session: Session,
+    vault: Vault,
+    site: Site,
+    row: Machine,
+    said: MachineChange,
+    *,
+    actor: str,
+    now: dt.datetime,
+    expected_version: int | None = None,
+) -> list[str]:
+    """Change what is given; returns the fields that really changed. Raises PreconditionFailed on a race."""
+    if expected_version is not None and row.version != expected_version:
+        raise PreconditionFailed(
+            f"{row.name} was changed meanwhile (it is at version {row.version}).", hint="Read it again."
+        )
+    _refuse(session, site, said, row)
+    if row.state in TRANSITIONAL and {"mac", "release", "role"} & said.model_fields_set:
+        raise Conflict(f"{row.name} is {row.state}; its MAC, release and role cannot change now.", hint="Abort first.")
+    before = row.name
+    changed = apply(vault, row, said, now=now)
+    if changed:
+        session.flush()
+        recognise(session, [row])
+        audit.record(session, at=now, actor=actor, action="machine.change", subject=before, changed=changed)
+    return changed
+
+
+def delete(session: Session, row: Machine, *, actor: str, now: dt.datetime) -> None:
+    """Forget a machine with everything that hangs off it; refused while something is under way."""
+    if row.state in TRANSITIONAL:
+        raise Conflict(f"{row.name} is {row.state}.", hint="Abort what is under way first.")
+    if row.locked:
+        raise Conflict(f"{row.name} is locked.", hint="Unlock it first; somebody locked it on purpose.")
+    audit.record(session, at=now, actor=actor, action="machine.delete", subject=row.name, mac=row.mac)
+    session.delete(row)
+
+
+def bring(session: Session, row: Machine, verb: str, *, actor: str, now: dt.datetime) -> None:
+    """Move a machine through its lifecycle where no hardware has to move; raises Conflict with what is possible."""
+    if verb not in BRING_VERBS:
+        fix = f"Use one of {', '.join(BRING_VERBS)}."
+        raise Invalid(f"{verb!r} is not possible here.", problems=[FieldProblem("verb", repr(verb), fix)], hint=fix)
+    before, after = row.state, target(row.state, verb)
+    if after == State.VERIFYING:
+        # Nothing to verify by hardware yet: its BMC is asked by the poller, its record was checked on the way in.
+        after = target(after, "done")
+    row.state = after
+    row.updated_at = now
+    audit.record(session, at=now, actor=actor, action=f"machine.{verb}", subject=row.name, before=before, after=after)
+    timeline.note(session, machine_id=row.id, at=now, source="operator", kind=verb, message=f"{before} → {after}")
+
+
+def apply(vault: Vault, row: Machine, said: MachineChange, *, now: dt.datetime) -> list[str]:
+    """Put what was said into the row; returns what really changed. Checks nothing."""
+    changed = []
+    given = said.model_fields_set
+    for name in PLAIN_FIELDS:
+        if name in given and (value := _plain(said, name)) != getattr(row, name):
+            setattr(row, name, value)
+            changed.append(name)
+    if "interfaces" in given and said.interfaces is not None and _apply_interfaces(row, said.interfaces):
+        changed.append("interfaces")
+    if "disks" in given and said.disks is not None and _apply_disks(row, said.disks):
+        changed.append("disks")
+    if "bmc" in given and _apply_bmc(vault, row, said.bmc):
+        changed.append("bmc")
+    if changed:
+        row.updated_at = now
+    return changed
+
+
+def recognise(session: Session, rows: Iterable[Machine]) -> None:
+    """A machine that was seen as unknown before it was registered is not a stranger any more."""
+    by_mac = {row.mac: row.id for row in rows}
+    if not by_mac:
+        return
+    for sighting in session.scalars(select(Sighting).where(Sighting.mac.in_(by_mac), Sighting.machine_id.is_(None))):
+        sighting.machine_id = by_mac[sighting.mac]
+
+
+def site_problems(site: Site, said: MachineChange, *, line: int | None = None) -> list[FieldProblem]:
+    """What this appliance does not know: roles, releases, networks, BMC addresses outside the allowed networks."""
+    found = []
+    for field, value, known in (("role", said.role, site.roles), ("release", said.release, site.releases)):
+        if value and value not in known:
+            found.append(FieldProblem(field, f"{value!r} is not known here.", _choose(known), line))
+    for number, card in enumerate(said.interfaces or []):
+        if card.network and card.network not in site.networks:
+            fix = _choose(site.networks)
+            found.append(
+                FieldProblem(f"interfaces.{number}.network", f"{card.network!r} is not known here.", fix, line)
+            )
+    if said.bmc is not None and (problem := bmc_address_problem(said.bmc, site.bmc_networks, line)):
+        found.append(problem)
+    return found
+
+
+def bmc_address_problem(said: BmcIn, networks: Sequence[IPNetwork], line: int | None = None) -> FieldProblem | None:
+    """A number outside the allowed networks is refused; a name is checked at each connection, when it is resolved."""
+    try:
+        ipaddress.ip_address(said.address)
+    except ValueError:
+        return None
+    if said.type == "fake" or any(IPAddress(said.address) in network for network in networks):
+        return None
+    fix = "Add its network to PXEAPP_BMC_NETWORKS if BMCs belong there."
+    return FieldProblem("bmc.address", f"{said.address} is outside the BMC networks.", fix, line)
+
+
+def _choose(known: Iterable[str]) -> str:
+    names = sorted(known)
+    return f"Known: {', '.join(names[:20])}." if names else "None is known yet; add it first."
+
+
+def _refuse(session: Session, site: Site, said: MachineChange, row: Machine | None) -> None:
+    problems = site_problems(site, said)
+    if problems:
+        raise Invalid("The machine cannot be saved.", problems=problems)
+    taken = list(_taken(session, said, row.id if row else None))
+    if taken:
+        raise Conflict(" ".join(taken), hint="Each belongs to one machine only.")
+
+
+def _taken(session: Session, said: MachineChange, own_id: int | None) -> Iterable[str]:
+    for name in ("name", "mac", "serial", "uuid"):
+        value = getattr(said, name)
+        if value:
+            other = session.scalar(select(Machine).where(getattr(Machine, name) == value, Machine.id != (own_id or 0)))
+            if other is not None:
+                yield f"The {name} {value} belongs to {other.name}."
+    if said.bmc is not None:
+        owner = session.scalar(
+            select(Bmc).where(
+                Bmc.address == said.bmc.address, Bmc.port == said.bmc.port, Bmc.machine_id != (own_id or 0)
+            )
+        )
+        if owner is not None:
+            yield f"The BMC {said.bmc.address}:{said.bmc.port} belongs to {owner.machine.name}."
+    for card in said.interfaces or []:
+        other_card = session.scalar(
+            select(Interface).where(Interface.mac == card.mac, Interface.machine_id != (own_id or 0))
+        )
+        if other_card is not None:
+            yield f"The MAC {card.mac} belongs to another machine's card."
+
+
+def _plain(said: MachineChange, name: str) -> Any:
+    value = getattr(said, name)
+    if value is None:
+        return {"labels": {}, "vars": {}, "location": {}, "maintenance": False, "locked": False}.get(
+            name, "" if name == "maintenance_reason" else None
+        )
+    return value or None if name in ("serial", "role", "release") else value
+
+
+def _apply_interfaces(row: Machine, said: list[InterfaceIn]) -> bool:
+    have = {card.mac: card for card in row.interfaces}
+    wanted = {card.mac: card for card in said}
+    changed = have.keys() != wanted.keys()
+    for mac, card in wanted.items():
+        present = have.get(mac)
+        if present is None:
+            row.interfaces.append(Interface(mac=mac, name=card.name, network=card.network, address=card.address))
+            continue
+        for field in ("name", "network", "address"):
+            if getattr(present, field) != getattr(card, field):
+                setattr(present, field, getattr(card, field))
+                changed = True
+    for mac, present in have.items():
+        if mac not in wanted:
+            row.interfaces.remove(present)
+    return changed
+
+
+def _apply_disks(row: Machine, said: DisksIn) -> bool:
+    wanted = [("system", said.system)] if said.system else []
+    wanted += [("data", path) for path in said.data] + [("keep", path) for path in said.keep]
+    if [(disk.purpose, disk.path) for disk in row.disks] == wanted:
+        return False
+    row.disks = [Disk(purpose=purpose, path=path or "") for purpose, path in wanted]
+    return True
+
+
+def _apply_bmc(vault: Vault, row: Machine, said: BmcIn | None) -> bool:
+    if said is None:
+        changed = row.bmc is not None
+        row.bmc = None
+        return changed
+    changed = row.bmc is None
+    bmc = row.bmc or Bmc()
+    for field in ("type", "address", "port", "username", "cipher_suite"):
+        value = getattr(said, field)
+        if getattr(bmc, field) != value:
+            setattr(bmc, field, value)
+            changed = True
+    if said.password is not None and (
+        not bmc.password_encrypted or vault.decrypt(bmc.password_encrypted) != said.password
+    ):
+        bmc.password_encrypted = vault.encrypt(said.password)
+        changed = True
+    row.bmc = bmc
+    return changed
+
+
+def networks_known(session: Session) -> frozenset[str]:
+    """The names of the networks that interfaces may be in."""
+    return frozenset(session.scalars(select(Network.name)))

@@ -8,6 +8,7 @@ import click
 
 from pxeapp import __version__
 from pxeapp.bmc.commands import bmc_worker
+from pxeapp.boot.commands import boot_programs, dhcp_snippet
 from pxeapp.errors import PxeError
 from pxeapp.software.commands import front, mirror_door, release
 
@@ -30,5 +31,5 @@ def main() -> None:
 
 
 main.add_command(bmc_worker)
-for _command in (release, front, mirror_door):
+for _command in (release, front, mirror_door, dhcp_snippet, boot_programs):
     main.add_command(_command)

@@ -18,6 +18,9 @@ Transport = Literal["tftp", "http"]
 # in .efi (or the Content-Type says application/efi), and asks with HEAD first.
 HTTP_LOADERS = "boot/loaders"
 
+# What UEFI iPXE starts for a machine that is to boot from its own disk; made by localdisk.py.
+LOCAL_DISK_PROGRAM = "localdisk.efi"
+
 # `netX` is the card iPXE booted from; `net0` would be the wrong one on a machine that boots from its second card.
 IPXE_MAC = "${netX/mac}"
 IDENTITY_QUERY = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from pxeapp.boot import firmware, localdisk
+from pxeapp.boot import firmware
 from pxeapp.boot.spec import MAX_COMMAND_LINE, BadBootValue, Boot, InstallBoot, plain, too_long, words
 from pxeapp.templates import Templates
 
@@ -68,7 +68,7 @@ def check_url(url: str) -> None:
 
 
 def _local_disk_url(node_url: str) -> str:
-    return f"{node_url}/{firmware.HTTP_LOADERS}/{localdisk.NAME}"
+    return f"{node_url}/{firmware.HTTP_LOADERS}/{firmware.LOCAL_DISK_PROGRAM}"
 
 
 def _command_line(boot: InstallBoot) -> str:

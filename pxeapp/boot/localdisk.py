@@ -7,15 +7,20 @@ appliance starts. It is not signed: under Secure Boot machines come through shim
 
 from __future__ import annotations
 
+import logging
 import shutil
 import subprocess
 import tarfile
 import tempfile
 from pathlib import Path
 
+from pxeapp.boot import firmware, grub, loaders
 from pxeapp.errors import Unavailable
+from pxeapp.templates import Templates
 
-NAME = "localdisk.efi"
+log = logging.getLogger(__name__)
+
+NAME = firmware.LOCAL_DISK_PROGRAM
 PACKAGES = "grub-common grub-efi-amd64-bin"
 
 _MODULES = (
@@ -23,6 +28,21 @@ _MODULES = (
     "part_gpt", "part_msdos", "fat", "mdraid1x",
 )  # fmt: skip
 _TIMEOUT_SECONDS = 60
+
+
+def programs(folder: Path, templates: Templates) -> dict[str, Path]:
+    """Every boot program that is served, by name: those found on this host, and `localdisk.efi` made in this folder.
+
+    To be called once per process at its start. What is missing is logged with its package; the rest still works.
+    """
+    found = loaders.find()
+    if sentence := loaders.report(found):
+        log.warning("%s", sentence)
+    try:
+        found[NAME] = build(folder, grub.render_local_disk(templates))
+    except Unavailable as error:
+        log.warning("%s", error)
+    return found
 
 
 def build(folder: Path, config: str) -> Path:

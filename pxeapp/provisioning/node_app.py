@@ -12,7 +12,7 @@ from http import HTTPStatus
 from flask import Flask, Response, current_app, request, send_file
 from werkzeug.exceptions import HTTPException
 
-from pxeapp.boot import grub, ipxe
+from pxeapp.boot import firmware, grub, ipxe, localdisk
 from pxeapp.db import now
 from pxeapp.errors import FieldProblem, Invalid, NotFound, PxeError
 from pxeapp.machines import mac as mac_address
@@ -43,6 +43,10 @@ def create_node_app(provisioner: Provisioner, queue: Queue, *, behind_front: boo
     app.add_url_rule("/healthz", view_func=healthz)
     app.add_url_rule("/boot/ipxe", view_func=boot_ipxe)
     app.add_url_rule("/boot/grub.cfg", view_func=boot_grub)
+    app.extensions["pxeapp_boot_programs"] = localdisk.programs(
+        provisioner.settings.run_dir / "boot", provisioner.templates
+    )
+    app.add_url_rule(f"/{firmware.HTTP_LOADERS}/<name>", view_func=boot_program)
     app.add_url_rule("/a/<token>/<kind>", view_func=answer)
     app.add_url_rule("/c/<token>/events", view_func=event, methods=["POST"])
     app.add_url_rule("/c/<token>/logs/<name>", view_func=log, methods=["PUT"])
@@ -77,6 +81,16 @@ def boot_grub() -> Response:
     provisioner = _provisioner()
     boot = netboot.decide(provisioner, asking, now=now())
     return _script(asking, "grub", grub.render(boot, provisioner.templates, node_url=provisioner.settings.node_url))
+
+
+def boot_program(name: str) -> Response:
+    """A boot program, for UEFI HTTP Boot and for iPXE's way to a local disk; the same for every machine."""
+    path = current_app.extensions["pxeapp_boot_programs"].get(name)
+    if path is None:
+        raise NotFound(f"There is no boot program {name}.")
+    return send_file(
+        path, mimetype="application/efi" if name.endswith(".efi") else "application/octet-stream", max_age=0
+    )
 
 
 def answer(token: str, kind: str) -> Response:
@@ -132,11 +146,14 @@ def media_file(release: str, file: str) -> Response:
 
 def _asking(loader: str) -> Asking:
     said = request.args
+    # iPXE calls BIOS "pcbios i386"; the sightings speak the firmware table's names.
+    client = firmware.of_ipxe(said.get("platform", ""), said.get("arch", ""))
     return Asking(
         mac=mac_address.normalise(said.get("mac", "")),
         address=_address(),
         loader=loader,
-        **{name: _said(said.get(name)) for name in ("arch", "serial", "uuid", "manufacturer", "product")},
+        arch=client.name if client else None,
+        **{name: _said(said.get(name)) for name in ("serial", "uuid", "manufacturer", "product")},
     )
 
 

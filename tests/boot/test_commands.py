@@ -14,7 +14,7 @@ from tests.boot import golden
 
 
 def _run(*words: str, **environ: str) -> tuple[int, str, str]:
-    result = CliRunner().invoke(main, list(words), env=environ)
+    result = CliRunner().invoke(main, list(words), env={"PXEAPP_GOLDEN": None, **environ})
     return result.exit_code, result.stdout, result.stderr
 
 

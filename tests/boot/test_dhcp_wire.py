@@ -134,6 +134,26 @@ def test_full_mode_gives_the_networks_settings(cable: Namespace, serve: Callable
     assert other["type"] == "nak"
 
 
+def test_a_machine_keeps_its_address_through_firmware_ipxe_and_installer(
+    cable: Namespace, serve: Callable[[str], Path], tmp_path: Path
+) -> None:
+    serve(render(plan("full", "srv0", str(tmp_path / "leases")), TEMPLATES))
+    first = ask(cable, packet(mac=STRANGER, arch=7, options={"61": "00" + "22" * 16}))[0]
+    assert first is not None
+    wanted = {"50": bytes(map(int, first["address"].split("."))).hex(), "54": "0a4d0001"}
+    taken, ipxe, installer = ask(
+        cable,
+        packet("request", mac=STRANGER, arch=7, options={"61": "00" + "22" * 16, **wanted}),
+        packet(mac=STRANGER, arch=7, ipxe=True, options={"61": "01525400999999"}),
+        packet(mac=STRANGER, options={"61": "ff" + "33" * 12}),
+    )
+    assert taken is not None
+    assert taken["type"] == "ack"
+    assert ipxe is not None
+    assert installer is not None
+    assert first["address"] == ipxe["address"] == installer["address"]
+
+
 def test_proxy_mode_adds_the_program_and_no_address(
     cable: Namespace, serve: Callable[[str], Path], tmp_path: Path
 ) -> None:

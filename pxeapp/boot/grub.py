@@ -30,6 +30,17 @@ INSTALLED_LOADERS = (
     "/EFI/ubuntu/grubx64.efi",
     "/EFI/BOOT/BOOTX64.EFI",
 )
+# Any other system's, on any disk or partition that GRUB sees.
+ANY_LOADERS = (
+    "(hd*)/EFI/*/shimx64.efi",
+    "(hd*)/EFI/*/shim.efi",
+    "(hd*)/EFI/*/grubx64.efi",
+    "(hd*)/EFI/*/Boot/bootmgfw.efi",
+    "(hd*)/EFI/systemd/systemd-bootx64.efi",
+    "(hd*)/EFI/BOOT/bootx64.efi",
+)
+RESTART_SECONDS = 60
+_LOCAL = {"loaders": INSTALLED_LOADERS, "patterns": ANY_LOADERS, "restart_seconds": RESTART_SECONDS}
 
 
 def render(boot: Boot, templates: Templates, *, node_url: str | None = None) -> str:
@@ -46,21 +57,19 @@ def render(boot: Boot, templates: Templates, *, node_url: str | None = None) -> 
             words=[_quoted(word) for word in _checked(boot.args)],
             attempts=_attempts(),
             pause_seconds=PAUSE_SECONDS,
-            loaders=INSTALLED_LOADERS,
+            **_LOCAL,
         )
-    return templates.render("boot/local.grub.cfg", reason=plain(boot.reason), loaders=INSTALLED_LOADERS)
+    return templates.render("boot/local.grub.cfg", reason=plain(boot.reason), **_LOCAL)
 
 
 def render_first(templates: Templates) -> str:
     """`grub/grub.cfg`, the same for every machine: it goes on to `grub/by-mac/MAC.cfg`."""
-    return templates.render(
-        "boot/first.grub.cfg", attempts=_attempts(), pause_seconds=PAUSE_SECONDS, loaders=INSTALLED_LOADERS
-    )
+    return templates.render("boot/first.grub.cfg", attempts=_attempts(), pause_seconds=PAUSE_SECONDS, **_LOCAL)
 
 
 def render_local_disk(templates: Templates) -> str:
     """The configuration inside `localdisk.efi` (see localdisk.py)."""
-    return templates.render("boot/localdisk.grub.cfg", loaders=INSTALLED_LOADERS)
+    return templates.render("boot/localdisk.grub.cfg", **_LOCAL)
 
 
 def _attempts() -> list[int]:

@@ -24,7 +24,7 @@ NAME = firmware.LOCAL_DISK_PROGRAM
 PACKAGES = "grub-common grub-efi-amd64-bin"
 
 _MODULES = (
-    "normal", "memdisk", "tar", "minicmd", "search", "search_fs_file", "chain", "boot", "echo", "test",
+    "normal", "memdisk", "tar", "minicmd", "search", "search_fs_file", "regexp", "chain", "boot", "echo", "test",
     "part_gpt", "part_msdos", "fat", "mdraid1x",
 )  # fmt: skip
 _TIMEOUT_SECONDS = 60

@@ -209,10 +209,11 @@ class Rig:
             f"--dhcp-leasefile={self.folder / 'other.leases'}", "--no-ping",
         )  # fmt: skip
 
-    def boots(self, mac: str, boot: Boot) -> None:
+    def boots(self, mac: str, boot: Boot, *, report_identity: bool = False) -> None:
         """Put the machine's files where each kind of boot program looks for them."""
         templates = Templates()
-        (self.http_root / "ipxe" / mac).write_text(ipxe.render(boot, templates, node_url=NODE_URL))
+        script = ipxe.render(boot, templates, node_url=NODE_URL, report_identity=report_identity)
+        (self.http_root / "ipxe" / mac).write_text(script)
         (self.tftp_root / "grub" / "by-mac" / f"{mac}.cfg").write_text(grub.render(boot, templates))
         dashed = mac.replace(":", "-")
         (self.tftp_root / "pxelinux.cfg" / f"01-{dashed}").write_text(pxelinux.render(boot, templates))

@@ -66,13 +66,15 @@ def test_uefi_pxe_installs_when_armed_and_boots_its_disk_when_not(rig: Rig, tmp_
 def test_uefi_http_boot_installs_and_a_missing_kernel_ends_at_the_disk(rig: Rig, tmp_path: Path) -> None:
     rig.serve(Reservation("t1", INSTALLS, "10.77.0.11"), Reservation("t2", STAYS, "10.77.0.12"))
     rig.boots(STAYS, replace(install(STAYS), kernel="media/test/absent"))
+    (rig.http_root / "ipxe" / f"{STAYS}.first").write_text("#!ipxe\nchain tftp://10.77.0.1/autoexec.ipxe\n")
     armed = rig.power_on(INSTALLS, *rigs.uefi_http(tmp_path))
     broken = rig.power_on(STAYS, *rigs.bios(), disk=rigs.disk_bios(tmp_path / "disk"))
     armed.wait_for(BOOTED)
     broken.wait_for(LOCAL)
     assert "HEAD /boot/loaders/ipxe.efi 200" in rig.requests()
     assert rig.requests().count("GET /media/test/absent 404") == 5
-    assert rig.dhcp_log().count("dnsmasq-tftp") == 1  # its start line: no TFTP at all
+    assert "autoexec.ipxe to 10.77.0.12" in rig.dhcp_log()
+    assert " to 10.77.0.11" not in rig.dhcp_log()  # HTTP Boot needs no TFTP
 
 
 def test_secure_boot_installs_when_armed_and_boots_its_disk_when_not(rig: Rig, tmp_path: Path) -> None:
@@ -90,12 +92,16 @@ def test_secure_boot_installs_when_armed_and_boots_its_disk_when_not(rig: Rig, t
 
 
 def test_proxy_mode_boots_beside_the_networks_own_dhcp(rig: Rig, tmp_path: Path) -> None:
+    rig.boots(INSTALLS, install(INSTALLS), report_identity=True)
     rig.boots(STAYS, install(STAYS))
     rig.serve(mode="proxy")
     bios = rig.power_on(INSTALLS, *rigs.bios())
     uefi = rig.power_on(STAYS, *rigs.uefi(tmp_path))
     bios.wait_for(BOOTED)
     uefi.wait_for(BOOTED)
+    mac = INSTALLS.replace(":", "%3A")
+    assert f"GET /boot/ipxe?mac={mac} 200" in rig.requests()  # the short URL; the rest is reported
+    assert any(f"mac={mac}&serial=SN-tap1" in line and "&seen=1" in line for line in rig.requests().splitlines())
     assert "snponly.efi to 10.77.0.5" in rig.dhcp_log()  # an address of the other server's range
 
 

@@ -50,6 +50,19 @@ class Templates:
         )
         self._environment.filters.update(filters or {})
 
+    def first(self, *names: str) -> str:
+        """The first of these templates that there is, a site's own included; the last one if there is none."""
+        return next((name for name in names if self._exists(name)), names[-1])
+
+    def _exists(self, name: str) -> bool:
+        try:
+            self._environment.get_template(name)
+        except TemplateNotFound:
+            return False
+        except TemplateSyntaxError:
+            return True  # it is there; rendering it will say what is wrong with it
+        return True
+
     def render(self, name: str, **variables: Any) -> str:
         """The rendered text; raises TemplateError with template, line and reason."""
         if name.split("/", 1)[0] not in TEMPLATE_FOLDERS:

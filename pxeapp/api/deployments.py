@@ -13,9 +13,11 @@ from pxeapp.api.context import actor, context
 from pxeapp.api.paging import Page, PageQuery, page
 from pxeapp.db import now
 from pxeapp.errors import NotFound
-from pxeapp.machines import selectors, wire as machine_wire
+from pxeapp.machines import selectors
+from pxeapp.machines import wire as machine_wire
 from pxeapp.provisioning import explain as explaining
-from pxeapp.provisioning import lifecycle, node_logs, rendered as rendering, wire
+from pxeapp.provisioning import lifecycle, node_logs, wire
+from pxeapp.provisioning import rendered as rendering
 from pxeapp.provisioning.models import Deployment, NodeLog
 
 bp = APIBlueprint("deployments", __name__, url_prefix="/api/v1", tag="Deployments")
@@ -69,9 +71,7 @@ def abort(key: str) -> dict[str, Any]:
     """Abort the running deployment at whatever step it is"""
     with context().database.write() as session:
         machine = selectors.get(session, key, lock=True)
-        return wire.deployment(
-            lifecycle.abort(session, machine, requested_by=actor().label, now=now()), machine.name
-        )
+        return wire.deployment(lifecycle.abort(session, machine, requested_by=actor().label, now=now()), machine.name)
 
 
 @bp.post("/machines/<key>/release")
@@ -96,9 +96,7 @@ def rendered(key: str, query: RenderedQuery) -> dict[str, Any]:
     """What the machine would be given, tokens masked"""
     with context().database.read() as session:
         machine = selectors.get(session, key)
-        files = rendering.rendered(
-            session, context().settings, context().vault, context().templates, machine, kind=query.kind, now=now()
-        )
+        files = rendering.rendered(session, context().settings, context().templates, machine, kind=query.kind)
         return {"machine": machine.name, "items": files}
 
 

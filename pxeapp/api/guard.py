@@ -6,7 +6,8 @@ import hmac
 import secrets
 from http import HTTPStatus
 
-from flask import Flask, Response, g, redirect, request, session as cookie, url_for
+from flask import Flask, Response, g, redirect, request, url_for
+from flask import session as cookie
 from werkzeug.wrappers import Response as AnyResponse
 
 from pxeapp.accounts import service

@@ -49,9 +49,7 @@ def order(key: str, said: PowerIn) -> dict[str, Any]:
             raise Conflict(f"{row.name} is {row.state}; its power is not yours now.", hint="Abort that first.")
         if row.locked:
             raise Conflict(f"{row.name} is locked.", hint="Unlock it first; somebody locked it on purpose.")
-        action = power.request(
-            session, machine_id=row.id, goal=said.action, requested_by=actor().label, now=now()
-        )
+        action = power.request(session, machine_id=row.id, goal=said.action, requested_by=actor().label, now=now())
         return _action(action)
 
 

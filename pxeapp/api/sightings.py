@@ -39,5 +39,3 @@ def _sighting(row: Sighting) -> dict[str, Any]:
         "last_seen": row.last_seen.isoformat(),
         "loader_requests": row.loader_requests,
     }
-
-

@@ -1,0 +1,38 @@
+"""Kickstart: what Anaconda is told, on its command line and in its file. Pure."""
+
+from __future__ import annotations
+
+from pxeapp.answers import releases
+from pxeapp.answers.spec import AnswerSpec
+from pxeapp.machines import mac as macs
+from pxeapp.templates import Templates
+
+KIND = "kickstart"
+CONSOLE = "console=tty0 console=ttyS0,115200"
+
+
+def render(spec: AnswerSpec, templates: Templates) -> str:
+    """The whole kickstart for a machine in its role."""
+    dialect = releases.enterprise(spec.release.family, spec.release.version)
+    return templates.render(
+        templates.first(f"kickstarts/{spec.role}.ks", "kickstarts/base.ks"),
+        spec=spec,
+        dialect=dialect,
+        bootif=macs.dashed(spec.boot.mac),
+    )
+
+
+def kernel_args(spec: AnswerSpec) -> str:
+    """Anaconda's command line. `inst.` before every option: EL9 and 10 read nothing else."""
+    words = [
+        f"inst.ks={spec.answer_url}/kickstart",
+        "inst.ks.sendmac",
+        "inst.ks.sendsn",
+        f"inst.repo={spec.release.install_url}",
+        "inst.cmdline",  # a question that nobody answers is an error, not a wait
+        "ip=dhcp",
+        f"BOOTIF={macs.dashed(spec.boot.mac)}",
+        "rd.net.timeout.carrier=30",  # switch ports that take their time
+        spec.release.kernel_args or CONSOLE,
+    ]
+    return " ".join(words)

@@ -1,0 +1,54 @@
+"""Which answer file for which installer, and the same with its secrets masked, for operators' eyes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from pxeapp.answers import kickstart, preseed
+from pxeapp.answers.spec import AnswerSpec
+from pxeapp.errors import NotFound
+from pxeapp.templates import Templates
+
+Renderer = Callable[[AnswerSpec, Templates], str]
+
+RENDERERS: dict[tuple[str, str], Renderer] = {
+    ("kickstart", "kickstart"): kickstart.render,
+    ("preseed", "preseed"): preseed.render,
+    ("preseed", "script"): preseed.script,
+}
+KERNEL_ARGS: dict[str, Callable[[AnswerSpec], str]] = {
+    "kickstart": kickstart.kernel_args,
+    "preseed": preseed.kernel_args,
+}
+MASK = "***"
+_TOKEN = re.compile(r"(/[ac]/)[A-Za-z0-9_-]{20,}")
+
+
+def kinds(installer: str) -> list[str]:
+    """The files that a release with this installer is given."""
+    return [kind for (reads, kind) in RENDERERS if reads == installer]
+
+
+def render(kind: str, spec: AnswerSpec, templates: Templates) -> str:
+    """One answer file; raises NotFound for a kind that this release's installer does not read."""
+    renderer = RENDERERS.get((spec.release.installer, kind))
+    if renderer is None:
+        raise NotFound(
+            f"{spec.release.name} is given no {kind}.", hint=f"It is given: {', '.join(kinds(spec.release.installer))}."
+        )
+    return renderer(spec, templates)
+
+
+def kernel_args(spec: AnswerSpec) -> str:
+    """The installer's kernel command line."""
+    make = KERNEL_ARGS.get(spec.release.installer)
+    if make is None:
+        raise NotFound(f"The installer {spec.release.installer} of {spec.release.name} is not supported yet.")
+    return make(spec)
+
+
+def mask(text: str, spec: AnswerSpec) -> str:
+    """The text with tokens and the password hash replaced: what an operator may see and paste into a ticket."""
+    masked = _TOKEN.sub(rf"\1{MASK}", text)
+    return masked.replace(spec.root_password_hash, MASK) if spec.root_password_hash else masked

@@ -1,0 +1,220 @@
+"""Everything an answer file is made of: plain values, checked once, nothing from the database.
+
+Whatever lands in a kickstart, a preseed or a shell script is one line of harmless characters; a value that
+could mean something in one of those languages is refused here, with its field.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from netaddr import AddrFormatError, IPAddress, IPNetwork
+
+from pxeapp.errors import FieldProblem, Invalid
+from pxeapp.machines import mac as macs
+
+_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+HOSTNAME = re.compile(_LABEL)
+DOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*|")
+PACKAGE = re.compile(r"[-@]?\^?[A-Za-z0-9][A-Za-z0-9+._:-]{0,127}")
+SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9@._-]{0,127}")
+DISK = re.compile(r"disk/by-(path|id)/[A-Za-z0-9._:+-]+|[a-z0-9]{2,32}")
+URL = re.compile(r"https?://[A-Za-z0-9.:\[\]_-]+(/[A-Za-z0-9._~+:@%=&?/-]*)?")
+WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,62}")
+WORDS = re.compile(r"([A-Za-z0-9._+/-]+( [A-Za-z0-9._+/-]+)*)?")
+ZONE = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,2}")
+LOCALE = re.compile(r"[A-Za-z]{1,3}(_[A-Z]{2})?(\.[A-Za-z0-9-]+)?")
+CRYPT = re.compile(r"\$(1|5|6|y|2[aby])\$[A-Za-z0-9./$=,]{8,250}")
+SSH_KEY = re.compile(
+    r"(ssh-(ed25519|rsa)|ecdsa-sha2-nistp\d+|sk-[a-z0-9@.-]+) [A-Za-z0-9+/=]{20,4000}( [A-Za-z0-9@._+-]{1,200})?"
+)
+LAYOUTS = ("plain", "lvm")
+INTERFACE = re.compile(r"[A-Za-z0-9._-]{1,15}")
+
+
+class BadAnswerValue(Invalid):
+    """A value that must not reach an answer file."""
+
+    title = "Bad answer value"
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A network card. `address` with its prefix (`10.0.0.5/24`) is static; without one it is DHCP."""
+
+    mac: str
+    name: str | None = None
+    address: str | None = None
+    gateway: str | None = None
+    dns: tuple[str, ...] = ()
+    vlan: int | None = None
+
+    @property
+    def ip(self) -> str:
+        """The static address alone."""
+        return str(IPNetwork(self.address).ip) if self.address else ""
+
+    @property
+    def netmask(self) -> str:
+        """Its netmask in dotted form."""
+        return str(IPNetwork(self.address).netmask) if self.address else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A package repository. `suite` and `components` are Debian's; an RPM repository has only its URL."""
+
+    name: str
+    url: str
+    suite: str = ""
+    components: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseSpec:
+    """The release as far as an answer file depends on it."""
+
+    name: str
+    family: str
+    version: str
+    installer: str
+    install_url: str
+    repositories: tuple[Repository, ...] = ()
+    kernel_args: str = ""
+    udeb_suite: str = ""
+    allow_unauthenticated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerSpec:
+    """One machine's answers. Secret are `answer_url`, `callback_url` (they hold tokens) and the password's hash."""
+
+    hostname: str
+    domain: str
+    boot: Card
+    release: ReleaseSpec
+    role: str
+    packages: tuple[str, ...]
+    services: tuple[str, ...]
+    answer_url: str
+    callback_url: str
+    cards: tuple[Card, ...] = ()
+    system_disk: str | None = None
+    data_disks: tuple[str, ...] = ()
+    keep_disks: tuple[str, ...] = ()
+    layout: str = "plain"  # plain: one root file system; lvm: root and swap in a volume group named system
+    timezone: str = "Etc/UTC"
+    locale: str = "en_US.UTF-8"
+    keyboard: str = "us"
+    ntp: tuple[str, ...] = ()
+    ssh_keys: tuple[str, ...] = ()
+    root_password_hash: str | None = None
+    vars: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __post_init__(self) -> None:
+        problems = [*_identity(self), *_network(self), *_storage(self), *_system(self), *_release(self.release)]
+        if problems:
+            raise BadAnswerValue("The answer file cannot be made.", problems=problems)
+
+
+def _identity(spec: AnswerSpec) -> Iterable[FieldProblem]:
+    yield from _match("hostname", spec.hostname, HOSTNAME, "Use a-z, 0-9 and dashes.")
+    yield from _match("domain", spec.domain, DOMAIN, "Write it as rack.example.org.")
+    yield from _match("role", spec.role, WORD, "Use letters, digits, dots and dashes.")
+    for name in ("answer_url", "callback_url"):
+        yield from _match(name, getattr(spec, name), URL, "Check PXEAPP_NODE_URL.")
+
+
+def _network(spec: AnswerSpec) -> Iterable[FieldProblem]:
+    for number, card in enumerate((spec.boot, *spec.cards)):
+        where = f"interfaces.{number}"
+        if macs.parse_or_none(card.mac) != card.mac:
+            yield FieldProblem(f"{where}.mac", f"{card.mac!r} is not in our one spelling.")
+        if card.name is not None:
+            yield from _match(f"{where}.name", card.name, INTERFACE, "Write it as eno1.")
+        if card.vlan is not None and not 1 <= card.vlan <= 4094:
+            yield FieldProblem(f"{where}.vlan", f"{card.vlan} is not a VLAN.", "Use 1 to 4094.")
+        if card.address is not None and "/" not in card.address:
+            yield FieldProblem(f"{where}.address", f"{card.address} has no prefix.", "Give its network a CIDR.")
+        for name, value in (
+            ("address", card.address),
+            ("gateway", card.gateway),
+            *(("dns", each) for each in card.dns),
+        ):
+            if value is not None and not _is_address(value):
+                yield FieldProblem(f"{where}.{name}", f"{value!r} is not an address.", "Write it as 10.0.0.7.")
+
+
+def _storage(spec: AnswerSpec) -> Iterable[FieldProblem]:
+    fix = "Write disk/by-path/..., disk/by-id/... or a name such as sda."
+    for name, disks in (
+        ("disks.system", [spec.system_disk] if spec.system_disk else []),
+        ("disks.data", spec.data_disks),
+        ("disks.keep", spec.keep_disks),
+    ):
+        for disk in disks:
+            yield from _match(name, disk, DISK, fix)
+    if spec.layout not in LAYOUTS:
+        yield FieldProblem("storage.layout", f"{spec.layout!r} is not a layout.", f"Use {', '.join(LAYOUTS)}.")
+    others = {*spec.data_disks, *spec.keep_disks}
+    if spec.system_disk in others:
+        yield FieldProblem("disks.system", f"{spec.system_disk} is also a data disk.", "Name each disk once.")
+
+
+def _system(spec: AnswerSpec) -> Iterable[FieldProblem]:
+    for name, values, pattern, fix in (
+        ("packages", spec.packages, PACKAGE, "Write package names."),
+        ("services", spec.services, SERVICE, "Write unit names."),
+        ("ssh_authorized_keys", spec.ssh_keys, SSH_KEY, "Paste the public key: type, key, comment."),
+        ("timezone", [spec.timezone], ZONE, "Write it as Europe/Rome."),
+        ("locale", [spec.locale], LOCALE, "Write it as en_US.UTF-8."),
+        ("keyboard", [spec.keyboard], WORD, "Write it as us or de."),
+        (
+            "root_password_hash",
+            [spec.root_password_hash] if spec.root_password_hash else [],
+            CRYPT,
+            "Use a crypt(3) hash.",
+        ),
+    ):
+        for value in values:
+            yield from _match(name, value, pattern, fix, secret=name == "root_password_hash")
+    for server in spec.ntp:
+        if not _is_address(server):
+            yield from _match("ntp", server, DOMAIN, "Write a host name or an address.")
+
+
+def _release(release: ReleaseSpec) -> Iterable[FieldProblem]:
+    if release.install_url:
+        yield from _match("release.install_url", release.install_url, URL, "Write http://host/path.")
+    yield from _match("release.udeb_suite", release.udeb_suite or "x", WORD, "Write a suite's name.")
+    if not release.kernel_args.isprintable():
+        yield FieldProblem("release.kernel_args", "holds a line break or a control character.", "Take it out.")
+    for number, repository in enumerate(release.repositories):
+        where = f"release.repositories.{number}"
+        yield from _match(f"{where}.name", repository.name, WORD, "Use letters, digits, dots and dashes.")
+        yield from _match(f"{where}.url", repository.url, URL, "Write http://host/path.")
+        yield from _match(f"{where}.suite", repository.suite, WORDS, "Write a suite's name.")
+        yield from _match(f"{where}.components", repository.components, WORDS, "Write words such as: main contrib.")
+        if repository.key:
+            yield from _match(f"{where}.key", repository.key, URL, "Write http://host/path.")
+
+
+def _match(
+    name: str, value: str, pattern: re.Pattern[str], fix: str, *, secret: bool = False
+) -> Iterable[FieldProblem]:
+    if not pattern.fullmatch(value):
+        shown = "The value" if secret else repr(value[:100])
+        yield FieldProblem(name, f"{shown} is not possible in an answer file.", fix)
+
+
+def _is_address(value: str) -> bool:
+    try:
+        IPNetwork(value) if "/" in value else IPAddress(value)
+    except (AddrFormatError, ValueError):
+        return False
+    return True

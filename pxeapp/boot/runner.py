@@ -51,6 +51,7 @@ class DnsmasqRunner:
         self._program = program
         self._process: subprocess.Popen[bytes] | None = None
         self._parser = LogParser()
+        self._last_words = ""  # the latest line that is no packet's: why it ended, when it ends
 
     @property
     def pid(self) -> int | None:
@@ -91,11 +92,12 @@ class DnsmasqRunner:
                 failures = 0 if time.monotonic() - started > STEADY_SECONDS else failures
                 pause = BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)]
                 failures += 1
-                log.error("dnsmasq ended by itself; it is started again in %.1f s", pause)
+                log.error("dnsmasq ended: %s. It is started again in %.1f s", self._last_words or "no word why", pause)
                 stop.wait(pause)
 
     def _start(self) -> None:
         program = find_program(self._program)
+        self._last_words = ""
         mode = "--keep-in-foreground" if _may_drop_privileges() else "--no-daemon"
         self._process = subprocess.Popen(
             [program, mode, f"--conf-file={self.conf_path}", "--pid-file"],
@@ -135,6 +137,8 @@ class DnsmasqRunner:
     def _read(self, line: str) -> None:
         if self._on_log is not None:
             self._on_log(line)
+        if line.strip() and "dnsmasq-dhcp" not in line:
+            self._last_words = line.strip()
         self._report(self._parser.feed(line))
 
     def _report(self, observations: list[Observation]) -> None:

@@ -308,6 +308,15 @@ def test_the_runner_reports_survives_and_restarts(cable: Namespace, running: _Ru
     assert not running.conf.with_suffix(".pid").exists()
 
 
+def test_why_dnsmasq_ended_is_said_in_its_own_words(
+    running: _Running, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    running.runner.apply(render(plan("full", "nothere0", str(tmp_path / "leases")), TEMPLATES))
+    running.start()
+    wait_until(lambda: "unknown interface nothere0" in caplog.text)
+    assert "started again in 0.5 s" in caplog.text
+
+
 def test_a_runner_ends_the_dnsmasq_that_a_killed_one_left_behind(
     cable: Namespace, running: _Running, tmp_path: Path
 ) -> None:

@@ -143,7 +143,8 @@ class LogParser:
             before,
             heard=heard or before.heard,
             answered=answered,
-            address=match["address"] or before.address,
+            # What a nak names is the address that was refused, which is another's.
+            address=None if answered == "nak" else match["address"] or before.address,
             remark=remark if answered != "ack" else "",  # after an ack stands the host name that dnsmasq gave
         )
         return done

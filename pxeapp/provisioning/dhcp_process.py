@@ -17,7 +17,7 @@ from pxeapp.boot.runner import DnsmasqRunner
 from pxeapp.config import Settings
 from pxeapp.db import Database, now
 from pxeapp.errors import PxeError
-from pxeapp.machines import sightings
+from pxeapp.machines import sightings, timeline
 from pxeapp.machines.models import Interface, Machine, Network
 from pxeapp.provisioning import evidence
 from pxeapp.provisioning.netboot import Provisioner
@@ -128,6 +128,8 @@ def keep(session: Session, observation: Observation, *, now: dt.datetime) -> Non
         vendor_class=observation.vendor_class,
         now=now,
     )
+    if observation.rival:
+        _rival(session, machine, observation, now)
     if machine is None or observation.arch is None:
         return  # without an architecture it is an operating system renewing its lease, not firmware that boots
     evidence.reached(
@@ -142,3 +144,19 @@ def keep(session: Session, observation: Observation, *, now: dt.datetime) -> Non
         boot_file=observation.boot_file,
         vendor_class=observation.vendor_class,
     )
+
+
+def _rival(session: Session, machine: Machine | None, observation: Observation, now: dt.datetime) -> None:
+    """A machine had taken another server's offer: in full mode we must be the only one, or installs fail by chance."""
+    log.warning("Another DHCP server on %s offered %s an address.", observation.interface, observation.mac)
+    if machine is not None:
+        timeline.note(
+            session,
+            machine_id=machine.id,
+            at=now,
+            source="dhcp",
+            kind="rival_dhcp",
+            message=f"Another DHCP server answers on {observation.interface}; this machine had taken its offer. "
+            "Find it and switch it off, or use PXEAPP_DHCP=proxy.",
+            interface=observation.interface,
+        )

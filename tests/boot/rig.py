@@ -7,8 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from pxeapp.boot import grub, ipxe, loaders, localdisk, pxelinux, runner
@@ -91,16 +91,16 @@ def kernel_and_initrd(folder: Path) -> tuple[Path, Path]:
 
 
 def _fetch_kernel(cache: Path, kernel: Path) -> None:
+    """Take the kernel out of the distribution's package; two tests may do so at once, the last one's file stays."""
     depends = subprocess.run(
         ["apt-cache", "depends", "linux-image-cloud-amd64"], check=True, capture_output=True, text=True
     )
     package = next(line.split()[-1] for line in depends.stdout.splitlines() if "Depends: linux-image-" in line)
-    subprocess.run(["apt-get", "download", package], cwd=cache, check=True, capture_output=True, timeout=120)
-    deb = next(cache.glob(f"{package}_*.deb"))
-    subprocess.run(["dpkg-deb", "-x", str(deb), str(cache / "tree")], check=True)
-    next((cache / "tree" / "boot").glob("vmlinuz-*")).replace(kernel)
-    shutil.rmtree(cache / "tree")
-    deb.unlink()
+    with tempfile.TemporaryDirectory(dir=cache) as scratch:
+        subprocess.run(["apt-get", "download", package], cwd=scratch, check=True, capture_output=True, timeout=120)
+        deb = next(Path(scratch).glob("*.deb"))
+        subprocess.run(["dpkg-deb", "-x", str(deb), f"{scratch}/tree"], check=True)
+        next(Path(scratch).glob("tree/boot/vmlinuz-*")).replace(kernel)
 
 
 class Machine:
@@ -303,9 +303,3 @@ def install(mac: str, word: str = "") -> InstallBoot:
     """An installer that only reports."""
     args = f'console=ttyS0 quiet mitigations=off panic=-1 seed="a;b" {word}'.strip()
     return InstallBoot("t1", mac, "test", "media/test/linux", ("media/test/initrd.gz",), args)
-
-
-def fresh(folder: Path) -> Iterator[Rig]:
-    """A rig for one test."""
-    with Rig(folder) as rig:
-        yield rig

@@ -128,7 +128,8 @@ def parts(*, front: bool, dhcp: bool) -> list[Part]:
         names.insert(2, "front")
     if dhcp:
         names.append("dhcp")
-    return [Part(name, [sys.executable, "-m", "pxeapp", name]) for name in names]
+    more = {} if front else {"node": ["--direct"]}
+    return [Part(name, [sys.executable, "-m", "pxeapp", name, *more.get(name, [])]) for name in names]
 
 
 def _die_with_parent() -> None:

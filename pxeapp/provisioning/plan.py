@@ -100,7 +100,7 @@ def answer_spec(
         cards=cards,
         release=_release(release, settings),
         role=role.name,
-        packages=tuple([*role.packages.get(package_family, []), *said.get("packages", [])]),
+        packages=(*role.packages.get(package_family, ()), *said.get("packages", ())),
         services=tuple(role.services.get(package_family, [])),
         answer_url=answer_url,
         callback_url=callback_url,

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from huey import RedisHuey, SqliteHuey
-from huey.api import Huey
+from huey.api import Huey, RedisHuey, SqliteHuey
 
 from pxeapp.errors import ConfigError
 

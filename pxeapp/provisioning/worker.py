@@ -55,7 +55,7 @@ class Worker:
         """Run until SIGTERM; what is in hand is finished first."""
         ticker = threading.Thread(target=self._tick_for_ever, name="ticker", daemon=True)
         ticker.start()
-        consumer = self.queue.huey.create_consumer(
+        consumer = self.queue.huey.create_consumer(  # type: ignore[no-untyped-call]
             workers=CONSUMER_THREADS,
             worker_type="thread",
             periodic=False,

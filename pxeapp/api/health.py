@@ -1,0 +1,78 @@
+"""`/healthz`, `/readyz`, `/metrics`: for load balancers, orchestrators and Prometheus."""
+
+from __future__ import annotations
+
+import os
+from http import HTTPStatus
+from typing import Any
+
+from apiflask import APIBlueprint
+from flask import Response, jsonify
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from pxeapp.api.context import context
+from pxeapp.db import now
+from pxeapp.machines import selectors
+from pxeapp.machines.models import Sighting
+from pxeapp.migrations import head_revision, present_revision
+from pxeapp.provisioning.models import Deployment
+
+bp = APIBlueprint("health", __name__, tag="Health")
+
+
+@bp.get("/healthz")
+def healthz() -> dict[str, str]:
+    """Alive"""
+    return {"status": "ok"}
+
+
+@bp.get("/readyz")
+def readyz() -> tuple[Response, int]:
+    """Ready to work: database, schema, data directory"""
+    checks = {"database": _database(), "data directory": _data_directory()}
+    ready = not any(checks.values())
+    shown: dict[str, Any] = {name: problem or "ok" for name, problem in checks.items()}
+    return jsonify(status="ok" if ready else "not ready", checks=shown), (
+        HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
+    )
+
+
+@bp.get("/metrics")
+def metrics() -> Response:
+    """Prometheus metrics"""
+    lines: list[str] = []
+    with context().database.read() as session:
+        _family(lines, "pxeapp_machines", "Machines by state.", "state", selectors.counts(session))
+        outcomes = session.execute(select(Deployment.outcome, func.count()).group_by(Deployment.outcome)).all()
+        by_outcome = {str(outcome or "running"): number for outcome, number in outcomes}
+        _family(lines, "pxeapp_deployments", "Deployments by outcome.", "outcome", by_outcome)
+        running = select(Deployment.step, func.count()).where(Deployment.outcome.is_(None)).group_by(Deployment.step)
+        by_step = {str(step): number for step, number in session.execute(running)}
+        _family(lines, "pxeapp_deployments_running", "Running deployments by step.", "step", by_step)
+        overdue = select(func.count()).where(Deployment.outcome.is_(None), Deployment.step_deadline < now())
+        _family(lines, "pxeapp_deployments_overdue", "Running past their deadline.", "", {"": session.scalar(overdue) or 0})
+        strangers = select(func.count()).select_from(Sighting).where(Sighting.machine_id.is_(None))
+        _family(lines, "pxeapp_unknown_machines", "Seen, not registered.", "", {"": session.scalar(strangers) or 0})
+    return Response("\n".join(lines) + "\n", mimetype="text/plain; version=0.0.4")
+
+
+def _family(lines: list[str], name: str, help_text: str, label: str, values: dict[str, int]) -> None:
+    lines += [f"# HELP {name} {help_text}", f"# TYPE {name} gauge"]
+    for key, value in sorted(values.items()):
+        lines.append(f'{name}{{{label}="{key}"}} {value}' if label else f"{name} {value}")
+
+
+def _database() -> str:
+    try:
+        with context().database.read() as session:
+            session.execute(text("SELECT 1"))
+        found, wanted = present_revision(context().database.engine), head_revision()
+    except SQLAlchemyError as error:
+        return f"cannot be used: {type(error).__name__}"
+    return "" if found == wanted else f"is at schema {found}, not {wanted}; run: pxeapp db upgrade"
+
+
+def _data_directory() -> str:
+    folder = context().settings.data_dir
+    return "" if os.access(folder, os.W_OK) else f"{folder} cannot be written"

@@ -1,0 +1,128 @@
+"""`/releases`: what can be installed. Files come by CLI from a directory, or by URL with checksum."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from apiflask import APIBlueprint
+from pydantic import BaseModel, ConfigDict, Field
+
+from pxeapp.api.context import actor, context
+from pxeapp.api.paging import Page, PageQuery, page
+from pxeapp.db import now
+from pxeapp.software import releases
+from pxeapp.software.models import Release
+from pxeapp.software.releases import Description
+
+bp = APIBlueprint("releases", __name__, url_prefix="/api/v1", tag="Releases")
+Sha256 = Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")]
+
+
+class ReleaseIn(BaseModel):
+    """A release whose kernel and initrd are downloaded and checked."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str
+    family: str
+    version: str
+    installer: str
+    kernel_url: str
+    kernel_sha256: Sha256
+    initrd_url: str
+    initrd_sha256: Sha256
+    kernel_args: str = ""
+    install_url: str = ""
+    repositories: list[dict[str, str]] = []
+    settings: dict[str, Any] = {}
+
+
+class ReleaseChange(BaseModel):
+    """What can be changed without new files."""
+
+    model_config = ConfigDict(extra="forbid")
+    kernel_args: str | None = None
+    install_url: str | None = None
+    repositories: list[dict[str, str]] | None = None
+    settings: dict[str, Any] | None = None
+
+
+@bp.get("/releases")
+@bp.input(PageQuery, location="query", arg_name="query")
+@bp.output(Page)
+def listing(query: PageQuery) -> dict[str, Any]:
+    """List releases"""
+    with context().database.read() as session:
+        rows = releases.listing(session, after=query.after, limit=query.limit + 1)
+        return page(rows, query.limit, wire, lambda row: row.name)
+
+
+@bp.get("/releases/<name>")
+def show(name: str) -> dict[str, Any]:
+    """Show a release"""
+    with context().database.read() as session:
+        return wire(releases.get(session, name))
+
+
+@bp.post("/releases")
+@bp.input(ReleaseIn, arg_name="said")
+@bp.output({}, status_code=201)
+def create(said: ReleaseIn) -> dict[str, Any]:
+    """Add a release from URLs with checksums; answers when its files are verified"""
+    description = Description(
+        name=said.name,
+        family=said.family,
+        version=said.version,
+        installer=said.installer,
+        kernel_args=said.kernel_args,
+        install_url=said.install_url,
+        repositories=tuple(said.repositories),
+        settings=said.settings,
+    )
+    row = releases.add_from_url(
+        context().database,
+        context().settings,
+        description,
+        kernel_url=said.kernel_url,
+        kernel_sha256=said.kernel_sha256.lower(),
+        initrd_url=said.initrd_url,
+        initrd_sha256=said.initrd_sha256.lower(),
+        actor=actor().label,
+        now=now(),
+    )
+    return wire(row)
+
+
+@bp.patch("/releases/<name>")
+@bp.input(ReleaseChange, arg_name="said")
+def change(name: str, said: ReleaseChange) -> dict[str, Any]:
+    """Change arguments, repositories and settings"""
+    with context().database.write() as session:
+        changes = said.model_dump(exclude_unset=True, exclude_none=True)
+        return wire(releases.update(session, name, changes, actor=actor().label, now=now()))
+
+
+@bp.post("/releases/<name>/verify")
+def verify(name: str) -> dict[str, Any]:
+    """Hash its files again"""
+    return wire(
+        releases.verify(context().database, context().settings, name, actor=actor().label, now=now())
+    )
+
+
+@bp.delete("/releases/<name>")
+@bp.output({}, status_code=204)
+def delete(name: str) -> str:
+    """Remove a release and its files"""
+    with context().database.write() as session:
+        releases.remove(session, name, actor=actor().label, now=now())
+    releases.sweep(context().database, context().settings)
+    return ""
+
+
+def wire(row: Release) -> dict[str, Any]:
+    """A release as the API shows it."""
+    fields = (
+        "name", "family", "version", "installer", "kernel", "kernel_sha256", "initrd", "initrd_sha256",
+        "kernel_args", "install_url", "repositories", "settings", "ready", "problem",
+    )  # fmt: skip
+    return {name: getattr(row, name) for name in fields}

@@ -1,0 +1,114 @@
+"""Networks that we answer DHCP on or put static addresses into."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from netaddr import AddrFormatError, IPAddress, IPNetwork
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pxeapp import audit
+from pxeapp.errors import Conflict, FieldProblem, Invalid, NotFound
+from pxeapp.machines.models import Interface, Network
+
+NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+FIELDS = ("cidr", "gateway", "dns", "ntp", "domain", "vlan", "dhcp_start", "dhcp_end")
+
+
+def get(session: Session, name: str) -> Network:
+    """A network by name; raises NotFound."""
+    row = session.scalar(select(Network).where(Network.name == name))
+    if row is None:
+        raise NotFound(f"There is no network {name!r}.", hint="See: GET /api/v1/networks")
+    return row
+
+
+def listing(session: Session, *, after: str = "", limit: int = 100) -> Sequence[Network]:
+    """Networks by name, behind `after`."""
+    return session.scalars(select(Network).where(Network.name > after).order_by(Network.name).limit(limit)).all()
+
+
+def create(session: Session, said: Mapping[str, Any], *, actor: str, now: dt.datetime) -> Network:
+    """Add a network; raises Invalid with every problem."""
+    name = str(said.get("name", ""))
+    problems = [] if NAME.fullmatch(name) else [FieldProblem("name", repr(name), "Use a-z, 0-9 and dashes.")]
+    problems += _problems(said)
+    if problems:
+        raise Invalid("The network cannot be added.", problems=problems)
+    if session.scalar(select(Network.id).where(Network.name == name)) is not None:
+        raise Conflict(f"There already is a network {name}.")
+    row = Network(name=name, dns=[], ntp=[], domain="")
+    _fill(row, said)
+    session.add(row)
+    session.flush()
+    audit.record(session, at=now, actor=actor, action="network.create", subject=name, cidr=row.cidr)
+    return row
+
+
+def change(session: Session, name: str, said: Mapping[str, Any], *, actor: str, now: dt.datetime) -> Network:
+    """Change a network; DHCP follows within seconds."""
+    row = get(session, name)
+    if problems := list(_problems({**wire(row), **said})):
+        raise Invalid("The network cannot be changed.", problems=problems)
+    _fill(row, said)
+    audit.record(session, at=now, actor=actor, action="network.change", subject=name, changed=sorted(said))
+    return row
+
+
+def delete(session: Session, name: str, *, actor: str, now: dt.datetime) -> None:
+    """Remove a network that no card is in any more."""
+    row = get(session, name)
+    if session.scalar(select(Interface.id).where(Interface.network == name).limit(1)) is not None:
+        raise Conflict(f"Machines have cards in {name}.", hint="Move them to another network first.")
+    session.delete(row)
+    audit.record(session, at=now, actor=actor, action="network.delete", subject=name)
+
+
+def wire(row: Network) -> dict[str, Any]:
+    """A network as the API shows it."""
+    return {"name": row.name, **{field: getattr(row, field) for field in FIELDS}}
+
+
+def _fill(row: Network, said: Mapping[str, Any]) -> None:
+    for field in FIELDS:
+        if field in said:
+            setattr(row, field, said[field])
+    row.cidr = str(IPNetwork(row.cidr).cidr)
+
+
+def _problems(said: Mapping[str, Any]) -> Iterable[FieldProblem]:
+    try:
+        network = IPNetwork(str(said.get("cidr", "")))
+    except (AddrFormatError, ValueError):
+        yield FieldProblem("cidr", f"{said.get('cidr')!r} is not a network.", "Write it as 10.0.0.0/24.")
+        return
+    if network.version != 4:
+        yield FieldProblem("cidr", "is IPv6.", "We netboot over IPv4; use an IPv4 network.")
+    for field in ("gateway", "dhcp_start", "dhcp_end"):
+        value = said.get(field)
+        address = _address(value)
+        if value and (address is None or address not in network):
+            yield FieldProblem(field, f"{value!r} is not in {network}.", "Use an address of the network.")
+    for field in ("dns", "ntp"):
+        for value in said.get(field) or []:
+            if _address(value) is None:
+                yield FieldProblem(field, f"{value!r} is not an address.", "Write it as 10.0.0.7.")
+    start, end = _address(said.get("dhcp_start")), _address(said.get("dhcp_end"))
+    if (start is None) != (end is None):
+        yield FieldProblem("dhcp_end", "only one end of the range is given.", "Give both or neither.")
+    elif start is not None and end is not None and start > end:
+        yield FieldProblem("dhcp_end", "the range runs backwards.", "Swap its ends.")
+    vlan = said.get("vlan")
+    if vlan is not None and not (isinstance(vlan, int) and 1 <= vlan <= 4094):
+        yield FieldProblem("vlan", f"{vlan!r} is not a VLAN.", "Use 1 to 4094.")
+
+
+def _address(value: Any) -> IPAddress | None:
+    try:
+        return IPAddress(str(value)) if value else None
+    except (AddrFormatError, ValueError):
+        return None

@@ -1,0 +1,24 @@
+"""`pxeapp db`."""
+
+from __future__ import annotations
+
+import click
+
+from pxeapp import config, migrations
+from pxeapp.answers import roles
+from pxeapp.db import Database
+
+
+@click.group()
+def db() -> None:
+    """The database."""
+
+
+@db.command("upgrade")
+def db_upgrade() -> None:
+    """Bring the schema to this version of pxeapp; safe to repeat."""
+    database = Database(config.load().database_url)
+    before, after = migrations.upgrade(database)
+    with database.write() as session:
+        roles.ensure_builtin(session)
+    click.echo(f"The schema is at {after}." if before == after else f"The schema went from {before or 'empty'} to {after}.")

@@ -1,0 +1,11 @@
+"""Every module that declares tables, imported for `Base.metadata`. The one place that has to know them all."""
+
+from pxeapp import audit
+from pxeapp.accounts import models as accounts
+from pxeapp.answers import models as answers
+from pxeapp.bmc import models as bmc
+from pxeapp.machines import models as machines
+from pxeapp.provisioning import models as provisioning
+from pxeapp.software import models as software
+
+__all__ = ["accounts", "answers", "audit", "bmc", "machines", "provisioning", "software"]

@@ -8,7 +8,19 @@ from apiflask import APIFlask
 from flask import Flask
 
 from pxeapp import __version__, config, templates
-from pxeapp.api import accounts, deployments, guard, health, machines, networks, power, problems, releases, roles, sightings
+from pxeapp.api import (
+    accounts,
+    deployments,
+    guard,
+    health,
+    machines,
+    networks,
+    power,
+    problems,
+    releases,
+    roles,
+    sightings,
+)
 from pxeapp.api.context import Context
 from pxeapp.config import Settings
 from pxeapp.db import Database

@@ -1,4 +1,4 @@
-"""gunicorn, started from code: threads for waiting clients, a few processes, and no access log that could hold a token."""
+"""gunicorn, started from code: threads for waiting clients, and no access log that could hold a token."""
 
 from __future__ import annotations
 

@@ -102,9 +102,7 @@ def create_token(said: TokenIn) -> dict[str, Any]:
     """Make a token; its secret is shown once, in this answer"""
     with context().database.write() as session:
         owner = session.get(User, actor().user_id) if actor().user_id else None
-        row, secret = service.create_token(
-            session, **said.model_dump(), user=owner, actor=actor().label, now=now()
-        )
+        row, secret = service.create_token(session, **said.model_dump(), user=owner, actor=actor().label, now=now())
         return {**_token(row), "token": secret}
 
 

@@ -51,7 +51,9 @@ def metrics() -> Response:
         by_step = {str(step): number for step, number in session.execute(running)}
         _family(lines, "pxeapp_deployments_running", "Running deployments by step.", "step", by_step)
         overdue = select(func.count()).where(Deployment.outcome.is_(None), Deployment.step_deadline < now())
-        _family(lines, "pxeapp_deployments_overdue", "Running past their deadline.", "", {"": session.scalar(overdue) or 0})
+        _family(
+            lines, "pxeapp_deployments_overdue", "Running past their deadline.", "", {"": session.scalar(overdue) or 0}
+        )
         strangers = select(func.count()).select_from(Sighting).where(Sighting.machine_id.is_(None))
         _family(lines, "pxeapp_unknown_machines", "Seen, not registered.", "", {"": session.scalar(strangers) or 0})
     return Response("\n".join(lines) + "\n", mimetype="text/plain; version=0.0.4")

@@ -104,9 +104,7 @@ def change(name: str, said: ReleaseChange) -> dict[str, Any]:
 @bp.post("/releases/<name>/verify")
 def verify(name: str) -> dict[str, Any]:
     """Hash its files again"""
-    return wire(
-        releases.verify(context().database, context().settings, name, actor=actor().label, now=now())
-    )
+    return wire(releases.verify(context().database, context().settings, name, actor=actor().label, now=now()))
 
 
 @bp.delete("/releases/<name>")

@@ -55,9 +55,7 @@ def show(name: str) -> dict[str, Any]:
 def create(said: RoleIn) -> dict[str, Any]:
     """Add a role"""
     with context().database.write() as session:
-        return roles.wire(
-            roles.create(session, said.model_dump(exclude_none=True), actor=actor().label, now=now())
-        )
+        return roles.wire(roles.create(session, said.model_dump(exclude_none=True), actor=actor().label, now=now()))
 
 
 @bp.patch("/roles/<name>")

@@ -21,4 +21,6 @@ def db_upgrade() -> None:
     before, after = migrations.upgrade(database)
     with database.write() as session:
         roles.ensure_builtin(session)
-    click.echo(f"The schema is at {after}." if before == after else f"The schema went from {before or 'empty'} to {after}.")
+    click.echo(
+        f"The schema is at {after}." if before == after else f"The schema went from {before or 'empty'} to {after}."
+    )

@@ -41,7 +41,7 @@ BLUEPRINTS = (
 
 def create_app(settings: Settings | None = None) -> APIFlask:
     """The operators' application: API and pages."""
-    context = _context(settings or config.load())
+    context = create_context(settings or config.load())
     web = templates.data_root() / "web"
     app = APIFlask(
         "pxeapp",
@@ -49,7 +49,7 @@ def create_app(settings: Settings | None = None) -> APIFlask:
         version=__version__,
         spec_path="/api/v1/openapi.json",
         docs_path=None,
-        static_folder=None,
+        static_folder=None,  # type: ignore[arg-type]  # ours are served by ui.asset, which has a permission
         template_folder=str(web / "templates"),
     )
     app.extensions["pxeapp"] = context
@@ -78,11 +78,12 @@ def create_node_app(settings: Settings | None = None, *, behind_front: bool = Fa
 
 def create_provisioner(settings: Settings) -> Provisioner:
     """What the machine-facing processes (node, tftp, dhcp) work with."""
-    context = _context(settings)
+    context = create_context(settings)
     return Provisioner(settings, context.database, context.vault, context.templates)
 
 
-def _context(settings: Settings) -> Context:
+def create_context(settings: Settings) -> Context:
+    """What the API, the pages and the commands work with."""
     return Context(
         settings=settings,
         database=Database(settings.database_url),

@@ -5,12 +5,20 @@ from __future__ import annotations
 import sys
 
 import click
+from sqlalchemy.exc import SQLAlchemyError
 
 from pxeapp import __version__
+from pxeapp.accounts.commands import token, user
 from pxeapp.bmc.commands import bmc_worker
 from pxeapp.boot.commands import boot_programs, dhcp_snippet
-from pxeapp.errors import PxeError
+from pxeapp.errors import Invalid, PxeError
+from pxeapp.machine_commands import machine
+from pxeapp.migrations.commands import db
+from pxeapp.provisioning.commands import render
+from pxeapp.serve import dhcp, node, serve, tftp, web, worker
 from pxeapp.software.commands import front, mirror_door, release
+
+MOST_PROBLEMS = 50
 
 
 class _Speaking(click.Group):
@@ -21,7 +29,16 @@ class _Speaking(click.Group):
             return super().invoke(ctx)
         except PxeError as error:
             click.echo(f"pxeapp: {error}", err=True)
-            sys.exit(1)
+            if isinstance(error, Invalid):
+                for problem in error.problems[:MOST_PROBLEMS]:
+                    click.echo(f"  {problem}", err=True)
+                if len(error.problems) > MOST_PROBLEMS:
+                    click.echo(f"  ... and {len(error.problems) - MOST_PROBLEMS} more", err=True)
+        except SQLAlchemyError as error:
+            # Never the statement with its parameters: they may hold what nobody should read.
+            cause = str(getattr(error, "orig", None) or type(error).__name__).splitlines()[0]
+            click.echo(f"pxeapp: The database cannot be used: {cause}. For a new one run: pxeapp db upgrade", err=True)
+        sys.exit(1)
 
 
 @click.group(cls=_Speaking, context_settings={"help_option_names": ["-h", "--help"]})
@@ -30,6 +47,9 @@ def main() -> None:
     """Provision bare metal: netboot, install, bring up and keep servers."""
 
 
-main.add_command(bmc_worker)
-for _command in (release, front, mirror_door, dhcp_snippet, boot_programs):
+COMMANDS = (
+    serve, web, node, front, worker, bmc_worker, tftp, dhcp,
+    db, user, token, machine, render, release, mirror_door, dhcp_snippet, boot_programs,
+)  # fmt: skip
+for _command in COMMANDS:
     main.add_command(_command)

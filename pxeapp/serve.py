@@ -51,7 +51,7 @@ def web() -> None:
 
 @click.command()
 @click.option("--direct", is_flag=True, help="Listen on NODE_LISTEN itself, without nginx in front.")
-def node(direct: bool) -> None:  # noqa: FBT001 - click's way
+def node(direct: bool) -> None:
     """The HTTP that machines talk to."""
     settings = config.load()
     bind = str(settings.node_listen) if direct else f"unix:{settings.run_dir / NODE_SOCKET}"

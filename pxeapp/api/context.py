@@ -44,9 +44,14 @@ def actor() -> Actor:
 
 def site(session: Session) -> Site:
     """The names and networks that machines are checked against, as they are now."""
+    return known_site(session, context().settings)
+
+
+def known_site(session: Session, settings: Settings) -> Site:
+    """The same outside a request."""
     return Site(
         roles=frozenset(session.scalars(select(Role.name))),
         releases=frozenset(session.scalars(select(Release.name))),
         networks=service.networks_known(session),
-        bmc_networks=context().settings.bmc_networks,
+        bmc_networks=settings.bmc_networks,
     )

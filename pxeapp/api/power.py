@@ -11,9 +11,8 @@ from pxeapp.api.context import actor, context
 from pxeapp.bmc import power
 from pxeapp.bmc.models import PowerAction
 from pxeapp.db import now
-from pxeapp.errors import Conflict
 from pxeapp.machines import selectors
-from pxeapp.machines.lifecycle import TRANSITIONAL
+from pxeapp.provisioning import lifecycle
 
 bp = APIBlueprint("power", __name__, url_prefix="/api/v1", tag="Power")
 
@@ -45,10 +44,7 @@ def order(key: str, said: PowerIn) -> dict[str, Any]:
     """Order a power action; it is carried out by the BMC worker"""
     with context().database.write() as session:
         row = selectors.get(session, key, lock=True)
-        if row.state in TRANSITIONAL:
-            raise Conflict(f"{row.name} is {row.state}; its power is not yours now.", hint="Abort that first.")
-        if row.locked:
-            raise Conflict(f"{row.name} is locked.", hint="Unlock it first; somebody locked it on purpose.")
+        lifecycle.refuse_power_order(row)
         action = power.request(session, machine_id=row.id, goal=said.action, requested_by=actor().label, now=now())
         return _action(action)
 

@@ -136,6 +136,13 @@ def _refuse_unfit(machine: Machine, *, reimage: bool) -> None:
         )
 
 
+def refuse_power_order(machine: Machine) -> None:
+    """Raises Conflict while a machine's power is not an operator's to order."""
+    if machine.state in FAILURE_OF:
+        raise Conflict(f"{machine.name} is {machine.state}; its power is not yours now.", hint="Abort that first.")
+    _refuse_locked(machine)
+
+
 def _refuse_locked(machine: Machine) -> None:
     if machine.locked:
         raise Conflict(f"{machine.name} is locked.", hint="Unlock it first; somebody locked it on purpose.")

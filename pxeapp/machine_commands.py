@@ -1,0 +1,212 @@
+"""`pxeapp machine ...`: on the appliance itself, straight on its database, through the same functions as the API.
+
+Nothing here moves hardware or starts work: rows are changed, and the running workers find them.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from pxeapp import config
+from pxeapp.api.context import Context, known_site
+from pxeapp.app import create_context
+from pxeapp.bmc import power as powering
+from pxeapp.db import now
+from pxeapp.errors import Conflict, NotFound
+from pxeapp.machines import imports, readers, selectors, wire
+from pxeapp.machines.selectors import Filter
+from pxeapp.provisioning import explain as explaining
+from pxeapp.provisioning import lifecycle
+from pxeapp.provisioning import wire as deployment_wire
+
+ACTOR = "user:local"  # whoever may run this on the appliance may read its database anyway
+FORMS = {".json": "json", ".yaml": "yaml", ".yml": "yaml", ".csv": "csv"}
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group()
+def machine() -> None:
+    """Machines: register, look, deploy, power."""
+
+
+@machine.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Check everything, change nothing.")
+@as_json
+def import_file(file: Path, dry_run: bool, as_json: bool) -> None:
+    """Register machines from a JSON, YAML or CSV file: all of them or none."""
+    form = FORMS.get(file.suffix.lower())
+    if form is None:
+        raise click.BadParameter(f"{file.name} ends in none of {', '.join(FORMS)}.")
+    context = _context()
+    records = readers.read(file.read_bytes(), form)
+    with context.database.write() as session:
+        site = known_site(session, context.settings)
+        done = imports.run(session, context.vault, site, records, actor=ACTOR, now=now(), dry_run=dry_run)
+    found = {
+        "created": len(done.created),
+        "updated": len(done.updated),
+        "unchanged": done.unchanged,
+        "dry_run": dry_run,
+    }
+    if as_json:
+        _print(found)
+    else:
+        would = "would be " if dry_run else ""
+        click.echo(f"{found['created']} {would}created, {found['updated']} {would}updated, {done.unchanged} unchanged.")
+
+
+@machine.command("list")
+@click.option("--state", default="")
+@click.option("--role", default="")
+@click.option("--search", default="", help="Part of name, serial or MAC.")
+@as_json
+def list_machines(state: str, role: str, search: str, as_json: bool) -> None:
+    """List machines."""
+    rows: list[dict[str, Any]] = []
+    after: str | None = ""
+    with _context().database.read() as session:
+        while after is not None:
+            found, after = selectors.page(
+                session, Filter(state=state, role=role, search=search), after=after, limit=selectors.MAX_PAGE
+            )
+            rows += [wire.machine(row) for row in found]
+    if as_json:
+        _print(rows)
+        return
+    _table(("name", "mac", "state", "power", "role", "release", "fault"), rows)
+
+
+@machine.command("show")
+@click.argument("key")
+@as_json
+def show(key: str, as_json: bool) -> None:
+    """Show a machine by name, MAC or id."""
+    with _context().database.read() as session:
+        found = wire.machine(selectors.get(session, key))
+    if as_json:
+        _print(found)
+        return
+    for name, value in found.items():
+        click.echo(f"{name:<20} {value if isinstance(value, str) else json.dumps(value)}")
+
+
+@machine.command("deploy")
+@click.argument("key")
+@click.option("--release", default=None, help="Left out: the machine's own.")
+@click.option("--role", default=None, help="Left out: the machine's own.")
+@click.option("--reimage", is_flag=True, help="Yes, erase a machine that is active.")
+@as_json
+def deploy(key: str, release: str | None, role: str | None, reimage: bool, as_json: bool) -> None:
+    """Deploy a machine."""
+    context = _context()
+    with context.database.write() as session:
+        row = selectors.get(session, key, lock=True)
+        deployment = lifecycle.deploy(
+            session, row, release=release, role=role, reimage=reimage, requested_by=ACTOR, now=now()
+        )
+        found = deployment_wire.deployment(deployment, row.name)
+    context.queue.hint(found["id"])
+    if as_json:
+        _print(found)
+    else:
+        click.echo(
+            f"Deployment {found['id']} of {found['machine']} began; see: pxeapp machine explain {found['machine']}"
+        )
+
+
+@machine.command("abort")
+@click.argument("key")
+def abort(key: str) -> None:
+    """Abort the running deployment."""
+    with _context().database.write() as session:
+        deployment = lifecycle.abort(session, selectors.get(session, key, lock=True), requested_by=ACTOR, now=now())
+    click.echo(deployment.reason)
+
+
+@machine.command("release")
+@click.argument("key")
+def release(key: str) -> None:
+    """Take a machine out of use; its disk is not touched."""
+    with _context().database.write() as session:
+        row = selectors.get(session, key, lock=True)
+        lifecycle.release_machine(session, row, requested_by=ACTOR, now=now())
+    click.echo(f"{row.name} is {row.state}.")
+
+
+@machine.command("power")
+@click.argument("key")
+@click.argument("action", type=click.Choice(["on", "off", "cycle"]), required=False)
+def power(key: str, action: str | None) -> None:
+    """Show a machine's power, or order it on, off or cycled."""
+    with _context().database.write() as session:
+        row = selectors.get(session, key, lock=True)
+        if action is None:
+            seen = f"seen {row.power_seen_at:%Y-%m-%d %H:%M:%S} UTC" if row.power_seen_at else "never seen"
+            click.echo(f"{row.name} is {row.power} ({seen}).")
+            return
+        lifecycle.refuse_power_order(row)
+        powering.request(session, machine_id=row.id, goal=cast(powering.Goal, action), requested_by=ACTOR, now=now())
+    click.echo(f"{row.name} was ordered {action}; the BMC worker carries it out.")
+
+
+@machine.command("explain")
+@click.argument("key")
+@as_json
+def explain(key: str, as_json: bool) -> None:
+    """Why a machine is where it is, and what to try."""
+    with _context().database.read() as session:
+        found = explaining.explain(session, selectors.get(session, key), now()).to_dict()
+    if as_json:
+        _print(found)
+        return
+    click.echo(found["summary"])
+    click.echo(f"Last evidence: {found['last_evidence']}")
+    click.echo(f"Expected next: {found['expected_next']}")
+    for number, cause in enumerate(found["causes"], 1):
+        click.echo(f"{number}. {cause['cause']}\n   {cause['try']}")
+
+
+@machine.command("console")
+@click.argument("key")
+def console(key: str) -> None:
+    """Open a machine's serial console through its BMC (ipmitool, serial over LAN)."""
+    context = _context()
+    with context.database.read() as session:
+        row = selectors.get(session, key)
+        bmc = row.bmc
+    if bmc is None or bmc.type != "ipmi":
+        raise Conflict(f"{row.name} has no IPMI BMC, so there is no serial console to open from here.")
+    if shutil.which("ipmitool") is None:
+        raise NotFound("ipmitool is not installed.", hint="Install the package ipmitool.")
+    password = context.vault.decrypt(bmc.password_encrypted) if bmc.password_encrypted else ""
+    argv = ["ipmitool", "-I", "lanplus", "-H", bmc.address, "-p", str(bmc.port), "-U", bmc.username, "-E"]
+    if bmc.cipher_suite is not None:
+        argv += ["-C", str(bmc.cipher_suite)]
+    # The password goes by the environment (-E): a process list shows arguments to everybody.
+    sys.exit(subprocess.call([*argv, "sol", "activate"], env={"IPMI_PASSWORD": password, "TERM": "xterm"}))
+
+
+def _context() -> Context:
+    return create_context(config.load())
+
+
+def _print(value: object) -> None:
+    click.echo(json.dumps(value, indent=2))
+
+
+def _table(columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
+    table = Table(*columns)
+    for row in rows:
+        table.add_row(*(str(row[name] or "") for name in columns))
+    Console().print(table)

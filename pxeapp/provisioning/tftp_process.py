@@ -1,0 +1,116 @@
+"""The `tftp` process: which name means what for which machine, and transfers as evidence."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import threading
+
+from pxeapp.boot import grub, ipxe, localdisk, names, pxelinux
+from pxeapp.boot.names import Name
+from pxeapp.boot.tftp import Absent, Data, File, Reply, Request, TftpServer, Transfer
+from pxeapp.db import now
+from pxeapp.errors import NotFound
+from pxeapp.provisioning import evidence, netboot
+from pxeapp.provisioning.netboot import Asking, Provisioner
+from pxeapp.provisioning.steps import Step
+from pxeapp.software import media
+
+WAKE_S = 0.5
+log = logging.getLogger(__name__)
+
+
+class TftpProcess:
+    """Serves loaders, the static first scripts, and each machine's own script; nothing secret but to its claimant."""
+
+    def __init__(self, provisioner: Provisioner) -> None:
+        self._provisioner = provisioner
+        settings = provisioner.settings
+        self._programs = localdisk.programs(settings.run_dir, provisioner.templates)
+        self._static = {
+            "first-grub": Data(grub.render_first(provisioner.templates).encode()),
+            "pxelinux-default": Data(pxelinux.render_default(provisioner.templates).encode()),
+            "autoexec": Data(ipxe.render_autoexec(provisioner.templates, node_url=settings.node_url).encode()),
+        }
+        self._server = TftpServer(
+            (settings.tftp_listen.host, settings.tftp_listen.port),
+            settings.tftp_networks,
+            self.resolve,
+            resolve_fast=self.resolve_fast,
+            on_event=self.finished,
+        )
+
+    def run(self, stop: threading.Event) -> None:
+        """Serve until `stop`."""
+        waker = threading.Thread(target=self._wake_at, args=(stop,), daemon=True)
+        waker.start()
+        self._server.run(stop)
+
+    def resolve_fast(self, request: Request) -> Reply | None:
+        """What needs no look-up: loaders from the system's packages, and scripts that are the same for everybody."""
+        name = names.parse(request.filename)
+        if name is None:
+            return Absent("no such name")
+        if name.kind == "loader":
+            path = self._programs.get(name.value)
+            return File(path) if path else Absent(f"{name.value} is not installed; see: pxeapp boot-programs")
+        return self._static.get(name.kind)
+
+    def resolve(self, request: Request) -> Reply:
+        """What depends on the machine: its boot script, or a kernel that its loader fetches by TFTP."""
+        name = names.parse(request.filename)
+        if name is None:
+            return Absent("no such name")
+        if name.kind == "media":
+            return self._media(name)
+        loader = "GRUB" if name.kind == "grub" else "PXELINUX"
+        asking = Asking(mac=name.value, address=request.client[0], loader=loader)
+        boot = netboot.decide(self._provisioner, asking, now=now())
+        render = grub.render if name.kind == "grub" else pxelinux.render
+        content = render(boot, self._provisioner.templates).encode()
+        netboot.record_served(self._provisioner, mac=name.value, kind=name.kind, content=content, now=now())
+        return Data(content)
+
+    def finished(self, transfer: Transfer) -> None:
+        """A transfer ended: a loader or a kernel that arrived whole is evidence."""
+        log.info("%s: %s %s in %.2f s", transfer.client, transfer.filename, transfer.outcome, transfer.seconds)
+        name = names.parse(transfer.filename)
+        if not transfer.done or name is None or name.kind not in ("loader", "media"):
+            return
+        with self._provisioner.database.read() as session:
+            step = Step.NBP_FETCHED if name.kind == "loader" else Step.KERNEL_FETCHED
+            if not evidence.expecting(session, transfer.client, step):
+                return
+        self._keep(transfer, name, now())
+
+    def _keep(self, transfer: Transfer, name: Name, at: dt.datetime) -> None:
+        with self._provisioner.database.write() as session:
+            if name.kind == "media":
+                _, release, file = name.value.split("/", 2)
+                evidence.kernel_fetched(session, transfer.client, release, file, source="tftp", now=at)
+                return
+            evidence.reached(
+                session,
+                evidence.running_at(session, transfer.client),
+                Step.NBP_FETCHED,
+                now=at,
+                source="tftp",
+                message=f"{transfer.client} fetched {name.value} ({transfer.size} bytes in {transfer.seconds:.1f} s).",
+                address=transfer.client,
+                file=name.value,
+            )
+
+    def _media(self, name: Name) -> Reply:
+        _, _, rest = name.value.partition("/")
+        release, _, file = rest.partition("/")
+        settings = self._provisioner.settings
+        try:
+            with self._provisioner.database.read() as session:
+                return File(media.locate(session, settings, release, file), settings.media_dir)
+        except NotFound as error:
+            return Absent(error.sentence)
+
+    def _wake_at(self, stop: threading.Event) -> None:
+        while not stop.wait(WAKE_S):
+            pass
+        self._server.wake()

@@ -30,7 +30,7 @@ def answer(provisioner: Provisioner, token: str, kind: str, *, address: str, now
             source="http",
             message=f"{address} fetched its {kind}.",
             address=address,
-            kind=kind,
+            answer=kind,
             claimed_from_here=address == deployment.claimed_address,
         )
     return text

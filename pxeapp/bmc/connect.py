@@ -45,11 +45,10 @@ class Connector:
 
     def _ipmi(self, bmc: Bmc) -> Driver:
         address = pinned(bmc.address, bmc.port, self.settings.bmc_networks)
-        return IpmiBmc(address, bmc.port, bmc.username, self._password(bmc))
+        return IpmiBmc(address, bmc.port, bmc.username, self._password(bmc), suite=bmc.cipher_suite)
 
     def _fake(self, bmc: Bmc) -> Driver:
-        name = Path(bmc.address).name
-        return FakeBmc(self.settings.data_dir / FAKE_FOLDER, name, password=self._password(bmc))
+        return FakeBmc(self.settings.data_dir / FAKE_FOLDER, Path(bmc.address).name)
 
 
 DRIVERS: dict[str, Callable[[Connector, Bmc], Driver]] = {

@@ -38,6 +38,32 @@ class BmcWrongPassword(BmcError):
         )
 
 
+class BmcBusy(BmcError):
+    """It answered that it has no session to spare; they free themselves after a minute."""
+
+    code = "busy"
+    retryable = True
+
+    def __init__(self, where: str) -> None:
+        super().__init__(
+            f"The BMC at {where} has no free session.",
+            hint="Close other programs' sessions to it, or reset the BMC if it keeps saying so.",
+        )
+
+
+class BmcNoCipherSuite(BmcError):
+    """It answered and shares no cipher suite with us."""
+
+    code = "cipher_suite"
+
+    def __init__(self, where: str, suite: int | None) -> None:
+        tried = f"cipher suite {suite}" if suite else "the cipher suites 17 and 3"
+        super().__init__(
+            f"The BMC at {where} refuses {tried}.",
+            hint="Set bmc.cipher_suite to 3 (old BMCs) or 17, as the BMC allows.",
+        )
+
+
 class BmcRefused(BmcError):
     """It answered and refused the command."""
 
@@ -71,4 +97,52 @@ class PowerUnconfirmed(BmcError):
         super().__init__(
             f"It was told to go {wanted}, but {seconds:.0f} s later it is still {seen}.",
             hint="Look at the machine; then order it again.",
+        )
+
+
+class PowerUnknown(BmcError):
+    """The BMC answered all the time and never said whether the machine is on or off."""
+
+    code = "unconfirmed"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Its BMC answers, but says neither on nor off.", hint="Reset the BMC; nothing is done on a guess."
+        )
+
+
+class PowerFlapped(BmcError):
+    """Somebody or something else switched the machine on while we had it off."""
+
+    code = "unconfirmed"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "It was seen off and is on again, although nothing of ours switched it on.",
+            hint="Look for another program that controls it, or a power policy of the BMC; then order it again.",
+        )
+
+
+class BootDeviceIgnored(BmcError):
+    """The boot device was set and reads back as another one, or the BMC never answered to it."""
+
+    code = "boot_device"
+
+    def __init__(self, wanted: str, seen: str | None) -> None:
+        reads = f"reads back {seen}" if seen else "never confirmed it"
+        super().__init__(
+            f"The BMC was told to boot from {wanted} and {reads}.",
+            hint="Put the network first in the firmware's boot order, or update the BMC.",
+        )
+
+
+class TooLate(BmcError):
+    """The action's time was over before its next command was due, because nothing worked on it."""
+
+    code = "too_late"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The power action's time was over before it was its turn; nothing more was sent.",
+            hint="Check that `pxeapp bmc-worker` runs; then order it again.",
         )

@@ -1,32 +1,34 @@
 """Carrying out power actions: claim a row, look at its BMC, commit, send once, commit, look again.
 
-A `Hand` is an action that this process holds under a lease. Its epoch is compared in every commit, and
-before a command leaves: a process that was frozen and wakes up late changes nothing and sends nothing.
+A `Hand` is an action that this process holds under a lease. Its epoch is compared in every commit, and the lease's
+end before a command leaves: a process that was frozen and wakes up late changes nothing and sends nothing.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from pxeapp.bmc import power
+from pxeapp.bmc.commits import GroupCommit
 from pxeapp.bmc.connect import Connector
 from pxeapp.bmc.errors import BmcError
 from pxeapp.bmc.models import PowerAction
-from pxeapp.bmc.ports import Driver
-from pxeapp.bmc.power import Decision, Observation, PowerTimings
+from pxeapp.bmc.ports import Driver, PowerState
+from pxeapp.bmc.power import Decision, Observation, PowerTimings, Standing
 from pxeapp.db import Database
 from pxeapp.errors import PxeError
-from pxeapp.machines.models import Bmc
+from pxeapp.machines.models import Bmc, Machine, Sighting
 
 LEASE = dt.timedelta(seconds=20)  # renewed every few seconds; after a crash others wait no longer than this
 SEND_MARGIN = dt.timedelta(seconds=5)  # with less lease than this left, no command leaves
 AFTER_TROUBLE = dt.timedelta(seconds=5)
+TELL_EVERY = dt.timedelta(seconds=15)  # an unchanged power state is written this often, not at every look
 log = logging.getLogger(__name__)
 
 
@@ -42,7 +44,7 @@ class Unusable(BmcError):
 
 @dataclass
 class Hand:
-    """One action in hand. `lease_until` is what the database knows too; `next_at` is ours."""
+    """One action in hand: what the database knows (lease, standing), and what only we know (the rest)."""
 
     action_id: int
     machine_id: int
@@ -50,6 +52,12 @@ class Hand:
     lease_until: dt.datetime
     next_at: dt.datetime
     driver: Driver | None = field(default=None, repr=False)
+    standing: Standing | None = None
+    uefi: bool = False
+    fenced: bool = False  # the last renewal found it in other hands
+    sick: bool = False  # its BMC did not answer: it waits for its next look in a lane of its own
+    steady: tuple[PowerState, dt.datetime] | None = None  # the power last seen, and since when without a break
+    told: tuple[PowerState, dt.datetime] | None = None  # what machine.power was last set to, and when
 
 
 @dataclass
@@ -61,6 +69,10 @@ class Carrier:
     owner: str
     clock: Callable[[], dt.datetime]
     timings: PowerTimings = field(default_factory=PowerTimings)
+    commits: GroupCommit = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.commits = GroupCommit(self.database)
 
     def claim(self, *, limit: int) -> list[Hand]:
         """Take due rows that nobody holds, the longest waiting first."""
@@ -81,23 +93,52 @@ class Carrier:
             ).all()
         return [Hand(row.id, row.machine_id, row.lease_epoch, now + LEASE, now) for row in rows]
 
-    def renew(self, hands: list[Hand]) -> None:
-        """Prolong the leases of everything in hand; a hand that was fenced keeps its old end and runs out."""
-        if not hands:
+    def renew(self, hands: Iterable[Hand]) -> None:
+        """Prolong the leases of everything in hand; a hand that is no longer ours is marked and does nothing more."""
+        by_id = {hand.action_id: hand for hand in hands}
+        if not by_id:
             return
         now = self.clock()
-        by_id = {hand.action_id: hand for hand in hands}
         with self.database.write() as session:
             rows = session.execute(
                 update(PowerAction)
-                .where(PowerAction.id.in_(by_id), PowerAction.lease_owner == self.owner, PowerAction.lease_until > now)
+                .where(
+                    PowerAction.id.in_(by_id),
+                    PowerAction.finished_at.is_(None),
+                    PowerAction.lease_owner == self.owner,
+                    PowerAction.lease_until > now,
+                )
                 .values(lease_until=now + LEASE)
                 .returning(PowerAction.id, PowerAction.lease_epoch)
                 .execution_options(synchronize_session=False)
             ).all()
-        for action_id, epoch in rows:
-            if by_id[action_id].epoch == epoch:
-                by_id[action_id].lease_until = now + LEASE
+        ours = {action_id for action_id, epoch in rows if by_id[action_id].epoch == epoch}
+        for hand in by_id.values():
+            if hand.action_id in ours:
+                hand.lease_until = now + LEASE
+            else:
+                hand.fenced = True
+
+    def release(self, hands: Iterable[Hand]) -> None:
+        """Give back what is in hand, so that nobody has to wait for the lease to run out."""
+        epochs = {}
+        for hand in hands:
+            self.drop(hand)
+            hand.fenced = True
+            epochs[hand.action_id] = hand.epoch
+        if not epochs:
+            return
+        with self.database.write() as session:
+            for action_id, epoch in epochs.items():
+                session.execute(
+                    update(PowerAction)
+                    .where(
+                        PowerAction.id == action_id,
+                        PowerAction.lease_owner == self.owner,
+                        PowerAction.lease_epoch == epoch,
+                    )
+                    .values(lease_until=None)
+                )
 
     def step(self, hand: Hand) -> bool:
         """Look once and do what follows; False when the action is over or no longer ours."""
@@ -105,6 +146,7 @@ class Carrier:
             return self._step(hand)
         except Fenced as error:
             log.info("Power action %s: %s", hand.action_id, error)
+            hand.fenced = True
             self.drop(hand)
             return False
 
@@ -115,91 +157,132 @@ class Carrier:
             driver.close()
 
     def _step(self, hand: Hand) -> bool:
+        if hand.fenced:
+            raise Fenced("it is no longer ours.")
         seen = self._look(hand)
-        decision = self._commit_look(hand, seen)
-        if decision.do == "intend":
-            self._carry_out(hand, decision.phase)
-        elif decision.do == "observe":
-            hand.next_at = self.clock() + (AFTER_TROUBLE if seen.trouble else self.timings.poll)
-        if decision.do == "end" or decision.phase == power.DONE:
+        hand.sick = seen.trouble is not None
+        last = self._conclude(hand, seen)
+        if last.do == "intend":
+            if not self._carry_out(hand, last.phase):
+                self.drop(hand)
+                return False
+        elif last.do == "end" or last.phase == power.DONE:
             self.drop(hand)
             return False
+        else:
+            hand.next_at = self.clock() + (AFTER_TROUBLE if seen.trouble else self.timings.poll)
         return True
 
     def _look(self, hand: Hand) -> Observation:
         """Ask the BMC; trouble is part of the answer. A driver that had trouble is not used again."""
         try:
             driver = self._driver(hand)
-            with self.database.read() as session:
-                phase = session.get_one(PowerAction, hand.action_id).phase
             state = driver.power_state()
-            device = driver.boot_device() if phase == "boot_sent" else None
-            return Observation(self.clock(), state, device)
+            asked = hand.standing is not None and hand.standing.phase in ("boot_intended", "boot_sent")
+            device = driver.boot_device() if asked else None
         except BmcError as trouble:
             self.drop(hand)
+            hand.steady = None
             return Observation(self.clock(), "unknown", trouble=trouble)
+        now = self.clock()
+        if hand.steady is None or hand.steady[0] != state:
+            hand.steady = (state, now)
+        return Observation(now, state, device, steady_since=hand.steady[1])
 
     def _driver(self, hand: Hand) -> Driver:
-        if hand.driver is None:
-            with self.database.read() as session:
-                bmc = session.scalar(select(Bmc).where(Bmc.machine_id == hand.machine_id))
-            if bmc is None:
-                raise Unusable("The machine's BMC was taken out of our records.")
-            try:
-                hand.driver = self.connector.driver(bmc)
-            except BmcError:
-                raise
-            except PxeError as error:
-                raise Unusable(error.sentence, hint=error.hint) from error
+        """The hand's driver, and at the first use its standing; both are read in one go."""
+        if hand.driver is not None and hand.standing is not None:
+            return hand.driver
+        with self.database.read() as session:
+            bmc = session.scalar(select(Bmc).where(Bmc.machine_id == hand.machine_id))
+            action = session.get(PowerAction, hand.action_id)
+            hand.uefi = _boots_uefi(session, hand.machine_id)
+        if action is None:
+            raise Fenced("its machine was deleted.")
+        hand.standing = power.standing_of(action, self.timings)
+        if bmc is None:
+            raise Unusable("The machine's BMC was taken out of our records.", hint="Add it again.")
+        try:
+            hand.driver = self.connector.driver(bmc)
+        except BmcError:
+            raise
+        except PxeError as error:
+            raise Unusable(error.sentence, hint=error.hint) from error
         return hand.driver
 
-    def _commit_look(self, hand: Hand, seen: Observation) -> Decision:
-        with self.database.write() as session:
-            action = self._mine(session, hand)
-            power.observed(session, action.machine_id, seen.power, now=seen.at)
-            decision = power.decide(power.standing_of(action, self.timings), seen)
+    def _conclude(self, hand: Hand, seen: Observation) -> Decision:
+        """Decide and commit; the last decision is what is to be done. Nothing new means nothing written."""
+        if hand.standing is not None and power.decide(hand.standing, seen).do == "observe" and self._known(hand, seen):
+            return Decision("observe")
+        last, hand.standing = self.commits.write(lambda session: self._commit(session, hand, seen))
+        hand.told = (seen.power, seen.at)
+        return last
+
+    def _known(self, hand: Hand, seen: Observation) -> bool:
+        told = hand.told
+        return told is not None and told[0] == seen.power and seen.at - told[1] < TELL_EVERY and seen.trouble is None
+
+    def _commit(self, session: Session, hand: Hand, seen: Observation) -> tuple[Decision, Standing]:
+        action = self._mine(session, hand)
+        power.observed(session, action.machine_id, seen.power, now=seen.at)
+        while True:
+            standing = power.standing_of(action, self.timings)
+            decision = power.decide(standing, seen)
+            if decision.do == "intend" and self.clock() - seen.at > self.timings.fresh:
+                decision = Decision("observe")  # the commit had to wait: what was seen is no longer news
             if decision.do == "end":
                 power.end(session, action, outcome=decision.outcome, now=seen.at, error=decision.error)
             elif decision.phase == power.DONE:
-                power.end(session, action, outcome=power.DONE, now=seen.at)
+                power.end(session, action, outcome=power.DONE, now=seen.at, note=decision.note)
             elif decision.phase:
                 power.enter(session, action, decision.phase, now=seen.at, note=decision.note)
-            elif seen.trouble is not None and action.error_code != seen.trouble.code:
+            elif seen.trouble is not None:
                 # Not the end yet, but explain() should already be able to say what is wrong.
                 action.error_code, action.error = seen.trouble.code, str(seen.trouble)
-        return decision
+            if decision.do != "advance" or decision.phase == power.DONE:
+                return decision, power.standing_of(action, self.timings)
+            seen = replace(seen, boot_device=None)  # the next stage has yet to be asked for its own
 
-    def _carry_out(self, hand: Hand, phase: str) -> None:
-        """Send what was just intended, once, and record that it left. No lease, no command."""
+    def _carry_out(self, hand: Hand, phase: str) -> bool:
+        """Send what was just intended, once, and record that it left. No lease, no command. False: it is over."""
         stage = phase.partition("_")[0]
-        if self.clock() >= hand.lease_until - SEND_MARGIN:
+        if hand.fenced or hand.driver is None or self.clock() >= hand.lease_until - SEND_MARGIN:
             raise Fenced("the lease is about to end; nothing was sent.")
-        driver = self._driver(hand)
-        note = ""
         try:
-            if stage == "boot":
-                self._set_boot_device(hand, driver)
-            else:
-                driver.set_power("on" if stage == "on" else "off")
+            note = "" if self._send(hand, hand.driver, stage) else "no answer came; what is observed decides"
         except BmcError as trouble:
             self.drop(hand)
             if not trouble.retryable:
                 self._end(hand, trouble)
-                return
-            note = f"no answer came: {trouble.sentence}"
-        with self.database.write() as session:
-            action = self._mine(session, hand)
-            power.enter(session, action, f"{stage}_sent", now=self.clock(), note=note)
+                return False
+            note = f"it may not have left: {trouble.sentence}"
+        if note:
+            self.drop(hand)
+            hand.steady = None
         hand.next_at = self.clock() + self.timings.poll
+        if stage == "boot" and note:
+            return True  # stays intended: it is read back and, if need be, set again; that does no harm
+        if stage == "boot":
+            hand.next_at = self.clock()  # the answer is here, so it can be read back at once
+        hand.standing = self.commits.write(lambda session: self._record(session, hand, f"{stage}_sent", note))
+        return True
 
-    def _set_boot_device(self, hand: Hand, driver: Driver) -> None:
-        with self.database.read() as session:
-            device = session.get_one(PowerAction, hand.action_id).boot_device
-        driver.set_boot_device("network" if device == "network" else "disk")
+    def _send(self, hand: Hand, driver: Driver, stage: str) -> bool:
+        if stage == "boot":
+            wanted = hand.standing.boot_device if hand.standing else None
+            return driver.set_boot_device("disk" if wanted == "disk" else "network", uefi=hand.uefi)
+        return driver.set_power("on" if stage == "on" else "off")
+
+    def _record(self, session: Session, hand: Hand, phase: str, note: str) -> Standing:
+        action = self._mine(session, hand)
+        power.enter(session, action, phase, now=self.clock(), note=note)
+        return power.standing_of(action, self.timings)
 
     def _end(self, hand: Hand, error: BmcError) -> None:
-        with self.database.write() as session:
+        def close(session: Session) -> None:
             power.end(session, self._mine(session, hand), outcome=power.FAILED, now=self.clock(), error=error)
+
+        self.commits.write(close)
 
     def _mine(self, session: Session, hand: Hand) -> PowerAction:
         """The row, locked, if it is still ours; raises Fenced otherwise."""
@@ -209,3 +292,10 @@ class Carrier:
         if action.lease_owner != self.owner or action.lease_epoch != hand.epoch:
             raise Fenced("another worker has taken it over.")
         return action
+
+
+def _boots_uefi(session: Session, machine_id: int) -> bool:
+    """Whether its firmware last netbooted as UEFI; some boards fall back to BIOS boot when the BMC's flag says so."""
+    last = select(Sighting.arch).join(Machine, Machine.mac == Sighting.mac).where(Machine.id == machine_id)
+    arch = session.scalar(last)
+    return bool(arch and arch.startswith("uefi"))

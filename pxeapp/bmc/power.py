@@ -3,12 +3,13 @@
 IPMI has no idempotency key, so power is never repeated blindly. An action walks through stages; a
 cycle is *off, observed off, (boot device set, read back,) on, observed on*, never `reset` or `cycle`:
 
-    due --observed elsewhere--> intended --sent once--> sent --observed there--> next stage
+    due --seen elsewhere--> intended --sent once--> sent --seen there--> next stage's due
+      '------------------- seen there already: nothing is sent ------------^
 
 The intent is committed before the command leaves. A recorded send that is not confirmed in time ends
 the action as unconfirmed. After a crash between intent and send nobody knows whether the command left:
-it is observed; if the machine has not moved after the settling time, that fresh observation justifies
-one new intent, and no more. Nothing acts on `unknown`.
+it is observed; if the machine has then been seen unmoved, without a break, for the settling time, that
+fresh observation justifies one new intent, and no more. Nothing acts on `unknown`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from pxeapp import audit
-from pxeapp.bmc.errors import BmcError, BmcRefused, PowerUnconfirmed
+from pxeapp.bmc.errors import BmcError, BootDeviceIgnored, PowerFlapped, PowerUnconfirmed, PowerUnknown, TooLate
 from pxeapp.bmc.models import PowerAction
 from pxeapp.bmc.ports import BootDevice, PowerState
 from pxeapp.errors import Conflict, FieldProblem, Invalid
@@ -37,6 +38,7 @@ STAGES: dict[str, tuple[Stage, ...]] = {
     "cycle": ("off", "on"),
     "netboot": ("off", "boot", "on"),
 }
+BOOT_TRIES = 3
 DONE, FAILED, UNCONFIRMED, CANCELLED = "done", "failed", "unconfirmed", "cancelled"
 
 
@@ -45,10 +47,9 @@ class PowerTimings:
     """How patient we are; tests pass shorter ones."""
 
     poll: dt.timedelta = dt.timedelta(seconds=1)  # between two observations
-    gap: dt.timedelta = dt.timedelta(
-        seconds=2
-    )  # between two power commands to one BMC; some forget the second otherwise
-    settle: dt.timedelta = dt.timedelta(seconds=10)  # after a crash: how long a command that did leave may take to show
+    gap: dt.timedelta = dt.timedelta(seconds=2)  # between two power commands to one BMC; some forget the second
+    fresh: dt.timedelta = dt.timedelta(seconds=5)  # an older observation is no ground for a command
+    settle: dt.timedelta = dt.timedelta(seconds=10)  # how long a command that left before a crash may take to show
     confirm: dt.timedelta = dt.timedelta(seconds=60)  # after a recorded send
     unreachable: dt.timedelta = dt.timedelta(seconds=60)  # no answer at all, and nothing sent yet: say so
     deadline: dt.timedelta = dt.timedelta(minutes=5)  # of the whole action
@@ -56,12 +57,16 @@ class PowerTimings:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What was seen of a BMC at one moment: its power, its boot device if asked, or why it did not answer."""
+    """What was seen of a BMC at one moment: its power, its boot device if asked, or why it did not answer.
+
+    `steady_since`: since when this same observer has seen this same power, without a break; None: only now.
+    """
 
     at: dt.datetime
     power: PowerState
     boot_device: BootDevice | None = None
     trouble: BmcError | None = None
+    steady_since: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,55 +108,70 @@ def next_phase(goal: str, stage: Stage) -> str:
 
 def decide(standing: Standing, seen: Observation) -> Decision:
     """Pure: what follows from where the action stands and what was just observed."""
-    stage, _, part = standing.phase.partition("_")
-    if seen.at >= standing.deadline:
+    decision = _decide(standing, seen)
+    over = seen.at >= standing.deadline
+    if over and decision.do != "end" and decision.phase != DONE:
         return _too_late(standing, seen)
-    if seen.trouble is not None and not seen.trouble.retryable:
-        return Decision("end", outcome=FAILED, error=seen.trouble)
-    if seen.trouble is not None and part == "due" and seen.at - standing.phase_since >= standing.timings.unreachable:
-        return Decision("end", outcome=FAILED, error=seen.trouble)
-    if stage == "boot":
-        return _decide_boot(standing, seen, part)
-    return _decide_power(standing, seen, stage, part)
+    return decision
 
 
-def _decide_power(standing: Standing, seen: Observation, stage: str, part: str) -> Decision:
-    if seen.power == stage:
-        skipped = part == "due"
-        note = f"it was {stage} already; nothing was sent" if skipped else f"observed {stage}"
-        return Decision("advance", phase=next_phase(standing.goal, "off" if stage == "off" else "on"), note=note)
+def _decide(standing: Standing, seen: Observation) -> Decision:
+    stage, _, part = standing.phase.partition("_")
+    if seen.trouble is not None:
+        waited = seen.at - standing.phase_since
+        given_up = part == "due" and waited >= standing.timings.unreachable
+        if given_up or not seen.trouble.retryable:
+            # A send is on record or may have left: that the BMC is ill now does not make it undone.
+            outcome = FAILED if part == "due" else UNCONFIRMED
+            return Decision("end", outcome=outcome, error=seen.trouble)
+        return Decision("observe")
     if seen.power == "unknown":
         return Decision("observe", note="its power is unknown; nothing acts on that")
-    waited = seen.at - standing.phase_since
+    if stage == "boot":
+        return _decide_boot(standing, seen, part)
+    return _decide_power(standing, seen, "off" if stage == "off" else "on", part)
+
+
+def _decide_power(standing: Standing, seen: Observation, stage: Literal["off", "on"], part: str) -> Decision:
     timings = standing.timings
-    if part == "sent" and waited >= timings.confirm:
-        return _unconfirmed(stage, seen, waited)
+    if seen.power == stage:
+        note = f"it was {stage} already; nothing was sent" if part == "due" else f"observed {stage}"
+        return Decision("advance", phase=next_phase(standing.goal, stage), note=note)
+    waited = seen.at - standing.phase_since
+    if part == "sent":
+        return _unconfirmed(stage, seen, waited) if waited >= timings.confirm else Decision("observe")
     if part == "intended":
-        # A worker died between intent and send. Observed for the settling time, the machine has not moved.
-        if waited < timings.settle:
+        # A worker died between intent and send. What left may need its time to show: only a machine that we have
+        # since seen unmoved for the settling time was evidently not told.
+        if seen.at - max(seen.steady_since or seen.at, standing.phase_since) < timings.settle:
             return Decision("observe")
         if standing.renewed:
             return _unconfirmed(stage, seen, waited)
         return Decision("intend", phase=f"{stage}_intended", note="a crash left an intent; it had no effect")
-    if part == "sent":
-        return Decision("observe")
     if standing.command_at is not None and seen.at - standing.command_at < timings.gap:
         return Decision("observe")
-    return Decision("intend", phase=f"{stage}_intended")
+    return Decision("intend", phase=f"{stage}_intended", note=f"observed {seen.power}")
 
 
 def _decide_boot(standing: Standing, seen: Observation, part: str) -> Decision:
-    """Setting the boot device twice does no harm, so a lost intent is simply set again."""
-    if part == "sent":
-        if seen.boot_device in (standing.boot_device, None):
-            told = "read back" if seen.boot_device else "this BMC cannot read it back; the netboot itself will prove it"
-            return Decision("advance", phase=next_phase(standing.goal, "boot"), note=told)
-        if seen.at - standing.phase_since >= standing.timings.confirm:
-            error = BmcRefused("this machine", f"boot from {standing.boot_device}", f"it reads back {seen.boot_device}")
-            return Decision("end", outcome=FAILED, error=error)
-        return Decision("observe")
-    if seen.power != "off" and standing.goal == "netboot":
+    """Setting the boot device twice does no harm: an intent without an answer is read back and, if need be, renewed."""
+    waited = seen.at - standing.phase_since
+    if seen.power != "off":
+        if waited >= standing.timings.confirm:
+            return Decision("end", outcome=UNCONFIRMED, error=PowerFlapped())
         return Decision("observe", note="waiting to see it off before the boot device is set")
+    done = next_phase(standing.goal, "boot")
+    if part != "due" and seen.boot_device == standing.boot_device:
+        return Decision("advance", phase=done, note=f"reads back {seen.boot_device}")
+    if part == "sent":
+        if seen.boot_device is None:
+            return Decision(
+                "advance", phase=done, note="this BMC cannot read it back; the netboot itself will prove it"
+            )
+        if waited < standing.timings.settle:
+            return Decision("observe")
+    if part != "due" and standing.renewed >= BOOT_TRIES - 1:
+        return Decision("end", outcome=FAILED, error=BootDeviceIgnored(standing.boot_device or "", seen.boot_device))
     return Decision("intend", phase="boot_intended")
 
 
@@ -160,11 +180,17 @@ def _unconfirmed(stage: str, seen: Observation, waited: dt.timedelta) -> Decisio
 
 
 def _too_late(standing: Standing, seen: Observation) -> Decision:
+    stage, _, part = standing.phase.partition("_")
+    outcome = FAILED if part == "due" else UNCONFIRMED
     if seen.trouble is not None:
-        return Decision("end", outcome=FAILED, error=seen.trouble)
-    stage = standing.phase.partition("_")[0]
-    waited = seen.at - standing.phase_since
-    return _unconfirmed(stage, seen, waited)
+        return Decision("end", outcome=outcome, error=seen.trouble)
+    if seen.power == "unknown":
+        return Decision("end", outcome=outcome, error=PowerUnknown())
+    if stage == "boot":
+        return Decision("end", outcome=outcome, error=BootDeviceIgnored(standing.boot_device or "", seen.boot_device))
+    if part == "due":
+        return Decision("end", outcome=FAILED, error=TooLate())
+    return _unconfirmed(stage, seen, seen.at - standing.phase_since)
 
 
 # --- the rows -----------------------------------------------------------------------------------------------------
@@ -222,7 +248,7 @@ def request(
 
 def cancel(session: Session, action_id: int, *, now: dt.datetime) -> None:
     """Stop an action before its next command; what was sent stays sent. Idempotent."""
-    session.execute(
+    row = session.execute(
         update(PowerAction)
         .where(PowerAction.id == action_id, PowerAction.finished_at.is_(None))
         .values(
@@ -233,7 +259,21 @@ def cancel(session: Session, action_id: int, *, now: dt.datetime) -> None:
             lease_epoch=PowerAction.lease_epoch + 1,  # fences the worker that has it in hand
             lease_until=None,
         )
-    )
+        .returning(PowerAction.machine_id, PowerAction.deployment_id, PowerAction.goal, PowerAction.phase)
+    ).one_or_none()
+    if row is not None:
+        timeline.note(
+            session,
+            machine_id=row.machine_id,
+            deployment_id=row.deployment_id,
+            at=now,
+            source="bmc",
+            kind="power",
+            message=f"The power action ({row.goal}) was cancelled; nothing more is sent.",
+            power_action=action_id,
+            phase=row.phase,
+            outcome=CANCELLED,
+        )
 
 
 def latest(session: Session, machine_id: int) -> PowerAction | None:
@@ -264,8 +304,10 @@ def standing_of(action: PowerAction, timings: PowerTimings) -> Standing:
 
 def enter(session: Session, action: PowerAction, phase: str, *, now: dt.datetime, note: str) -> None:
     """Move the row to a phase, keep the note, and tell the timeline. The caller has checked its lease."""
-    if phase == action.phase and phase.endswith("_intended"):
+    if phase.endswith("_intended") and not action.phase.endswith("_due"):
         action.renewed += 1
+    elif phase.endswith("_due"):
+        action.renewed = 0  # counted per stage: each command has its own one second chance
     action.phase = phase
     action.phase_since = now
     action.due_at = now
@@ -273,6 +315,7 @@ def enter(session: Session, action: PowerAction, phase: str, *, now: dt.datetime
         action.command_at = now
     entry: dict[str, Any] = {"at": now.isoformat(), "phase": phase, "note": note}
     action.log = [*action.log, entry]
+    action.error_code = action.error = ""  # it moves on: what was wrong before is over
     timeline.note(
         session,
         machine_id=action.machine_id,
@@ -287,17 +330,25 @@ def enter(session: Session, action: PowerAction, phase: str, *, now: dt.datetime
 
 
 def end(
-    session: Session, action: PowerAction, *, outcome: str, now: dt.datetime, error: BmcError | None = None
+    session: Session,
+    action: PowerAction,
+    *,
+    outcome: str,
+    now: dt.datetime,
+    error: BmcError | None = None,
+    note: str = "",
 ) -> None:
     """Close the row with its outcome; the caller has checked its lease."""
     action.outcome = outcome
     action.finished_at = now
     action.lease_until = None
     if outcome == DONE:
-        action.phase = DONE
+        action.phase, action.error_code, action.error = DONE, "", ""
     if error is not None:
         action.error_code = error.code
         action.error = str(error)
+    entry: dict[str, Any] = {"at": now.isoformat(), "phase": outcome, "note": note or action.error}
+    action.log = [*action.log, entry]
     timeline.note(
         session,
         machine_id=action.machine_id,
@@ -305,7 +356,7 @@ def end(
         at=now,
         source="bmc",
         kind="power",
-        message=f"The power action ended: {action.goal} {outcome}." if error is None else str(error),
+        message=str(error) if error else f"The power action ended: {action.goal} {outcome}{note and f' ({note})'}.",
         power_action=action.id,
         outcome=outcome,
     )

@@ -32,6 +32,7 @@ def test_netboot_of_a_running_machine_is_off_boot_device_on(bench: Bench) -> Non
         "on_due",
         "on_intended",
         "on_sent",
+        "done",
     ]
 
 

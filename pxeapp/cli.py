@@ -12,6 +12,7 @@ from pxeapp.accounts.commands import token, user
 from pxeapp.bmc.commands import bmc_worker
 from pxeapp.boot.commands import boot_programs, dhcp_snippet
 from pxeapp.errors import Invalid, PxeError
+from pxeapp.lab.commands import rack
 from pxeapp.machine_commands import machine
 from pxeapp.migrations.commands import db
 from pxeapp.provisioning.commands import render
@@ -49,7 +50,7 @@ def main() -> None:
 
 COMMANDS = (
     serve, web, node, front, worker, bmc_worker, tftp, dhcp,
-    db, user, token, machine, render, release, mirror_door, dhcp_snippet, boot_programs,
+    db, user, token, machine, render, release, mirror_door, dhcp_snippet, boot_programs, rack,
 )  # fmt: skip
 for _command in COMMANDS:
     main.add_command(_command)

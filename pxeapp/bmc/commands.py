@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 
 import click
@@ -10,6 +12,9 @@ import click
 from pxeapp import config
 from pxeapp.bmc.watchdog import Watchdog
 from pxeapp.bmc.worker import BmcWorker
+from pxeapp.config import Settings
+
+OURSELVES = (sys.executable, "-m", "pxeapp", "bmc-worker")
 
 
 @click.command("bmc-worker")
@@ -22,6 +27,13 @@ def bmc_worker(processes: int, beat: int | None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     if beat is None:
-        Watchdog(processes).run(stop)
+        Watchdog(processes, OURSELVES).run(stop)
     else:
-        BmcWorker(settings, beat=beat).run(stop)
+        work(settings, stop, beat=beat)
+
+
+def work(settings: Settings, stop: threading.Event, *, beat: int | None = None) -> None:
+    """Be one worker until `stop`; ends the whole process where a thread hangs in a BMC and cannot be ended alone."""
+    code = BmcWorker(settings, beat=beat).run(stop)
+    if code:
+        os._exit(code)

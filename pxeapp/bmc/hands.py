@@ -25,8 +25,6 @@ from pxeapp.db import Database
 from pxeapp.errors import PxeError
 from pxeapp.machines.models import Bmc, Machine, Sighting
 
-LEASE = dt.timedelta(seconds=20)  # renewed every few seconds; after a crash others wait no longer than this
-SEND_MARGIN = dt.timedelta(seconds=5)  # with less lease than this left, no command leaves
 AFTER_TROUBLE = dt.timedelta(seconds=5)
 TELL_EVERY = dt.timedelta(seconds=15)  # an unchanged power state is written this often, not at every look
 log = logging.getLogger(__name__)
@@ -87,11 +85,15 @@ class Carrier:
             rows = session.execute(
                 update(PowerAction)
                 .where(PowerAction.id.in_(waiting), PowerAction.finished_at.is_(None), free)
-                .values(lease_owner=self.owner, lease_until=now + LEASE, lease_epoch=PowerAction.lease_epoch + 1)
+                .values(
+                    lease_owner=self.owner,
+                    lease_until=now + self.timings.lease,
+                    lease_epoch=PowerAction.lease_epoch + 1,
+                )
                 .returning(PowerAction.id, PowerAction.machine_id, PowerAction.lease_epoch)
                 .execution_options(synchronize_session=False)
             ).all()
-        return [Hand(row.id, row.machine_id, row.lease_epoch, now + LEASE, now) for row in rows]
+        return [Hand(row.id, row.machine_id, row.lease_epoch, now + self.timings.lease, now) for row in rows]
 
     def renew(self, hands: Iterable[Hand]) -> None:
         """Prolong the leases of everything in hand; a hand that is no longer ours is marked and does nothing more."""
@@ -108,14 +110,14 @@ class Carrier:
                     PowerAction.lease_owner == self.owner,
                     PowerAction.lease_until > now,
                 )
-                .values(lease_until=now + LEASE)
+                .values(lease_until=now + self.timings.lease)
                 .returning(PowerAction.id, PowerAction.lease_epoch)
                 .execution_options(synchronize_session=False)
             ).all()
         ours = {action_id for action_id, epoch in rows if by_id[action_id].epoch == epoch}
         for hand in by_id.values():
             if hand.action_id in ours:
-                hand.lease_until = now + LEASE
+                hand.lease_until = now + self.timings.lease
             else:
                 hand.fenced = True
 
@@ -246,7 +248,7 @@ class Carrier:
     def _carry_out(self, hand: Hand, phase: str) -> bool:
         """Send what was just intended, once, and record that it left. No lease, no command. False: it is over."""
         stage = phase.partition("_")[0]
-        if hand.fenced or hand.driver is None or self.clock() >= hand.lease_until - SEND_MARGIN:
+        if hand.fenced or hand.driver is None or self.clock() >= hand.lease_until - self.timings.margin:
             raise Fenced("the lease is about to end; nothing was sent.")
         try:
             note = "" if self._send(hand, hand.driver, stage) else "no answer came; what is observed decides"

@@ -1,15 +1,21 @@
-"""The rack's power as it is now: every BMC is asked once a minute, spread out, never during an action."""
+"""The rack's power as it is now: every BMC is asked once a minute, spread out, never during an action.
+
+BMCs that did not answer last time are asked in a lane of their own: a dead one holds a thread for some seconds, and a
+rack whose management switch is down would otherwise hold them all.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Literal
 
-from sqlalchemy import exists, or_, select, update
+from sqlalchemy import ColumnElement, and_, exists, or_, select, update
+from sqlalchemy.orm import Session
 
 from pxeapp.bmc import power
+from pxeapp.bmc.commits import GroupCommit
 from pxeapp.bmc.connect import Connector
-from pxeapp.bmc.errors import BmcError
 from pxeapp.bmc.models import PowerAction
 from pxeapp.bmc.ports import PowerState
 from pxeapp.db import Database
@@ -17,6 +23,9 @@ from pxeapp.errors import PxeError
 from pxeapp.machines.models import Bmc, Machine
 
 EVERY = dt.timedelta(seconds=60)
+Health = Literal["well", "sick"]
+SICK: ColumnElement[bool] = and_(Machine.power == "unknown", Machine.power_seen_at.is_not(None))
+HEALTH: dict[Health, ColumnElement[bool]] = {"well": ~SICK, "sick": SICK}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +34,21 @@ class Poller:
 
     database: Database
     connector: Connector
+    commits: GroupCommit
 
-    def claim(self, *, now: dt.datetime, limit: int) -> list[int]:
+    def claim(self, health: Health, *, now: dt.datetime, limit: int) -> list[int]:
         """Machines whose power was not looked at for a while; taking one marks it, so that nobody else does."""
-        stale = or_(Machine.power_seen_at.is_(None), Machine.power_seen_at <= now - EVERY)
-        busy = exists().where(PowerAction.machine_id == Machine.id, PowerAction.finished_at.is_(None))
+        # A look that lies in the future was taken before the clock was set back.
+        seen = Machine.power_seen_at
+        stale = or_(seen.is_(None), seen <= now - EVERY, seen > now + EVERY)
         has_bmc = exists().where(Bmc.machine_id == Machine.id)
         with self.database.read() as session:
-            due = select(Machine.id).where(has_bmc, stale, ~busy).order_by(Machine.power_seen_at).limit(limit)
+            due = select(Machine.id).where(has_bmc, stale, HEALTH[health], ~_busy()).order_by(seen).limit(limit)
             waiting = session.scalars(due).all()
         if not waiting:
             return []
-        with self.database.write() as session:
+
+        def take(session: Session) -> list[int]:
             taken = session.scalars(
                 update(Machine)
                 .where(Machine.id.in_(waiting), stale)
@@ -46,25 +58,33 @@ class Poller:
             )
             return list(taken)
 
+        return self.commits.write(take)
+
     def look(self, machine_id: int, *, now: dt.datetime) -> PowerState:
-        """Ask one BMC; one that does not answer makes the power unknown. Returns what was seen."""
+        """Ask one BMC; one that does not answer, or cannot be asked, makes the power unknown. Returns what was seen."""
         with self.database.read() as session:
             bmc = session.scalar(select(Bmc).where(Bmc.machine_id == machine_id))
-        if bmc is None:
-            return "unknown"
-        state: PowerState = "unknown"
+            before = session.scalar(select(Machine.power).where(Machine.id == machine_id))
+        state = self._ask(bmc) if bmc is not None else "unknown"
+        if state != before:
+
+            def keep(session: Session) -> None:
+                if not session.scalar(select(Machine.id).where(Machine.id == machine_id, _busy())):
+                    power.observed(session, machine_id, state, now=now)  # an action that began meanwhile knows better
+
+            self.commits.write(keep)
+        return state
+
+    def _ask(self, bmc: Bmc) -> PowerState:
         try:
             driver = self.connector.driver(bmc)
             try:
-                state = driver.power_state()
+                return driver.power_state()
             finally:
                 driver.close()
-        except (BmcError, PxeError):
-            state = "unknown"
-        with self.database.write() as session:
-            running = session.scalar(
-                select(PowerAction.id).where(PowerAction.machine_id == machine_id, PowerAction.finished_at.is_(None))
-            )
-            if running is None:  # an action that began meanwhile knows better
-                power.observed(session, machine_id, state, now=now)
-        return state
+        except PxeError:  # every BmcError is one; so is an address that is not allowed, or a key that does not fit
+            return "unknown"
+
+
+def _busy() -> ColumnElement[bool]:
+    return exists().where(PowerAction.machine_id == Machine.id, PowerAction.finished_at.is_(None))

@@ -53,6 +53,8 @@ class PowerTimings:
     confirm: dt.timedelta = dt.timedelta(seconds=60)  # after a recorded send
     unreachable: dt.timedelta = dt.timedelta(seconds=60)  # no answer at all, and nothing sent yet: say so
     deadline: dt.timedelta = dt.timedelta(minutes=5)  # of the whole action
+    lease: dt.timedelta = dt.timedelta(seconds=20)  # renewed every few seconds; after a crash others wait this long
+    margin: dt.timedelta = dt.timedelta(seconds=5)  # with less lease than this left, no command leaves
 
 
 @dataclass(frozen=True, slots=True)

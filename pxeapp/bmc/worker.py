@@ -1,12 +1,13 @@
-"""The BMC worker process: hands in a heap, a pool of threads that look, and a beat that proves it is alive.
+"""The BMC worker process: hands in a heap, lanes of threads that look, and a beat that proves it is alive.
 
-pyghmi can hang for ever (one run in eight with dead BMCs did), and what hangs is a thread nobody can
-end. So this process ends itself when a look takes too long; the watchdog starts another, and the rows
-say where everything stood.
+Every call to a BMC is bounded, but pyghmi's I/O thread has been seen to stop for good (one run in eight with dead
+BMCs), and what hangs is a thread nobody can end. So when a look takes far too long the process gives back what it
+holds and ends itself; the watchdog starts another, and the rows say where everything stood.
 """
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import itertools
 import logging
@@ -14,84 +15,115 @@ import os
 import socket
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from pxeapp.bmc.connect import Connector
 from pxeapp.bmc.hands import Carrier, Hand
-from pxeapp.bmc.polling import Poller
+from pxeapp.bmc.lanes import Lane
+from pxeapp.bmc.polling import Health, Poller
+from pxeapp.bmc.power import PowerTimings
 from pxeapp.config import Settings
 from pxeapp.db import Database, now
 from pxeapp.vault import open_vault
 
-THREADS = 24
-POLL_THREADS = 4
 HANDS_LIMIT = 200
-LOOP_S = 0.1
-CLAIM_EVERY_S = 0.5
-RENEW_EVERY_S = 5.0
-POLL_EVERY_S = 2.0
-HUNG_AFTER_S = 90.0  # pyghmi's own worst case is about a minute
-HUNG_EXIT_CODE = 70
+THREADS: dict[Health, int] = {"well": 16, "sick": 8}
+POLL_THREADS: dict[Health, int] = {"well": 6, "sick": 2}
+# pyghmi's select() fails for good beyond 1,023 descriptors; we are far from it unless something leaks.
+DESCRIPTORS_LIMIT = 700
+WORN_EXIT_CODE = 70  # hung, or leaking: another process takes over
 BEAT = b"."
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often the worker does what, in seconds; tests pass shorter ones."""
+
+    idle: float = 0.1
+    claim: float = 0.25
+    renew: float = 5.0
+    poll: float = 1.0
+    hung: float = 90.0  # bounded calls add up to half of it; a locked database may add 30 s
+    stop: float = 10.0
 
 
 class BmcWorker:
     """One process's worth of power actions and power polling."""
 
-    def __init__(self, settings: Settings, *, beat: int | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        beat: int | None = None,
+        timings: PowerTimings | None = None,
+        pace: Pace | None = None,
+    ) -> None:
         self.database = Database(settings.database_url)
         connector = Connector(settings, open_vault(settings.data_dir))
         owner = f"{socket.gethostname()}:{os.getpid()}"
-        self.carrier = Carrier(self.database, connector, owner, now)
-        self.poller = Poller(self.database, connector)
+        self.carrier = Carrier(self.database, connector, owner, now, timings or PowerTimings())
+        self.poller = Poller(self.database, connector, self.carrier.commits)
+        self._pace = pace or Pace()
         self._beat = beat
         self._heap: list[tuple[float, int, Hand]] = []
         self._order = itertools.count()
-        self._busy: dict[Future[bool], tuple[float, Hand]] = {}
-        self._polls: dict[Future[str], float] = {}
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="bmc")
-        self._poll_pool = ThreadPoolExecutor(POLL_THREADS, thread_name_prefix="poll")
-
-    def run(self, stop: threading.Event) -> None:
-        """Until `stop`; a look that is under way is finished, what is in hand is left to its lease."""
-        due = dict.fromkeys(("claim", "renew", "poll"), 0.0)
-        jobs = (
-            ("claim", CLAIM_EVERY_S, self._claim),
-            ("renew", RENEW_EVERY_S, self._renew),
-            ("poll", POLL_EVERY_S, self._poll),
+        self._wake = threading.Event()
+        self._hands: dict[Health, Lane[Hand, bool]] = {
+            health: Lane(f"bmc-{health}", threads, self.carrier.step, self._wake.set)
+            for health, threads in THREADS.items()
+        }
+        self._polls: dict[Health, Lane[int, str]] = {
+            health: Lane(f"poll-{health}", threads, self._poll_one, self._wake.set)
+            for health, threads in POLL_THREADS.items()
+        }
+        self._lanes: tuple[Lane[Any, Any], ...] = (*self._hands.values(), *self._polls.values())
+        self._jobs: tuple[tuple[float, Callable[[], None]], ...] = (
+            (self._pace.claim, self._claim),
+            (self._pace.renew, self._renew),
+            (self._pace.poll, self._poll),
+            (self._pace.renew, self._count_descriptors),
         )
-        while not stop.is_set():
-            for name, every, job in jobs:
-                if time.monotonic() >= due[name]:
-                    due[name] = time.monotonic() + every
+        self._descriptors = 0
+
+    def run(self, stop: threading.Event) -> int:
+        """Until `stop`, or until it is worn out; gives back what it holds. Returns the process's exit code.
+
+        Not 0 means that threads still hang in a BMC: end the process with os._exit, for nothing else ends them.
+        """
+        due = dict.fromkeys(range(len(self._jobs)), 0.0)
+        while not stop.is_set() and not self._worn():
+            for number, (every, job) in enumerate(self._jobs):
+                if time.monotonic() >= due[number]:
+                    due[number] = time.monotonic() + every
                     self._survive(job)
+                    if not self._send_beat():
+                        stop.set()  # the watchdog was killed, and its successor starts workers of its own
             self._collect()
             self._start_due()
-            self._end_if_hung()
-            if not self._send_beat():
-                break
-            stop.wait(LOOP_S)
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        self._poll_pool.shutdown(wait=False, cancel_futures=True)
-        for _, _, hand in self._heap:
-            self.carrier.drop(hand)
-        self.database.dispose()
+            self._send_beat()
+            self._wake.wait(self._pace.idle)
+            self._wake.clear()
+        return self._finish()
 
     def _claim(self) -> None:
-        room = HANDS_LIMIT - len(self._heap) - len(self._busy)
+        room = HANDS_LIMIT - len(self._heap) - sum(len(lane.items) for lane in self._hands.values())
         if room > 0:
             for hand in self.carrier.claim(limit=room):
                 self._push(hand)
 
     def _renew(self) -> None:
-        self.carrier.renew([hand for _, _, hand in self._heap] + [hand for _, hand in self._busy.values()])
+        working = [hand for lane in self._hands.values() for hand in lane.items]
+        self.carrier.renew([hand for _, _, hand in self._heap] + working)
 
     def _poll(self) -> None:
-        room = POLL_THREADS - len(self._polls)
-        if room > 0:
-            for machine_id in self.poller.claim(now=now(), limit=room):
-                self._polls[self._poll_pool.submit(self._poll_one, machine_id)] = time.monotonic()
+        for health, lane in self._polls.items():
+            if lane.room > 0:
+                for machine_id in self.poller.claim(health, now=now(), limit=lane.room):
+                    lane.start(machine_id)
 
     def _poll_one(self, machine_id: int) -> str:
         return self.poller.look(machine_id, now=now())
@@ -101,41 +133,91 @@ class BmcWorker:
         heapq.heappush(self._heap, (time.monotonic() + wait, next(self._order), hand))
 
     def _start_due(self) -> None:
-        while self._heap and self._heap[0][0] <= time.monotonic() and len(self._busy) < THREADS:
-            _, _, hand = heapq.heappop(self._heap)
-            self._busy[self._pool.submit(self.carrier.step, hand)] = (time.monotonic(), hand)
+        kept = []
+        while self._heap and self._heap[0][0] <= time.monotonic():
+            entry = heapq.heappop(self._heap)
+            lane = self._hands["sick" if entry[2].sick else "well"]
+            if lane.room > 0:
+                lane.start(entry[2])
+            else:
+                kept.append(entry)
+        for entry in kept:
+            heapq.heappush(self._heap, entry)
 
     def _collect(self) -> None:
-        for future in [future for future in self._busy if future.done()]:
-            _, hand = self._busy.pop(future)
-            error = future.exception()
-            if error is not None:
-                # Our own bug or the database: let the lease run out, and another look will come.
-                log.error("Power action %s: a look failed: %r", hand.action_id, error)
-                self.carrier.drop(hand)
-            elif future.result():
-                self._push(hand)
-        for poll in [poll for poll in self._polls if poll.done()]:
-            del self._polls[poll]
-            if poll.exception() is not None:
-                log.error("A power poll failed: %r", poll.exception())
+        for lane in self._hands.values():
+            for ended in lane.collect():
+                if ended.error is not None:
+                    # Our own bug or the database: let the lease run out, and another look will come.
+                    log.error("Power action %s: a look failed: %r", ended.item.action_id, ended.error)
+                    self.carrier.drop(ended.item)
+                elif ended.result:
+                    self._push(ended.item)
+        polled = 0
+        for poll in self._polls.values():
+            for look in poll.collect():
+                polled += 1
+                if look.error is not None:
+                    log.error("A power poll failed: %r", look.error)
+        if polled:
+            self._survive(self._poll)  # there is room again, and probably more that is due
 
-    def _end_if_hung(self) -> None:
-        started = [since for since, _ in self._busy.values()] + list(self._polls.values())
-        if started and time.monotonic() - min(started) > HUNG_AFTER_S:
-            log.error("A BMC has held a thread for %.0f s; this process ends and another takes over.", HUNG_AFTER_S)
-            os._exit(HUNG_EXIT_CODE)  # a thread inside pyghmi cannot be ended any other way
+    def _worn(self) -> bool:
+        hung = max(lane.longest_s() for lane in self._lanes)
+        if hung > self._pace.hung:
+            log.error("A BMC has held a thread for %.0f s; this process ends and another takes over.", hung)
+            return True
+        if self._descriptors > DESCRIPTORS_LIMIT:
+            log.error("This process has more than %s open files; it ends and another takes over.", DESCRIPTORS_LIMIT)
+            return True
+        return False
+
+    def _count_descriptors(self) -> None:
+        with contextlib.suppress(OSError):  # no /proc here
+            self._descriptors = len(list(Path("/proc/self/fd").iterdir()))
+
+    def _finish(self) -> int:
+        """Wait a little for the looks under way, and give back everything, so that the next worker need not wait."""
+        deadline = time.monotonic() + self._pace.stop
+        while time.monotonic() < deadline and any(lane.longest_s() for lane in self._lanes):
+            self._collect_only()
+            if self._everything_left_hangs():
+                break
+            self._wake.wait(self._pace.idle)
+            self._wake.clear()
+        self._collect_only()
+        self._survive(lambda: self.carrier.release([hand for _, _, hand in self._heap]))
+        hanging = any(lane.longest_s() for lane in self._lanes)
+        for lane in self._lanes:
+            lane.close()
+        if not hanging:
+            self.database.dispose()
+        return WORN_EXIT_CODE if hanging else 0
+
+    def _collect_only(self) -> None:
+        for lane in self._hands.values():
+            for ended in lane.collect():
+                if ended.result:
+                    self._push(ended.item)
+        for poll in self._polls.values():
+            poll.collect()
+
+    def _everything_left_hangs(self) -> bool:
+        busy = [lane for lane in self._lanes if lane.items]
+        return bool(busy) and all(lane.shortest_s() > self._pace.hung for lane in busy)
 
     def _send_beat(self) -> bool:
-        """False when nobody listens any more: the watchdog was killed, and its successor starts workers of its own."""
+        """False when nobody listens any more."""
         try:
             return self._beat is None or os.write(self._beat, BEAT) > 0
+        except BlockingIOError:
+            return True  # the watchdog is slow to read; the pipe is full of proof that we live
         except BrokenPipeError:
             return False
 
     @staticmethod
-    def _survive(job: object) -> None:
+    def _survive(job: Callable[[], None]) -> None:
         try:
-            job()  # type: ignore[operator]
+            job()
         except Exception:  # a locked database passes; the loop must not
             log.exception("The BMC worker's loop had trouble")

@@ -12,7 +12,7 @@ from pxeapp import config
 from pxeapp.bmc import power
 from pxeapp.bmc.connect import FAKE_FOLDER, Connector
 from pxeapp.bmc.fake import FakeBmc
-from pxeapp.bmc.hands import LEASE, Carrier
+from pxeapp.bmc.hands import Carrier, Hand
 from pxeapp.bmc.models import PowerAction
 from pxeapp.db import Database
 from pxeapp.machines.models import Bmc, Machine
@@ -62,10 +62,10 @@ class Bench:
     def finish(self, action_id: int, *, carrier: Carrier | None = None) -> PowerAction:
         """Work on everything until the action ends; a minute of patience more than its deadline."""
         carrier = carrier or self.carrier()
-        hands = []
+        hands: list[Hand] = []
         for _ in range(2000):
             hands += carrier.claim(limit=10)
-            hands = [hand for hand in hands if carrier.step(hand)]
+            hands = [hand for hand in hands if hand.next_at > self.clock() or carrier.step(hand)]
             carrier.renew(hands)
             if self.action(action_id).outcome is not None:
                 return self.action(action_id)
@@ -74,7 +74,7 @@ class Bench:
 
     def after_crash(self) -> None:
         """The worker died; its lease has to run out first."""
-        self.clock.pass_(LEASE.total_seconds() + 1)
+        self.clock.pass_(power.PowerTimings().lease.total_seconds() + 1)
 
     def commands(self) -> list[str]:
         return [entry["command"] for entry in self.fake.received()]

@@ -64,6 +64,17 @@ class BmcNoCipherSuite(BmcError):
         )
 
 
+class BmcHangs(BmcError):
+    """The action's time was over long ago and no look at this BMC ever came back."""
+
+    code = "unreachable"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Calls to its BMC do not return, and the action's time is over.", hint="Reset the BMC; then order it again."
+        )
+
+
 class BmcRefused(BmcError):
     """It answered and refused the command."""
 

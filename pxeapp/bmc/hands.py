@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from pxeapp.bmc import power
 from pxeapp.bmc.commits import GroupCommit
 from pxeapp.bmc.connect import Connector
-from pxeapp.bmc.errors import BmcError
+from pxeapp.bmc.errors import BmcError, BmcHangs
 from pxeapp.bmc.models import PowerAction
 from pxeapp.bmc.ports import Driver, PowerState
 from pxeapp.bmc.power import Decision, Observation, PowerTimings, Standing
@@ -179,6 +179,8 @@ class Carrier:
         """Ask the BMC; trouble is part of the answer. A driver that had trouble is not used again."""
         try:
             driver = self._driver(hand)
+            if self._hopeless(hand):
+                raise BmcHangs  # every look so far ended with its process; the next one would as well
             state = driver.power_state()
             asked = hand.standing is not None and hand.standing.phase in ("boot_intended", "boot_sent")
             device = driver.boot_device() if asked else None
@@ -190,6 +192,11 @@ class Carrier:
         if hand.steady is None or hand.steady[0] != state:
             hand.steady = (state, now)
         return Observation(now, state, device, steady_since=hand.steady[1])
+
+    def _hopeless(self, hand: Hand) -> bool:
+        """Taken over more than once and still not ended long after its time: whoever looked did not come back."""
+        over = hand.standing is not None and self.clock() >= hand.standing.deadline + self.timings.confirm
+        return over and hand.epoch > 2
 
     def _driver(self, hand: Hand) -> Driver:
         """The hand's driver, and at the first use its standing; both are read in one go."""

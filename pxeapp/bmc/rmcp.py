@@ -17,8 +17,9 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from pyghmi.exceptions import IpmiException
 from pyghmi.ipmi.private import session as _session
@@ -30,6 +31,7 @@ SLICE_S = 0.25  # a packet that comes between our look and our wait is noticed a
 SHA1, SHA256 = 1, 256  # how pyghmi numbers the hashes of cipher suites 3 and 17
 SUITES: dict[int, int] = {3: SHA1, 17: SHA256}
 Answer = dict[str, Any]
+_peers_lock = threading.Lock()
 
 pyghmi_session: Any = _session  # it carries no types
 # pyghmi makes this lock lazily and per class; two threads at start would make two.
@@ -48,18 +50,32 @@ class Garbage(Exception):
     """The BMC's packets could not be decoded; carries only the kind of error, never data."""
 
 
+class _SocketsOf:
+    """The sockets that living sessions to one BMC use at the moment of asking (pyghmi asks under its lock)."""
+
+    def __init__(self, sessions: weakref.WeakSet[RmcpSession]) -> None:
+        self._sessions = sessions
+
+    def __contains__(self, candidate: object) -> bool:
+        with _peers_lock:
+            peers = list(self._sessions)
+        return any(peer.socket is candidate and not peer.broken for peer in peers)
+
+
 class RmcpSession(Session):
     """A session that logs in within `LOGIN_S` seconds, or raises NoAnswer, LoginRefused or Garbage."""
 
-    forbidsock: list[Any]
+    forbidsock: _SocketsOf
+    _by_bmc: ClassVar[dict[tuple[str, int], weakref.WeakSet[RmcpSession]]] = {}
 
     def __new__(cls, address: str, port: int, *_: object, **__: object) -> RmcpSession:
         """Always a new object, on a socket that no other session to this BMC uses (answers are told apart by it)."""
         self: RmcpSession = object.__new__(cls)
-        others: list[Any] = []
-        for key in ((address, port), (f"::ffff:{address}", port, 0, 0), (address, port, 0, 0)):
-            others += Session.bmc_handlers.get(key, {}).values()
-        self.forbidsock = [other.socket for other in others]
+        self.socket = None
+        with _peers_lock:
+            peers = cls._by_bmc.setdefault((address, port), weakref.WeakSet())
+            peers.add(self)
+        self.forbidsock = _SocketsOf(peers)
         return self
 
     def __init__(self, address: str, port: int, username: str, password: str, *, suite: int | None = None) -> None:

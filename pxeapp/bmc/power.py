@@ -188,10 +188,10 @@ def _too_late(standing: Standing, seen: Observation) -> Decision:
         return Decision("end", outcome=outcome, error=seen.trouble)
     if seen.power == "unknown":
         return Decision("end", outcome=outcome, error=PowerUnknown())
+    if part == "due" or seen.power == stage:
+        return Decision("end", outcome=FAILED, error=TooLate())
     if stage == "boot":
         return Decision("end", outcome=outcome, error=BootDeviceIgnored(standing.boot_device or "", seen.boot_device))
-    if part == "due":
-        return Decision("end", outcome=FAILED, error=TooLate())
     return _unconfirmed(stage, seen, seen.at - standing.phase_since)
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 import pytest
+from sqlalchemy.orm import Session
 
 from pxeapp.bmc import power
+from pxeapp.bmc.commits import GroupCommit
+from pxeapp.bmc.fake import Behaviour
 from pxeapp.bmc.hands import Carrier, Hand
 from tests.bmc.conftest import Bench
 
@@ -87,30 +91,102 @@ def test_no_command_leaves_on_a_lease_that_is_about_to_end(bench: Bench) -> None
     assert bench.commands() == ["power on"]
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_random_crashes_never_repeat_a_power_command(bench: Bench, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Kill the worker at random commits; whatever happens, at most one off and one on reach the BMC."""
-    chance = random.Random(seed)
+class Fate:
+    """Ends the process at random before and after each commit and each command."""
+
+    def __init__(self, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._chance = random.Random(seed)
+        self.deaths = 0
+        for owner, name in ((GroupCommit, "write"), (Carrier, "_send")):
+            monkeypatch.setattr(owner, name, self._around(getattr(owner, name)))
+
+    def _around(self, original: Callable[..., object]) -> Callable[..., object]:
+        def dangerous(*args: object, **kwargs: object) -> object:
+            self._perhaps_die()
+            result = original(*args, **kwargs)
+            self._perhaps_die()
+            return result
+
+        return dangerous
+
+    def _perhaps_die(self) -> None:
+        if self.deaths < 8 and self._chance.random() < 0.12:
+            self.deaths += 1
+            raise Killed
+
+
+@pytest.mark.parametrize("illness", ["answering", "losing_replies", "losing_one_reply", "lying", "deaf"])
+@pytest.mark.parametrize("seed", range(12))
+def test_random_crashes_never_repeat_a_power_command(
+    bench: Bench, seed: int, illness: Behaviour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever happens, a second off or on is sent only on a fresh observation, at most once, and the row says so."""
     bench.fake.set_power("on")
+    bench.fake.behave(illness)
     action_id = bench.order("netboot")
-    enter = power.enter
+    Fate(seed, monkeypatch)
+    for number in range(10):
+        try:
+            bench.finish(action_id, carrier=bench.carrier(f"worker:{number}"))
+            break
+        except Killed:
+            bench.after_crash()
+    action = bench.action(action_id)
+    assert action.outcome in (power.DONE, power.UNCONFIRMED, power.FAILED), "it ended, whatever became of it"
+    assert action.finished_at is not None
+    told = bench.commands()[1:]
+    for command, stage in (("power off", "off"), ("power on", "on")):
+        intents = [entry for entry in action.log if entry["phase"] == f"{stage}_intended"]
+        assert told.count(command) <= len(intents) <= 2
+        assert all("crash" in entry["note"] for entry in intents[1:]), "a second intent names its ground"
+    if illness in ("answering", "losing_replies", "losing_one_reply") and action.outcome == power.DONE:
+        assert bench.fake.truth() == "on"
+        assert bench.fake.boot_device() == "network"
+    if illness in ("lying", "deaf"):
+        assert action.outcome != power.DONE, "nothing happened, so nothing is called done"
+        assert "power on" not in told
 
-    def dying_enter(*args: object, **kwargs: object) -> None:
-        enter(*args, **kwargs)  # type: ignore[arg-type]
-        if chance.random() < 0.25:
-            raise Killed  # the transaction rolls back, as it does when a process dies before its commit
 
-    for number in range(30):
-        carrier = bench.carrier(f"worker:{number}")
-        with monkeypatch.context() as patch:
-            patch.setattr("pxeapp.bmc.power.enter", dying_enter)
-            try:
-                bench.finish(action_id, carrier=carrier)
-            except Killed:
-                bench.after_crash()
-                continue
-        break
-    action = bench.finish(action_id) if bench.action(action_id).outcome is None else bench.action(action_id)
-    assert action.outcome in (power.DONE, power.UNCONFIRMED)
-    assert bench.commands()[1:].count("power off") <= 1
-    assert bench.commands()[1:].count("power on") <= 1
+def test_calls_that_never_return_still_end_the_action(bench: Bench) -> None:
+    """Each look ended with its process; nobody is left to decide, so the next one to claim it does, without a look."""
+    bench.fake.behave("hanging_once")
+    action_id = bench.order("on")
+    for number in range(3):
+        bench.carrier(f"worker:{number}").claim(limit=1)  # and hangs, and is replaced
+        bench.clock.pass_(130)
+    (hand,) = bench.carrier("worker:9").claim(limit=1)
+    assert not bench.carrier("worker:9").step(hand)
+    action = bench.action(action_id)
+    assert (action.outcome, action.error_code) == (power.FAILED, "unreachable")
+    assert "do not return" in action.error
+
+
+def test_leases_given_back_are_free_at_once(bench: Bench) -> None:
+    action_id = bench.order("on")
+    leaving = bench.carrier("worker:1")
+    hands = leaving.claim(limit=1)
+    assert bench.carrier("worker:2").claim(limit=1) == []
+    leaving.release(hands)
+    assert not leaving.step(hands[0]), "what was given back is not worked on"
+    assert [hand.action_id for hand in bench.carrier("worker:2").claim(limit=1)] == [action_id]
+
+
+def test_observation_that_waited_for_the_database_is_no_ground_for_a_command(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.fake.set_power("on")
+    bench.order("off")
+    carrier = bench.carrier()
+    (hand,) = carrier.claim(limit=1)
+    write = carrier.commits.write
+
+    def locked(work: Callable[[Session], object]) -> object:
+        bench.clock.pass_(6)
+        return write(work)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(carrier.commits, "write", locked)
+        assert carrier.step(hand)
+    assert bench.commands() == ["power on"]
+    assert carrier.step(hand), "a fresh look, and on it goes"
+    assert bench.commands() == ["power on", "power off"]

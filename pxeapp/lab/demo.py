@@ -40,9 +40,15 @@ QUICK_MACHINES = (
     {"name": "compute1", "firmware": "uefi", "role": "compute", "release": STANDIN},
     {"name": "base1", "firmware": "bios", "role": "base", "release": STANDIN, "network_first": True},
 )
-FULL_MACHINE = {
-    "name": "storage1", "firmware": "bios", "role": "storage", "release": DEBIAN, "memory_mib": 1024, "cpus": 2, "disk_gib": 8,
-}  # fmt: skip
+FULL_MACHINE: dict[str, object] = {
+    "name": "storage1",
+    "firmware": "bios",
+    "role": "storage",
+    "release": DEBIAN,
+    "memory_mib": 1024,
+    "cpus": 2,
+    "disk_gib": 8,
+}
 
 
 @dataclass

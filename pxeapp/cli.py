@@ -11,6 +11,7 @@ from pxeapp import __version__
 from pxeapp.accounts.commands import token, user
 from pxeapp.bmc.commands import bmc_worker
 from pxeapp.boot.commands import boot_programs, dhcp_snippet
+from pxeapp.doctor.commands import doctor
 from pxeapp.errors import Invalid, PxeError
 from pxeapp.lab.commands import rack
 from pxeapp.machine_commands import machine
@@ -50,7 +51,7 @@ def main() -> None:
 
 COMMANDS = (
     serve, web, node, front, worker, bmc_worker, tftp, dhcp,
-    db, user, token, machine, render, release, mirror_door, dhcp_snippet, boot_programs, rack,
+    db, user, token, machine, render, release, mirror_door, dhcp_snippet, boot_programs, rack, doctor,
 )  # fmt: skip
 for _command in COMMANDS:
     main.add_command(_command)

@@ -15,9 +15,18 @@ from urllib.parse import urlsplit
 
 from huey.api import Huey, RedisHuey, SqliteHuey
 
-from pxeapp.errors import ConfigError
+from pxeapp.errors import ConfigError, Unavailable
+
+try:
+    from redis.exceptions import RedisError
+except ImportError:  # only a scaled-out installation has it
+
+    class RedisError(Exception):  # type: ignore[no-redef]
+        """Stands for what cannot be raised here."""
+
 
 QUEUE_NAME = "pxeapp"
+AWAY = (sqlite3.Error, OSError, RedisError)  # RedisError is no OSError, not even its ConnectionError
 log = logging.getLogger(__name__)
 
 
@@ -41,8 +50,17 @@ class Queue:
                 self._task.schedule(args=(deployment_id,), delay=delay_s)
             else:
                 self._task(deployment_id)
-        except (sqlite3.Error, OSError) as error:  # redis.ConnectionError is an OSError's cousin, see _open
+        except AWAY as error:
             log.warning("The queue took no hint for deployment %s (%s); the ticker will find it.", deployment_id, error)
+
+    def waiting(self) -> int:
+        """How many hints nobody has taken yet; raises Unavailable when the queue is away."""
+        try:
+            return int(self.huey.pending_count())  # type: ignore[no-untyped-call]
+        except AWAY as error:
+            raise Unavailable(
+                f"The queue cannot be used: {error}.", hint="Check PXEAPP_QUEUE_URL and whether it is up."
+            ) from error
 
 
 def _open(url: str) -> Huey:

@@ -10,21 +10,24 @@ from flask import Flask
 from pxeapp import __version__, config, templates
 from pxeapp.api import (
     accounts,
+    bodies,
     deployments,
     guard,
     health,
     machines,
     networks,
+    openapi,
     power,
     problems,
+    proxies,
     releases,
     roles,
     sightings,
 )
 from pxeapp.api.context import Context
+from pxeapp.api.paging import RowNumber
 from pxeapp.config import Settings
 from pxeapp.db import Database
-from pxeapp.machines.readers import MAX_BYTES
 from pxeapp.provisioning.netboot import Provisioner
 from pxeapp.provisioning.node_app import create_node_app as node_app
 from pxeapp.provisioning.queue import Queue
@@ -49,22 +52,25 @@ def create_app(settings: Settings | None = None) -> APIFlask:
         version=__version__,
         spec_path="/api/v1/openapi.json",
         docs_path=None,
+        json_errors=False,  # ours are problem+json, see problems.py
         static_folder=None,  # type: ignore[arg-type]  # ours are served by ui.asset, which has a permission
         template_folder=str(web / "templates"),
     )
     app.extensions["pxeapp"] = context
     app.config.update(
         SECRET_KEY=context.vault.derive("session"),
-        MAX_CONTENT_LENGTH=MAX_BYTES,
+        MAX_CONTENT_LENGTH=bodies.MAX_BODY,
         PERMANENT_SESSION_LIFETIME=SESSION_LIFETIME,
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         WEB_FOLDER=web,
     )
-    app.description = "Bare-metal provisioning. Send `Authorization: Bearer TOKEN`."
-    app.security_schemes = {"token": {"type": "http", "scheme": "bearer"}}
+    openapi.install(app)
+    proxies.install(app, context.settings.trusted_proxies)
+    bodies.install(app)
     guard.install(app)
     problems.install(app)
+    app.url_map.converters["int"] = RowNumber
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     return app

@@ -40,9 +40,10 @@ def csrf_token() -> str:
 
 
 def _check() -> AnyResponse | None:
-    least = needed(request.endpoint)
     if request.endpoint is None:
         return None  # no such route: 404 or 405 is on its way
+    least = needed(request.endpoint)
+    _refuse_other_sites()
     if least is None:
         raise Forbidden(f"{request.endpoint} is in no permission table, so nobody may use it.")
     if least == PUBLIC:
@@ -51,11 +52,25 @@ def _check() -> AnyResponse | None:
         g.actor = _who()
     except Unauthenticated:
         if request.blueprint == "ui" and request.method in SAFE_METHODS:
-            return redirect(url_for("ui.login"), HTTPStatus.SEE_OTHER)
+            return _to_sign_in()
         raise
     if not allows(g.actor.role, least):
         raise Forbidden(f"This needs the role {least}; {g.actor.label} is {g.actor.role}.")
     return None
+
+
+def _to_sign_in() -> AnyResponse:
+    """A page leads to the sign-in page; a part of a page, which htmx asks for, must not be replaced by it."""
+    place = url_for("ui.login")
+    if request.headers.get("HX-Request"):
+        return Response(status=HTTPStatus.NO_CONTENT, headers={"HX-Redirect": place})
+    return redirect(place, HTTPStatus.SEE_OTHER)
+
+
+def _refuse_other_sites() -> None:
+    """Every browser says where a request came from: nobody signs a visitor in, or out, from another site."""
+    if request.method not in SAFE_METHODS and request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site"):
+        raise Forbidden("This request came from another site.", hint="Use the pages of the appliance itself.")
 
 
 def _who() -> Actor:
@@ -90,6 +105,8 @@ def _check_csrf() -> None:
 def _headers(response: Response) -> Response:
     response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    response.headers.setdefault("X-Frame-Options", "DENY")
+    response.headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
     response.headers.setdefault("Referrer-Policy", "same-origin")
     response.headers.setdefault("Cache-Control", "no-store")
     return response

@@ -7,16 +7,18 @@ from typing import Annotated, Any, Literal
 
 from apiflask import APIBlueprint
 from flask import Response, jsonify, request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from sqlalchemy import select
+from werkzeug.exceptions import UnsupportedMediaType
 
+from pxeapp.api import etags
 from pxeapp.api.context import actor, context, site
 from pxeapp.api.paging import Page, PageQuery, page
 from pxeapp.db import now
-from pxeapp.errors import FieldProblem, Invalid
+from pxeapp.errors import Invalid
 from pxeapp.machines import imports as importing
 from pxeapp.machines import readers, selectors, service, wire
-from pxeapp.machines.models import Event, Machine
+from pxeapp.machines.models import Event
 from pxeapp.machines.selectors import Filter
 from pxeapp.machines.wire import MachineChange, MachineIn
 
@@ -28,6 +30,13 @@ FORM_OF = {
     "text/yaml": "yaml",
     "text/csv": "csv",
 }
+# What a machine shows and nobody sets.
+READINGS = frozenset({"id", "state", "power", "power_seen_at", "fault", "version", "created_at", "updated_at"})
+# A machine of which nothing is known but its name and MAC.
+NOTHING: dict[str, Any] = {
+    "serial": None, "uuid": None, "role": None, "release": None, "bmc": None, "interfaces": [], "disks": {},
+    "labels": {}, "vars": {}, "location": {}, "maintenance": False, "maintenance_reason": "", "locked": False,
+}  # fmt: skip
 
 
 class MachineQuery(PageQuery):
@@ -58,6 +67,26 @@ class MachineOut(BaseModel):
     labels: dict[str, str]
     vars: dict[str, Any]
     version: int
+
+
+class MachinePatch(MachineChange):
+    """What to change; within `bmc`, too, what is left out stays. `password` is write-only."""
+
+    bmc: dict[str, Any] | None = None  # type: ignore[assignment]  # checked as a whole once it is whole
+
+
+class MachinePut(MachineIn):
+    """The whole machine. What a GET shows and nobody can set may stay in it, and is left alone."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_readings(cls, said: Any) -> Any:
+        if not isinstance(said, dict):
+            return said
+        kept = {name: value for name, value in said.items() if name not in READINGS}
+        if isinstance(kept.get("bmc"), dict):
+            kept["bmc"] = {name: value for name, value in kept["bmc"].items() if name != "password_set"}
+        return kept
 
 
 class ImportQuery(BaseModel):
@@ -92,7 +121,7 @@ def create(said: MachineIn) -> Response:
     """Register a machine"""
     with context().database.write() as session:
         row = service.create(session, context().vault, site(session), said, actor=actor().label, now=now())
-        return _with_etag(row, HTTPStatus.CREATED)
+        return etags.answer(wire.machine(row), HTTPStatus.CREATED)
 
 
 @bp.post("/machines/import")
@@ -104,8 +133,10 @@ def imports(query: ImportQuery) -> Response:
     """Import machines in bulk"""
     form = query.format or FORM_OF.get(request.mimetype)
     if form is None:
-        fix = f"Send one of {', '.join(FORM_OF)}, or add ?format=json, yaml or csv."
-        raise Invalid("The file's format is not known.", problems=[FieldProblem("Content-Type", request.mimetype, fix)])
+        raise UnsupportedMediaType(
+            f"A file of type {request.mimetype or 'unknown'} cannot be imported: "
+            f"send one of {', '.join(FORM_OF)}, or add ?format=json, yaml or csv."
+        )
     records = readers.read(request.get_data(cache=False), form)
     with context().database.write() as session:
         done = importing.run(
@@ -125,27 +156,23 @@ def imports(query: ImportQuery) -> Response:
 def show(key: str) -> Response:
     """Show a machine by name, MAC or id"""
     with context().database.read() as session:
-        return _with_etag(selectors.get(session, key))
+        return etags.answer(wire.machine(selectors.get(session, key)))
 
 
 @bp.patch("/machines/<key>")
-@bp.input(MachineChange, arg_name="said")
+@bp.input(MachinePatch, arg_name="said")
 @bp.output(MachineOut)
-def change(key: str, said: MachineChange) -> Response:
-    """Change a machine; If-Match guards against a race"""
-    with context().database.write() as session:
-        row = selectors.get(session, key, lock=True)
-        service.change(
-            session,
-            context().vault,
-            site(session),
-            row,
-            said,
-            actor=actor().label,
-            now=now(),
-            expected_version=_expected_version(),
-        )
-        return _with_etag(row)
+def change(key: str, said: MachinePatch) -> Response:
+    """Change a machine; what is left out stays, within `bmc` too. If-Match guards against a race"""
+    return _change(key, said.model_dump(exclude_unset=True))
+
+
+@bp.put("/machines/<key>")
+@bp.input(MachinePut, arg_name="said")
+@bp.output(MachineOut)
+def replace(key: str, said: MachinePut) -> Response:
+    """Make a machine what is sent: what is left out is emptied, but the BMC's password stays until another is sent"""
+    return _change(key, {**NOTHING, **said.model_dump(exclude_unset=True)})
 
 
 @bp.delete("/machines/<key>")
@@ -153,7 +180,9 @@ def change(key: str, said: MachineChange) -> Response:
 def delete(key: str) -> str:
     """Forget a machine"""
     with context().database.write() as session:
-        service.delete(session, selectors.get(session, key, lock=True), actor=actor().label, now=now())
+        row = selectors.get(session, key, lock=True)
+        etags.check(wire.machine(row))
+        service.delete(session, row, actor=actor().label, now=now())
     return ""
 
 
@@ -166,7 +195,7 @@ def bring(key: str, said: BringIn) -> Response:
         row = selectors.get(session, key, lock=True)
         service.bring(session, row, said.verb, actor=actor().label, now=now())
         session.flush()
-        return _with_etag(row)
+        return etags.answer(wire.machine(row))
 
 
 @bp.get("/machines/<key>/events")
@@ -194,19 +223,28 @@ def event(row: Event) -> dict[str, Any]:
     }
 
 
-def _with_etag(row: Machine, status: int = HTTPStatus.OK) -> Response:
-    response = jsonify(wire.machine(row))
-    response.status_code = status
-    response.set_etag(str(row.version))
-    return response
+def _change(key: str, values: dict[str, Any]) -> Response:
+    with context().database.write() as session:
+        row = selectors.get(session, key, lock=True)
+        shown = wire.machine(row)
+        etags.check(shown)
+        said = _understood(shown, values)
+        service.change(session, context().vault, site(session), row, said, actor=actor().label, now=now())
+        return etags.answer(wire.machine(row))
 
 
-def _expected_version() -> int | None:
-    tags = request.if_match
-    if not tags or tags.star_tag:
-        return None
-    versions = [tag for tag in tags.as_set() if tag.isdigit()]
-    if len(versions) != 1:
-        fix = 'Send the ETag as you got it: If-Match: "3".'
-        raise Invalid("If-Match is not one of our ETags.", problems=[FieldProblem("If-Match", str(tags), fix)])
-    return int(versions[0])
+def _understood(shown: dict[str, Any], values: dict[str, Any]) -> MachineChange:
+    """What was said, with the BMC's fields that were left out as they are now; raises Invalid."""
+    if values.get("bmc") is not None:
+        values = {**values, "bmc": _whole_bmc(shown["bmc"] or {}, values["bmc"])}
+    try:
+        return MachineChange.model_validate(values)
+    except ValidationError as error:
+        raise Invalid("The machine cannot be saved.", problems=wire.problems(error)) from None
+
+
+def _whole_bmc(present: dict[str, Any], said: dict[str, Any]) -> dict[str, Any]:
+    kept = dict(present)
+    if said.get("type", kept.get("type")) != kept.get("type"):
+        kept.pop("port", None)  # each type has its own
+    return {name: value for name, value in {**kept, **said}.items() if name != "password_set"}

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 from apiflask import APIBlueprint
+from flask import Response
 from pydantic import BaseModel, ConfigDict
 
+from pxeapp.api import etags
 from pxeapp.api.context import actor, context
 from pxeapp.api.paging import Page, PageQuery, page
 from pxeapp.db import now
 from pxeapp.machines import networks
 
 bp = APIBlueprint("networks", __name__, url_prefix="/api/v1", tag="Networks")
+LISTS = ("dns", "ntp")
 
 
 class NetworkChange(BaseModel):
@@ -36,6 +40,17 @@ class NetworkIn(NetworkChange):
     cidr: str
 
 
+class NetworkPut(NetworkChange):
+    """The whole network; its name stays."""
+
+    name: str | None = None
+    cidr: str
+
+
+class NetworkOut(NetworkIn):
+    """A network on the wire."""
+
+
 @bp.get("/networks")
 @bp.input(PageQuery, location="query", arg_name="query")
 @bp.output(Page)
@@ -47,30 +62,37 @@ def listing(query: PageQuery) -> dict[str, Any]:
 
 
 @bp.get("/networks/<name>")
-def show(name: str) -> dict[str, Any]:
+@bp.output(NetworkOut)
+def show(name: str) -> Response:
     """Show a network"""
     with context().database.read() as session:
-        return networks.wire(networks.get(session, name))
+        return etags.answer(networks.wire(networks.get(session, name)))
 
 
 @bp.post("/networks")
 @bp.input(NetworkIn, arg_name="said")
-@bp.output({}, status_code=201)
-def create(said: NetworkIn) -> dict[str, Any]:
+@bp.output(NetworkOut, status_code=201)
+def create(said: NetworkIn) -> Response:
     """Add a network"""
     with context().database.write() as session:
-        return networks.wire(
-            networks.create(session, said.model_dump(exclude_none=True), actor=actor().label, now=now())
-        )
+        row = networks.create(session, said.model_dump(exclude_none=True), actor=actor().label, now=now())
+        return etags.answer(networks.wire(row), HTTPStatus.CREATED)
 
 
 @bp.patch("/networks/<name>")
 @bp.input(NetworkChange, arg_name="said")
-def change(name: str, said: NetworkChange) -> dict[str, Any]:
+@bp.output(NetworkOut)
+def change(name: str, said: NetworkChange) -> Response:
     """Change a network; DHCP follows within seconds"""
-    with context().database.write() as session:
-        changes = said.model_dump(exclude_unset=True)
-        return networks.wire(networks.change(session, name, changes, actor=actor().label, now=now()))
+    return _change(name, said.model_dump(exclude_unset=True))
+
+
+@bp.put("/networks/<name>")
+@bp.input(NetworkPut, arg_name="said")
+@bp.output(NetworkOut)
+def replace(name: str, said: NetworkPut) -> Response:
+    """Make a network what is sent; what is left out is emptied"""
+    return _change(name, said.model_dump(exclude={"name"}))
 
 
 @bp.delete("/networks/<name>")
@@ -80,3 +102,15 @@ def delete(name: str) -> str:
     with context().database.write() as session:
         networks.delete(session, name, actor=actor().label, now=now())
     return ""
+
+
+def _change(name: str, said: dict[str, Any]) -> Response:
+    said = {
+        field: ([] if field in LISTS else "" if field == "domain" else None) if value is None else value
+        for field, value in said.items()
+    }
+    with context().database.write() as session:
+        row = networks.get(session, name)
+        session.refresh(row, with_for_update=True)
+        etags.check(networks.wire(row))
+        return etags.answer(networks.wire(networks.change(session, name, said, actor=actor().label, now=now())))

@@ -6,20 +6,29 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, Field
+from werkzeug.routing import IntegerConverter, Map
 
 T = TypeVar("T")
+MAX_NUMBER = 2**31 - 1  # of a row, in PostgreSQL as in SQLite
+
+
+class RowNumber(IntegerConverter):
+    """`<int:number>` in a route: a number that no row can have is a 404, not an overflow in the database."""
+
+    def __init__(self, url_map: Map) -> None:
+        super().__init__(url_map, max=MAX_NUMBER)
 
 
 class PageQuery(BaseModel):
     """Where the page starts and how long it is."""
 
-    after: str = ""
+    after: Annotated[str, Field(max_length=255)] = ""
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
 
     @property
     def after_id(self) -> int:
         """`after` where the key is a number; whatever is not one starts at the beginning."""
-        return int(self.after) if self.after.isdigit() and len(self.after) < 18 else 0
+        return min(int(self.after), MAX_NUMBER) if self.after.isascii() and self.after.isdigit() else 0
 
 
 class Page(BaseModel):

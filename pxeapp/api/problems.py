@@ -9,10 +9,12 @@ from typing import Any
 from apiflask import APIFlask
 from apiflask.exceptions import HTTPError
 from flask import Response, jsonify, request
-from sqlalchemy.exc import IntegrityError, OperationalError
+from pydantic import ValidationError
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 from werkzeug.exceptions import HTTPException
 
 from pxeapp.errors import FieldProblem, Invalid, PxeError
+from pxeapp.machines import wire
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
@@ -20,8 +22,8 @@ FIXES = {
     HTTPStatus.NOT_FOUND: "See /api/v1/openapi.json for what there is.",
     HTTPStatus.METHOD_NOT_ALLOWED: "See the Allow header for what is possible here.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Send it in smaller parts.",
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "Send application/json.",
-    HTTPStatus.BAD_REQUEST: "The body must be JSON.",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "Send JSON, and say so: Content-Type: application/json.",
+    HTTPStatus.BAD_REQUEST: "Send a JSON object.",
 }
 
 
@@ -29,10 +31,11 @@ def install(app: APIFlask) -> None:
     """One handler per family of errors."""
     app.register_error_handler(PxeError, _ours)
     app.register_error_handler(IntegrityError, _integrity)
+    app.register_error_handler(DataError, _data)
     app.register_error_handler(OperationalError, _operational)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _bug)
-    app.error_processor(_validation)
+    app.error_callback = _validation  # error_processor() would also take all of werkzeug's errors away from _http
 
 
 def problem(status: int, title: str, detail: str, **more: Any) -> tuple[Response, int]:
@@ -55,6 +58,12 @@ def _ours(error: PxeError) -> tuple[Response, int]:
 def _integrity(_error: IntegrityError) -> tuple[Response, int]:
     """Somebody took the same name or MAC between our check and our commit."""
     return problem(HTTPStatus.CONFLICT, "Conflict", "A name, MAC or address was taken meanwhile; nothing was changed.")
+
+
+def _data(_error: DataError) -> tuple[Response, int]:
+    """PostgreSQL is stricter than SQLite: no NUL in a text, no number beyond its column."""
+    detail = "A value is too long, too large, or holds a character that cannot be kept; nothing was changed."
+    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid input", detail)
 
 
 def _operational(error: OperationalError) -> tuple[Response, int]:
@@ -80,23 +89,14 @@ def _bug(error: Exception) -> tuple[Response, int]:
 
 
 def _validation(error: HTTPError) -> Any:
-    """APIFlask's own errors: what pydantic found, by field."""
-    found: list[dict[str, object]] = []
-    for fields in (error.detail or {}).values():
-        if isinstance(fields, dict):
-            for name, messages in fields.items():
-                found += [_field(str(name), str(message)) for message in messages]
-    detail = "The request has errors; nothing was changed." if found else error.message or "The request was refused."
-    hint = FIXES.get(HTTPStatus(error.status_code), "")
-    return problem(error.status_code, HTTPStatus(error.status_code).phrase, detail, hint=hint, errors=found)
+    """APIFlask's own error: what pydantic found wrong, in our words."""
+    cause = error.__cause__
+    found = wire.problems(cause) if isinstance(cause, ValidationError) else []
+    return _ours(Invalid("The request has errors; nothing was changed.", problems=[_named(each) for each in found]))
 
 
-def _field(name: str, message: str) -> dict[str, object]:
-    text = message.removeprefix("Value error, ")
-    if text == "Extra inputs are not permitted":
-        item = FieldProblem(name, "is not a known field.", "Check its spelling or leave it out.")
-    elif text == "Field required":
-        item = FieldProblem(name, "is missing.", "Add it.")
-    else:
-        item = FieldProblem(name, text)
-    return {"field": item.field, "problem": item.problem, "fix": item.fix, "line": None}
+def _named(found: FieldProblem) -> FieldProblem:
+    """What is wrong with the body as a whole has no field."""
+    if found.field != "machine":
+        return found
+    return FieldProblem("body", found.problem, "Send a JSON object.")

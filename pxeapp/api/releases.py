@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Annotated, Any
 
 from apiflask import APIBlueprint
+from flask import Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from pxeapp.api import etags
 from pxeapp.api.context import actor, context
 from pxeapp.api.paging import Page, PageQuery, page
 from pxeapp.db import now
@@ -46,6 +49,25 @@ class ReleaseChange(BaseModel):
     settings: dict[str, Any] | None = None
 
 
+class ReleaseOut(BaseModel):
+    """A release on the wire; `problem` says why it is not `ready`."""
+
+    name: str
+    family: str
+    version: str
+    installer: str
+    kernel: str
+    kernel_sha256: str
+    initrd: str
+    initrd_sha256: str
+    kernel_args: str
+    install_url: str
+    repositories: list[dict[str, Any]]
+    settings: dict[str, Any]
+    ready: bool
+    problem: str
+
+
 @bp.get("/releases")
 @bp.input(PageQuery, location="query", arg_name="query")
 @bp.output(Page)
@@ -57,16 +79,17 @@ def listing(query: PageQuery) -> dict[str, Any]:
 
 
 @bp.get("/releases/<name>")
-def show(name: str) -> dict[str, Any]:
+@bp.output(ReleaseOut)
+def show(name: str) -> Response:
     """Show a release"""
     with context().database.read() as session:
-        return wire(releases.get(session, name))
+        return etags.answer(wire(releases.get(session, name)))
 
 
 @bp.post("/releases")
 @bp.input(ReleaseIn, arg_name="said")
-@bp.output({}, status_code=201)
-def create(said: ReleaseIn) -> dict[str, Any]:
+@bp.output(ReleaseOut, status_code=201)
+def create(said: ReleaseIn) -> Response:
     """Add a release from URLs with checksums; answers when its files are verified"""
     description = Description(
         name=said.name,
@@ -89,22 +112,28 @@ def create(said: ReleaseIn) -> dict[str, Any]:
         actor=actor().label,
         now=now(),
     )
-    return wire(row)
+    return etags.answer(wire(row), HTTPStatus.CREATED)
 
 
 @bp.patch("/releases/<name>")
 @bp.input(ReleaseChange, arg_name="said")
-def change(name: str, said: ReleaseChange) -> dict[str, Any]:
+@bp.output(ReleaseOut)
+def change(name: str, said: ReleaseChange) -> Response:
     """Change arguments, repositories and settings"""
     with context().database.write() as session:
+        row = releases.get(session, name)
+        session.refresh(row, with_for_update=True)
+        etags.check(wire(row))
         changes = said.model_dump(exclude_unset=True, exclude_none=True)
-        return wire(releases.update(session, name, changes, actor=actor().label, now=now()))
+        return etags.answer(wire(releases.update(session, name, changes, actor=actor().label, now=now())))
 
 
 @bp.post("/releases/<name>/verify")
-def verify(name: str) -> dict[str, Any]:
+@bp.output(ReleaseOut)
+def verify(name: str) -> Response:
     """Hash its files again"""
-    return wire(releases.verify(context().database, context().settings, name, actor=actor().label, now=now()))
+    row = releases.verify(context().database, context().settings, name, actor=actor().label, now=now())
+    return etags.answer(wire(row))
 
 
 @bp.delete("/releases/<name>")

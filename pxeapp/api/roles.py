@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 from apiflask import APIBlueprint
+from flask import Response
 from pydantic import BaseModel, ConfigDict
 
 from pxeapp.answers import roles
+from pxeapp.api import etags
 from pxeapp.api.context import actor, context
 from pxeapp.api.paging import Page, PageQuery, page
 from pxeapp.db import now
@@ -32,6 +35,26 @@ class RoleIn(RoleChange):
     name: str
 
 
+class RolePut(BaseModel):
+    """The whole role; its name stays, and whether it came with the appliance."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str | None = None
+    builtin: bool | None = None
+    description: str = ""
+    packages: dict[str, list[str]] = {}
+    services: dict[str, list[str]] = {}
+    storage: dict[str, Any] = {}
+    vars: dict[str, Any] = {}
+
+
+class RoleOut(RolePut):
+    """A role on the wire."""
+
+    name: str
+    builtin: bool
+
+
 @bp.get("/roles")
 @bp.input(PageQuery, location="query", arg_name="query")
 @bp.output(Page)
@@ -43,25 +66,42 @@ def listing(query: PageQuery) -> dict[str, Any]:
 
 
 @bp.get("/roles/<name>")
-def show(name: str) -> dict[str, Any]:
+@bp.output(RoleOut)
+def show(name: str) -> Response:
     """Show a role"""
     with context().database.read() as session:
-        return roles.wire(roles.get(session, name))
+        return etags.answer(roles.wire(roles.get(session, name)))
 
 
 @bp.post("/roles")
 @bp.input(RoleIn, arg_name="said")
-@bp.output({}, status_code=201)
-def create(said: RoleIn) -> dict[str, Any]:
+@bp.output(RoleOut, status_code=201)
+def create(said: RoleIn) -> Response:
     """Add a role"""
     with context().database.write() as session:
-        return roles.wire(roles.create(session, said.model_dump(exclude_none=True), actor=actor().label, now=now()))
+        row = roles.create(session, said.model_dump(exclude_none=True), actor=actor().label, now=now())
+        return etags.answer(roles.wire(row), HTTPStatus.CREATED)
 
 
 @bp.patch("/roles/<name>")
 @bp.input(RoleChange, arg_name="said")
-def change(name: str, said: RoleChange) -> dict[str, Any]:
+@bp.output(RoleOut)
+def change(name: str, said: RoleChange) -> Response:
     """Change a role; machines get it at their next deployment"""
+    return _change(name, said.model_dump(exclude_none=True))
+
+
+@bp.put("/roles/<name>")
+@bp.input(RolePut, arg_name="said")
+@bp.output(RoleOut)
+def replace(name: str, said: RolePut) -> Response:
+    """Make a role what is sent; what is left out is emptied"""
+    return _change(name, said.model_dump(exclude={"name", "builtin"}))
+
+
+def _change(name: str, said: dict[str, Any]) -> Response:
     with context().database.write() as session:
-        changes = said.model_dump(exclude_none=True)
-        return roles.wire(roles.change(session, name, changes, actor=actor().label, now=now()))
+        row = roles.get(session, name)
+        session.refresh(row, with_for_update=True)
+        etags.check(roles.wire(row))
+        return etags.answer(roles.wire(roles.change(session, name, said, actor=actor().label, now=now())))

@@ -32,7 +32,7 @@ def get(session: Session, key: str, *, lock: bool = False) -> Machine:
     conditions: list[ColumnElement[bool]] = [Machine.name == key]
     if mac := macs.parse_or_none(key):
         conditions.append(Machine.mac == mac)
-    elif key.isdigit() and len(key) < 18:
+    elif key.isascii() and key.isdigit() and len(key) < 18:  # "²" is a digit too, and no number
         conditions.append(Machine.id == int(key))
     query = select(Machine).where(or_(*conditions)).limit(1)
     row = session.scalar(query.with_for_update(of=Machine) if lock else query)

@@ -69,7 +69,12 @@ def change(
             f"{row.name} was changed meanwhile (it is at version {row.version}).", hint="Read it again."
         )
     _refuse(session, site, said, row)
-    if row.state in TRANSITIONAL and {"mac", "release", "role"} & said.model_fields_set:
+    moved = [
+        name
+        for name in ("mac", "release", "role")
+        if name in said.model_fields_set and _plain(said, name) != getattr(row, name)
+    ]
+    if row.state in TRANSITIONAL and moved:
         raise Conflict(f"{row.name} is {row.state}; its MAC, release and role cannot change now.", hint="Abort first.")
     before = row.name
     changed = apply(vault, row, said, now=now)

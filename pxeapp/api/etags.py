@@ -1,0 +1,45 @@
+"""ETags and If-Match: of two who change the same thing at once, the second is told so (412).
+
+A machine's ETag is its version, which every change counts up. What has no version of its own (roles, networks,
+releases) is told apart by the hash of what the API shows of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from http import HTTPStatus
+from typing import Any
+
+from flask import Response, jsonify, request
+
+from pxeapp.errors import FieldProblem, Invalid, PreconditionFailed
+
+
+def of(shown: dict[str, Any]) -> str:
+    """The ETag of what the API shows of something."""
+    if "version" in shown and isinstance(shown["version"], int):
+        return str(shown["version"])
+    return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:20]
+
+
+def answer(shown: dict[str, Any], status: int = HTTPStatus.OK) -> Response:
+    """The answer with its ETag; 304 to a GET whose If-None-Match has it."""
+    response = jsonify(shown)
+    response.status_code = status
+    response.set_etag(of(shown))
+    if request.method in ("GET", "HEAD"):
+        response.make_conditional(request)
+    return response
+
+
+def check(shown: dict[str, Any]) -> None:
+    """Raises PreconditionFailed when If-Match was sent and names another version than this one."""
+    tags = request.if_match
+    if not tags or tags.star_tag:
+        return
+    if not tags.as_set():
+        fix = 'Send the ETag as you got it, with its quotes: If-Match: "3".'
+        raise Invalid("If-Match is not one of our ETags.", problems=[FieldProblem("If-Match", str(tags), fix)])
+    if of(shown) not in tags:
+        raise PreconditionFailed("It was changed meanwhile; nothing was changed now.", hint="Read it again.")

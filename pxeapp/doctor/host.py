@@ -117,9 +117,9 @@ def queue(patient: Patient) -> Finding:
     return ok(f"The queue answers; {waiting} hints wait in it.")
 
 
-def boot_programs(patient: Patient) -> Finding:  # noqa: ARG001 - every check has the same shape
+def boot_programs(patient: Patient, root: Path = Path("/")) -> Finding:  # noqa: ARG001 - every check has this shape
     """Each firmware finds its loader on this host."""
-    found = loaders.find()
+    found = loaders.find(root)
     packages = {loader.package for loader in loaders.missing(found)}
     names = [loader.name for loader in loaders.missing(found)]
     if shutil.which("grub-mkimage") is None and shutil.which("grub2-mkimage") is None:

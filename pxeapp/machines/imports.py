@@ -15,7 +15,7 @@ from pxeapp.errors import FieldProblem, Invalid
 from pxeapp.machines import service, wire
 from pxeapp.machines.lifecycle import TRANSITIONAL, State
 from pxeapp.machines.models import Machine
-from pxeapp.machines.readers import Record
+from pxeapp.machines.records import Record
 from pxeapp.machines.service import Site
 from pxeapp.machines.wire import MachineIn
 from pxeapp.vault import Vault

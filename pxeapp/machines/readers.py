@@ -7,76 +7,95 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
-import yaml
-
-from pxeapp.errors import FieldProblem, Invalid
+from pxeapp.machines import yaml_rows
+from pxeapp.machines.records import LIST_NAMES, Record, Twice, broken, record, unique
 
 MAX_BYTES = 32 * 1024 * 1024
 MAX_ROWS = 50_000
+MAX_COLUMNS = 200
 _LIST_COLUMNS = {"disks.data", "disks.keep"}
+_FLAT = ("labels", "location")  # their keys may hold dots themselves: labels.example.org/rack
 _SPACE = re.compile(r"[ \t\r\n]*")
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One row of the file, as it stands there, and the line it starts in."""
-
-    line: int
-    values: dict[str, Any]
+_HOLDER = re.compile(rf'\{{\s*"({"|".join(LIST_NAMES)})"\s*:\s*')
 
 
 def read(content: bytes, form: str) -> list[Record]:
     """The file's rows; raises Invalid with the line where the file itself is broken. `form`: json, yaml, csv."""
     if len(content) > MAX_BYTES:
-        raise _broken(1, f"it has {len(content)} bytes; {MAX_BYTES} are possible")
+        raise broken(1, f"it has {len(content)} bytes; {MAX_BYTES} are possible")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise _broken(content[: error.start].count(b"\n") + 1, "it is not UTF-8") from None
+        raise broken(content[: error.start].count(b"\n") + 1, "it is not UTF-8") from None
     records = []
-    for record in FORMS[form](text):
-        records.append(record)
+    for row in FORMS[form](text):
+        records.append(row)
         if len(records) > MAX_ROWS:
-            raise _broken(record.line, f"it has more than {MAX_ROWS} rows")
+            raise broken(row.line, f"it has more than {MAX_ROWS} rows")
     return records
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not a number that JSON knows")
 
 
 def _json(text: str) -> Iterator[Record]:
     """An array of objects, or an object with `machines` or `items`; read object by object, so that lines are known."""
-    decoder = json.JSONDecoder()
+    decoder = json.JSONDecoder(object_pairs_hook=unique, parse_constant=_no_number)
     lines = _LineCounter(text)
-    position = _start_of_array(text, lines)
-    while True:
-        position = _skip(text, position)
-        if text[position : position + 1] == "]":
-            return
+    position, held = _start_of_array(text, lines)
+    more = text[position : position + 1] != "]"
+    while more:
         try:
             value, end = decoder.raw_decode(text, position)
         except json.JSONDecodeError as error:
-            raise _broken(lines.at(error.pos), f"it is not JSON: {error.msg}") from None
+            raise broken(lines.at(error.pos), f"it is not JSON: {error.msg}") from None
         except RecursionError:
-            raise _broken(lines.at(position), "it is nested too deeply") from None
-        yield _record(lines.at(position), value)
+            raise broken(lines.at(position), "it is nested too deeply") from None
+        except Twice as twice:
+            raise broken(lines.at(position), str(twice)) from None
+        except ValueError as error:  # a number of thousands of digits, NaN
+            raise broken(lines.at(position), f"it is not JSON: {str(error).split(';', 1)[0]}") from None
+        yield record(lines.at(position), value)
         position = _skip(text, end)
-        if text[position : position + 1] == ",":
-            position += 1
+        more = text[position : position + 1] == ","
+        if more:
+            position = _skip(text, position + 1)
         elif text[position : position + 1] != "]":
-            raise _broken(lines.at(position), "a comma or the end of the list is missing")
+            raise broken(lines.at(position), "a comma or the end of the list is missing")
+    _rest(text, _skip(text, position + 1), lines, held=held)
 
 
-def _start_of_array(text: str, lines: _LineCounter) -> int:
+def _start_of_array(text: str, lines: _LineCounter) -> tuple[int, bool]:
+    """Where the first machine stands, and whether an object holds the list."""
     position = _skip(text, 0)
-    if text[position : position + 1] == "{":
-        match = re.compile(r'\{\s*"(machines|items)"\s*:\s*').match(text, position)
+    held = text[position : position + 1] == "{"
+    if held:
+        match = _HOLDER.match(text, position)
         if match is None:
-            raise _broken(lines.at(position), 'it is neither a list nor an object that starts with "machines"')
+            raise broken(lines.at(position), 'it is neither a list nor an object that starts with "machines"')
         position = match.end()
     if text[position : position + 1] != "[":
-        raise _broken(lines.at(position), "it is not a list of machines")
-    return position + 1
+        raise broken(lines.at(position), "it is not a list of machines")
+    return _skip(text, position + 1), held
+
+
+def _rest(text: str, position: int, lines: _LineCounter, *, held: bool) -> None:
+    """Behind the list nothing may follow but the end of the object that holds it: two files in one, a torn download."""
+    if held:
+        if text[position : position + 1] == ",":
+            try:  # what else the object holds, such as our own lists' "next"
+                json.loads("{" + text[position + 1 :])
+            except (ValueError, RecursionError):
+                raise broken(lines.at(position), "what follows the list is not JSON") from None
+            return
+        if text[position : position + 1] != "}":
+            raise broken(lines.at(position), "the end of the object is missing")
+        position = _skip(text, position + 1)
+    if position != len(text):
+        raise broken(lines.at(position), "something follows the end of the list")
 
 
 def _skip(text: str, position: int) -> int:
@@ -100,44 +119,14 @@ class _LineCounter:
         return self._line
 
 
-class _Loader(yaml.CSafeLoader):
-    """Safe, and without aliases: a few lines of them can unfold into gigabytes."""
-
-
-def _yaml(text: str) -> Iterator[Record]:
-    try:
-        for event in yaml.parse(text, Loader=_Loader):
-            if isinstance(event, yaml.AliasEvent):
-                raise _broken(
-                    event.start_mark.line + 1 if event.start_mark else 1,
-                    "it uses an alias (*name); write the value out",
-                )
-        loader = _Loader(text)
-        try:
-            root = loader.get_single_node()
-            if isinstance(root, yaml.MappingNode):
-                wanted = (value for key, value in root.value if key.value in ("machines", "items"))
-                root = next(wanted, root)
-            if not isinstance(root, yaml.SequenceNode):
-                raise _broken(1, "it is not a list of machines")
-            for node in root.value:
-                yield _record(node.start_mark.line + 1, loader.construct_document(node))
-        finally:
-            loader.dispose()
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise _broken(line, f"it is not YAML: {error.problem}") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise _broken(1, f"it is not YAML: {error}") from None
-
-
 def _csv(text: str) -> Iterator[Record]:
     """A header line, then one machine a line. Dots in a column's name nest: `bmc.address`, `labels.rack`."""
     reader = csv.reader(io.StringIO(text), strict=True)
     try:
         header = [name.strip() for name in next(reader, [])]
         if "mac" not in header or "name" not in header:
-            raise _broken(1, "its first line must name the columns, at least name and mac")
+            raise broken(1, "its first line must name the columns, at least name and mac")
+        _check_header(header)
         while True:
             line = reader.line_num + 1
             cells = next(reader, None)
@@ -146,41 +135,46 @@ def _csv(text: str) -> Iterator[Record]:
             if not any(cell.strip() for cell in cells):
                 continue
             if len(cells) != len(header):
-                raise _broken(line, f"it has {len(cells)} columns, the first line has {len(header)}")
+                raise broken(line, f"it has {len(cells)} columns, the first line has {len(header)}")
+            if any(cell.strip() and not name for name, cell in zip(header, cells, strict=True)):
+                raise broken(line, "it has a value in a column without a name")
             yield Record(line, _nested(dict(zip(header, cells, strict=True))))
     except csv.Error as error:
-        raise _broken(reader.line_num, f"it is not CSV: {error}") from None
+        raise broken(reader.line_num, f"it is not CSV: {error}") from None
+
+
+def _check_header(header: list[str]) -> None:
+    """A column twice, or `bmc` beside `bmc.address`: one of the two would be lost without a word."""
+    if len(header) > MAX_COLUMNS:
+        raise broken(1, f"it has {len(header)} columns; {MAX_COLUMNS} are possible")
+    named = [name for name in header if name]
+    for name in named:
+        if named.count(name) > 1:
+            raise broken(1, f"the column {name[:60]} stands twice in the first line")
+        for parent in named:
+            if name.startswith(f"{parent}.") and not parent.startswith(tuple(f"{head}." for head in _FLAT)):
+                raise broken(1, f"the columns {parent[:60]} and {name[:60]} exclude each other")
 
 
 def _nested(flat: dict[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    card = {
-        name.removeprefix("interface."): text.strip() for name, text in flat.items() if name.startswith("interface.")
-    }
+    card: dict[str, str] = {}
     for name, text in flat.items():
         cell = text.strip()
-        if not name or not cell or name.startswith("interface."):
+        if not cell:
             continue
-        *parents, last = name.split(".")
+        if name.startswith("interface."):
+            card[name.removeprefix("interface.")] = cell
+            continue
+        head, dot, tail = name.partition(".")
+        *parents, last = [head, tail] if dot and head in _FLAT else name.split(".")
         place = values
         for parent in parents:
             place = place.setdefault(parent, {})
         place[last] = [part.strip() for part in cell.split(";") if part.strip()] if name in _LIST_COLUMNS else cell
-    if any(card.values()):
-        values["interfaces"] = [{"mac": values.get("mac", ""), **{key: text for key, text in card.items() if text}}]
+    if card:
+        values.setdefault("interfaces", [{"mac": values.get("mac", ""), **card}])
     return values
 
 
-def _record(line: int, value: Any) -> Record:
-    if not isinstance(value, dict):
-        raise _broken(line, "a machine must be an object with name and mac")
-    return Record(line, {str(key): item for key, item in value.items()})
-
-
-def _broken(line: int, problem: str) -> Invalid:
-    return Invalid(
-        f"The file cannot be read: line {line}: {problem}.", problems=[FieldProblem("file", f"{problem}.", "", line)]
-    )
-
-
-FORMS: dict[str, Callable[[str], Iterator[Record]]] = {"json": _json, "yaml": _yaml, "csv": _csv}
+FORMS: dict[str, Callable[[str], Iterator[Record]]] = {"json": _json, "yaml": yaml_rows.rows, "csv": _csv}

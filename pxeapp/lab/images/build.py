@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 from pxeapp.errors import Unavailable
@@ -23,7 +24,7 @@ GUEST = Path(__file__).parent / "guest"
 MIB = 1024 * 1024
 PARTITION_START = MIB
 PARTITION_SIZE = 62 * MIB
-FORMAT = "10"  # counts up when the recipe below changes
+RECIPE = (Path(__file__), Path(runtime.__file__))  # the image is built anew when one of these changes
 SYSLINUX_MBR = Path("/usr/lib/syslinux/mbr/mbr.bin")
 ARGS = "console=tty0 console=ttyS0,115200 mitigations=off quiet"
 SYSLINUX_CONFIG = f"""DEFAULT linux
@@ -81,8 +82,8 @@ def build(cache: Path) -> StandIn:
 
 
 def _digest(linux: kernel.Linux) -> str:
-    digest = hashlib.sha256(f"{FORMAT} {linux.version} {sys.version}".encode())
-    for path in sorted(GUEST.iterdir()):
+    digest = hashlib.sha256(f"{linux.version} {sys.version} {metadata.version('pykickstart')}".encode())
+    for path in (*RECIPE, *sorted(GUEST.iterdir())):
         if path.is_file():
             digest.update(path.read_bytes())
     return digest.hexdigest()[:12]

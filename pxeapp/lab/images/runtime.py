@@ -15,12 +15,12 @@ from pathlib import Path
 from pxeapp.errors import Unavailable
 
 DIALECTS = ("RHEL7", "RHEL8", "RHEL9", "RHEL10")
-# Parses a kickstart in every dialect and then tells which files the interpreter had to read for it.
+# Imports the stand-in, parses a kickstart in every dialect, and then tells which files the interpreter had to read.
 PROBE = """
 import sys
 sys.path[:0] = [{stub!r}]
 import json, tempfile, pathlib
-import __future__, os, platform, re, shutil, subprocess, time, dataclasses, encodings.idna
+import encodings.idna, installer
 from pykickstart.parser import KickstartParser
 from pykickstart.version import makeVersion
 sample = "text\\nreboot\\nignoredisk --only-use=vda\\nrootpw --lock\\n%packages\\nbash\\n%end\\n%pre\\ntrue\\n%end\\n%post --nochroot\\ntrue\\n%end\\n%onerror\\ntrue\\n%end\\n"
@@ -57,7 +57,7 @@ def copy_python(tree: Path, guest: Path) -> None:
     shutil.copy(interpreter, home / "bin/python")
     _libraries(interpreter, tree)
     for name, file in sorted(_modules(guest).items()):
-        if file is not None and name != "__main__":
+        if file is not None and name not in ("__main__", "installer"):
             _copy_module(name, Path(file), library, tree)
     # pykickstart finds its dialects by the names of source files; an empty one is enough, the compiled one is imported.
     for dialect in DIALECTS:

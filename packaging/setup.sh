@@ -1,38 +1,47 @@
 #!/bin/sh
 # Installs what a target of the Makefile needs: Debian or Ubuntu packages, then the virtual environment.
-# Says what it installs, asks nothing, changes nothing that is there already.
+# Says what it installs, asks nothing, changes nothing that is there already; called again it ends at once.
 #
-#   packaging/setup.sh run|demo|test
+#   packaging/setup.sh run|demo|test [--packages]      --packages: print the system packages of that purpose and end
 set -eu
 
 purpose=${1:?run, demo or test}
 here=$(cd "$(dirname "$0")/.." && pwd)
 venv=${VENV:-$here/.venv}
+export LC_ALL=C # we read what apt says
 
-# What each purpose adds to the one before it. One table, read by docs/operations.md's readers too.
-RUN="dnsmasq-base nginx-light ipxe shim-signed grub-efi-amd64-signed pxelinux syslinux-common iproute2 ca-certificates"
-DEMO="qemu-system-x86 qemu-utils ovmf ipxe-qemu openipmi ipmitool busybox-static cpio mtools dosfstools syslinux syslinux-efi
-  extlinux grub-pc-bin grub-efi-amd64-bin grub-common curl kmod xz-utils zstd uidmap procps fdisk e2fsprogs libarchive-tools"
+# What each purpose adds to the one before it. One table, read by the Dockerfile and by docs/operations.md's readers too.
+RUN="dnsmasq-base nginx-light ipxe shim-signed grub-efi-amd64-signed pxelinux syslinux-common iproute2 ca-certificates
+  grub-common grub-efi-amd64-bin libarchive-tools ipmitool"
+DEMO="qemu-system-x86 qemu-utils ovmf ipxe-qemu openipmi busybox-static cpio mtools dosfstools syslinux syslinux-efi
+  extlinux grub-pc-bin curl kmod xz-utils zstd uidmap procps fdisk e2fsprogs"
 TEST="chromium chromium-driver postgresql redis-server shellcheck tftp-hpa atftp mmdebstrap buildah crun npm"
 
 say() { printf 'setup: %s\n' "$*"; }
 
 case $purpose in
-    run) wanted=$RUN ;;
-    demo) wanted="$RUN $DEMO" ;;
-    test) wanted="$RUN $DEMO $TEST" ;;
+    run) wanted=$RUN lock=run ;;
+    demo) wanted="$RUN $DEMO" lock=run ;;
+    test) wanted="$RUN $DEMO $TEST" lock=dev ;;
     *) say "I know run, demo and test, not '$purpose'." >&2; exit 2 ;;
 esac
+if [ "${2:-}" = --packages ]; then
+    # shellcheck disable=SC2086  # a list of package names
+    printf '%s\n' $wanted
+    exit
+fi
+# The pages' scripts are fetched once, with npm; where they lie already, nobody needs its 360 packages.
+[ "$here/web/vendor/version" -nt "$here/web/package.json" ] || wanted="$wanted npm"
 
 find_python() {
-    for candidate in python3 python3.13 python3.12 python3.11; do
+    for candidate in python3 python3.14 python3.13 python3.12 python3.11; do
         if command -v "$candidate" >/dev/null 2>&1 &&
             "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
             echo "$candidate"
             return
         fi
     done
-    say "Python 3.11 or newer is needed; this machine has $(python3 --version 2>&1)." >&2
+    say "Python 3.11 or newer is needed; this machine has $(python3 --version 2>&1 || echo none)." >&2
     exit 1
 }
 
@@ -46,14 +55,18 @@ present() {
         nginx-light) command -v nginx >/dev/null 2>&1 || [ -x /usr/sbin/nginx ] ;;
         dnsmasq-base) [ -x /usr/sbin/dnsmasq ] ;;
         chromium) command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 ;;
+        chromium-driver) command -v chromedriver >/dev/null 2>&1 ;;
         *) return 1 ;;
     esac
 }
 
+# Packages that this machine's sources lack are remembered, or every call would ask for them anew.
+not_here() { grep -qx "$1" "$venv/.not-here" 2>/dev/null; }
+
 install_packages() {
     missing=
     for package in $wanted; do
-        present "$package" || missing="$missing $package"
+        present "$package" || not_here "$package" || missing="$missing $package"
     done
     "$python" -c 'import ensurepip, venv' 2>/dev/null || missing="$missing $(basename "$python")-venv"
     if [ -z "$missing" ]; then
@@ -74,38 +87,57 @@ install_packages() {
     # services that were there before are not touched.
     policy=/usr/sbin/policy-rc.d
     if [ ! -e $policy ]; then
+        trap '$root rm -f $policy' EXIT
+        trap 'exit 130' INT TERM
         printf '#!/bin/sh\nexit 101\n' | $root tee $policy >/dev/null
         $root chmod +x $policy
-        trap '$root rm -f $policy' EXIT INT TERM
     fi
-    export DEBIAN_FRONTEND=noninteractive
-    $root apt-get -qq update
+    # A machine that has just been started may be installing its own updates.
+    apt="$root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300"
+    $apt update || say "apt-get update complained; going on with the package lists that are here"
     available=
     for package in $missing; do
-        if apt-cache show "$package" >/dev/null 2>&1; then
+        if apt-cache policy "$package" | grep -q '^  Candidate: [^(]'; then
             available="$available $package"
         else
-            say "$package is not to be had here; what needs it will say so"
+            say "$package is not to be had here (on Ubuntu, is 'universe' enabled?); what needs it will say so"
+            absent="${absent:-} $package"
         fi
     done
+    [ -n "$available" ] || return 0
     # shellcheck disable=SC2086  # a list of package names
-    $root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $available </dev/null >/dev/null
+    if ! $apt install -y --no-install-recommends $available </dev/null >/dev/null; then
+        say "apt-get could not install these packages; what it said stands above" >&2
+        exit 1
+    fi
 }
 
+pip_install() { "$venv/bin/python" -m pip --quiet --disable-pip-version-check --no-input install "$@"; }
+
 install_python() {
-    stamp=$venv/.installed
-    wanted_stamp=$(cat "$here/requirements.lock" "$here/pyproject.toml" | sha256sum)
-    if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted_stamp" ]; then
-        say "the virtual environment $venv is up to date"
-        return
+    # Whatever tests is enough to run. The place is in the stamp because an editable install names it.
+    wanted_stamp=$(cd "$here" && { pwd; "$python" --version; cat requirements*.lock pyproject.toml; } | sha256sum)
+    for stamp in "$venv/.installed-dev" "$venv/.installed-$lock"; do
+        if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted_stamp" ]; then
+            say "the virtual environment $venv is up to date"
+            return
+        fi
+    done
+    # One that was left half made, or whose Python has gone with an upgrade, is made anew.
+    "$venv/bin/python" -m pip --version >/dev/null 2>&1 || "$python" -m venv --clear "$venv"
+    rm -f "$venv"/.installed-*
+    if [ $lock = dev ]; then
+        say "installing Python packages into $venv (requirements-dev.lock)"
+        pip_install -r "$here/requirements-dev.lock"
+    else
+        say "installing Python packages into $venv (requirements.lock)"
+        pip_install -r "$here/requirements.lock" -r "$here/requirements-build.lock"
     fi
-    say "installing Python packages into $venv (requirements.lock)"
-    [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input -r "$here/requirements.lock"
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --no-deps --no-build-isolation -e "$here"
-    echo "$wanted_stamp" >"$stamp"
+    pip_install --no-deps --no-build-isolation -e "$here"
+    echo "$wanted_stamp" >"$venv/.installed-$lock"
 }
 
 python=$(find_python)
 install_packages
 install_python
+for package in ${absent:-}; do echo "$package" >>"$venv/.not-here"; done

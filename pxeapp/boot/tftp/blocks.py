@@ -17,13 +17,15 @@ from pxeapp.boot.tftp.packets import DATA
 from pxeapp.boot.tftp.replies import Data, File
 
 HEADER = 4
-CACHE_BYTES = 256 * 1024 * 1024
-PACK_LIMIT = 96 * 1024 * 1024  # larger files are packed window by window
+# All packed content, in use or not, stays below this: each block size that somebody asks for is a copy of the file.
+CACHE_BYTES = 32 * 1024 * 1024
+PACK_LIMIT = 8 * 1024 * 1024  # loaders are smaller; larger files are packed window by window
+PACK_BLOCKS = 32_768  # more are not packed in advance: it would hold up everybody else
 NETASCII_LIMIT = 4 * 1024 * 1024
 
 
 class Unreadable(Exception):
-    """The file cannot be served; the text is for our log."""
+    """The file cannot be served, or no further; the text is for our log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Identity:
 class Packed:
     """Content in blocks of one size. Block n (from 1) is `packets(n, 1)`."""
 
-    __slots__ = ("_buffer", "blksize", "blocks", "size")
+    __slots__ = ("_buffer", "blksize", "blocks", "size", "users")
 
     def __init__(self, content: bytes, blksize: int) -> None:
         self.size = len(content)
@@ -53,7 +55,8 @@ class Packed:
             struct.pack_into("!HH", buffer, start, DATA, (index + 1) & 0xFFFF)
             piece = content[index * blksize : (index + 1) * blksize]
             buffer[start + HEADER : start + HEADER + len(piece)] = piece
-        self._buffer = memoryview(bytes(buffer))
+        self._buffer = memoryview(buffer).toreadonly()
+        self.users = 1
 
     def packets(self, first: int, count: int) -> memoryview:
         """The packets of `count` blocks from `first` on, end to end."""
@@ -66,23 +69,36 @@ class Packed:
         return len(self._buffer)
 
     def close(self) -> None:
-        """Nothing to close: it is memory."""
+        """One transfer less uses it; the cache may throw it out when none does."""
+        self.users -= 1
 
 
 class Large:
-    """The same over a file that is too large to keep: each window is read and packed when it is sent."""
+    """The same over a file that is not kept in memory: each window is read and packed when it is sent."""
 
-    __slots__ = ("_descriptor", "blksize", "blocks", "size")
+    __slots__ = ("_descriptor", "_identity", "blksize", "blocks", "size")
 
-    def __init__(self, descriptor: int, size: int, blksize: int) -> None:
+    def __init__(self, descriptor: int, identity: Identity, blksize: int) -> None:
         self._descriptor = os.dup(descriptor)
-        self.size = size
+        self._identity = identity
+        self.size = identity.size
         self.blksize = blksize
-        self.blocks = size // blksize + 1
+        self.blocks = identity.size // blksize + 1
 
     def packets(self, first: int, count: int) -> memoryview:
-        """The packets of `count` blocks from `first` on, end to end."""
-        content = os.pread(self._descriptor, count * self.blksize, (first - 1) * self.blksize)
+        """The packets of `count` blocks from `first` on, end to end; raises Unreadable when the file has changed.
+
+        A short read must never go out: a client takes a short block for the end and boots half a kernel.
+        """
+        start = (first - 1) * self.blksize
+        wanted = min(count * self.blksize, self.size - start)
+        try:
+            content = os.pread(self._descriptor, wanted, start)
+            same = _identity(os.fstat(self._descriptor)) == self._identity
+        except OSError as error:
+            raise Unreadable(f"it cannot be read any more: {error.strerror}") from None
+        if len(content) != wanted or not same:
+            raise Unreadable("it changed while it was sent")
         pieces = []
         for index in range(count):
             piece = content[index * self.blksize : (index + 1) * self.blksize]
@@ -100,15 +116,15 @@ Content = Packed | Large
 
 
 class Cache:
-    """Packed files, the least recently used thrown out first."""
+    """Packed files, the least recently used thrown out first; what a transfer still uses counts, too."""
 
     def __init__(self, limit: int = CACHE_BYTES) -> None:
         self._limit = limit
-        self._held: OrderedDict[tuple[Identity, int], Packed] = OrderedDict()
-        self._weight = 0
+        self._held: OrderedDict[tuple[Identity, int, bool], Packed] = OrderedDict()
+        self.weight = 0
 
     def content(self, reply: File | Data, *, blksize: int, netascii: bool = False) -> Content:
-        """The reply in blocks; raises Unreadable."""
+        """The reply in blocks, to be closed after use; raises Unreadable."""
         if isinstance(reply, Data):
             return Packed(_netascii(reply.content) if netascii else reply.content, blksize)
         descriptor = _open(reply)
@@ -117,28 +133,58 @@ class Cache:
             if not stat.S_ISREG(status.st_mode):
                 raise Unreadable(f"{reply.path} is not a regular file")
             if netascii:
-                if status.st_size > NETASCII_LIMIT:
-                    raise Unreadable(f"{reply.path} is too large for netascii")
-                return Packed(_netascii(_read(descriptor, status.st_size)), blksize)
-            if status.st_size > PACK_LIMIT:
-                return Large(descriptor, status.st_size, blksize)
-            return self._packed(descriptor, status, blksize)
+                return self._converted(descriptor, _identity(status), blksize)
+            return self._packed_or_large(descriptor, _identity(status), blksize)
+        except OSError as error:
+            raise Unreadable(f"{reply.path}: {error}") from None
         finally:
             os.close(descriptor)
 
-    def _packed(self, descriptor: int, status: os.stat_result, blksize: int) -> Packed:
-        key = (Identity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns), blksize)
+    def _packed_or_large(self, descriptor: int, identity: Identity, blksize: int) -> Content:
+        key = (identity, blksize, False)
+        if found := self._find(key):
+            return found
+        blocks = identity.size // blksize + 1
+        if identity.size > PACK_LIMIT or blocks > PACK_BLOCKS or not self._room(identity.size + blocks * HEADER):
+            return Large(descriptor, identity, blksize)
+        return self._keep(key, Packed(_read(descriptor, identity.size), blksize))
+
+    def _converted(self, descriptor: int, identity: Identity, blksize: int) -> Packed:
+        """Netascii is for people who try a client by hand: their file has to fit into memory."""
+        key = (identity, blksize, True)
+        if found := self._find(key):
+            return found
+        # Converted, no file is more than twice as long.
+        if identity.size > NETASCII_LIMIT or identity.size * 2 // blksize > PACK_BLOCKS:
+            raise Unreadable("it is too large for netascii")
+        if not self._room(identity.size * 2):
+            raise Unreadable("too many other transfers use netascii now")
+        return self._keep(key, Packed(_netascii(_read(descriptor, identity.size)), blksize))
+
+    def _find(self, key: tuple[Identity, int, bool]) -> Packed | None:
         found = self._held.get(key)
         if found is not None:
             self._held.move_to_end(key)
-            return found
-        packed = Packed(_read(descriptor, status.st_size), blksize)
+            found.users += 1
+        return found
+
+    def _keep(self, key: tuple[Identity, int, bool], packed: Packed) -> Packed:
         self._held[key] = packed
-        self._weight += packed.weight
-        while self._weight > self._limit and len(self._held) > 1:
-            _, dropped = self._held.popitem(last=False)
-            self._weight -= dropped.weight
+        self.weight += packed.weight
         return packed
+
+    def _room(self, weight: int) -> bool:
+        """Whether this much more fits, after what nobody uses has gone."""
+        if self.weight + weight > self._limit:
+            for key in [key for key, packed in self._held.items() if packed.users == 0]:
+                self.weight -= self._held.pop(key).weight
+                if self.weight + weight <= self._limit:
+                    break
+        return self.weight + weight <= self._limit
+
+
+def _identity(status: os.stat_result) -> Identity:
+    return Identity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 def _open(reply: File) -> int:

@@ -10,7 +10,7 @@ from tftpy.TftpPacketTypes import TftpPacketERR, TftpPacketOACK, TftpPacketRRQ
 from tftpy.TftpShared import TftpException
 
 RRQ, WRQ, DATA, ACK, ERROR, OACK = 1, 2, 3, 4, 5, 6
-MAX_REQUEST = 1024  # bytes; RFC 2347 says 512, some firmware pads
+MAX_REQUEST = 1024  # bytes; RFC 2347 says 512, some firmware pads with zeroes
 DEFAULT_BLKSIZE = 512
 
 # RFC 1350, appendix I; 8 is RFC 2347's.
@@ -64,7 +64,7 @@ def parse_request(datagram: bytes, client: tuple[str, int], *, max_blksize: int,
 
 def _decode(datagram: bytes) -> Any:
     packet = TftpPacketRRQ()  # type: ignore[no-untyped-call]
-    packet.buffer = datagram
+    packet.buffer = datagram.rstrip(b"\0") + b"\0"
     try:
         return packet.decode()  # type: ignore[no-untyped-call]
     except (TftpException, UnicodeError, struct.error, ValueError, IndexError, AssertionError, TypeError, KeyError):
@@ -86,7 +86,8 @@ def _with_options(
     wants = {str(name).lower(): str(value) for name, value in options.items()}
     blksize, window, timeout = DEFAULT_BLKSIZE, 1, None
     if "blksize" in wants:
-        blksize = min(_number(wants["blksize"], 8, 65464), max_blksize)
+        # Larger than RFC 2348 knows is answered with ours, which any client that can count has to take.
+        blksize = min(_number(wants["blksize"], 8, 2**31), max_blksize)
     if "windowsize" in wants:
         window = min(_number(wants["windowsize"], 1, 65535), max_window)
     if "timeout" in wants:

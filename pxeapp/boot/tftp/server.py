@@ -16,7 +16,7 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from netaddr import IPAddress, IPNetwork
 
@@ -30,6 +30,9 @@ from pxeapp.errors import ConfigError
 IP_PKTINFO = 8  # linux/in.h
 LOOP_S = 1.0
 DRAIN_S = 5.0  # at the end: how long running transfers may go on
+DESCRIPTORS = 65_536
+OTHER_DESCRIPTORS = 256  # the database's, the log's, libraries'
+UNTOLD_LIMIT = 10_000  # events waiting to be kept, past which only finished transfers are added
 RECEIVE_BUFFER = 4 * 1024 * 1024  # a rack that is switched on asks at once
 RESOLVERS = 8
 log = logging.getLogger(__name__)
@@ -42,6 +45,7 @@ class Limits:
     sessions: int = 16_384
     sessions_per_client: int = 4_096  # behind a relay or in a test a whole rack has one address
     waiting: int = 4_096  # look-ups under way
+    waiting_per_client: int = 512
     blksize: int = 65_464
     windowsize: int = 64
     resolve_s: float = 10.0
@@ -90,20 +94,24 @@ class TftpServer:
         self._resolve = resolve
         self._resolve_fast = resolve_fast
         self._on_event = on_event
-        self._limits = limits or Limits()
+        limits = limits or Limits()
+        # A transfer takes its socket and, of a large file, a descriptor of that.
+        able = max(64, (_raise_descriptor_limit() - OTHER_DESCRIPTORS) // 2)
+        self._limits = replace(limits, sessions=min(limits.sessions, able))
         self._gso = gso
         self._cache = Cache()
         self._sessions: dict[int, Session] = {}
         self._half_open: dict[str, OrderedDict[int, None]] = {}
-        self._per_client: Counter[str] = Counter()
-        self._asking: dict[tuple[str, int], str] = {}
+        self._of_client: dict[str, dict[int, None]] = {}  # descriptors, the oldest first
+        self._asking: dict[tuple[str, int], Request] = {}  # looked up, or answered and not heard of since
+        self._waiting: Counter[str] = Counter()
+        self._complained_at = 0.0
         self._timers: list[tuple[float, int, int, Session]] = []
         self._order = itertools.count()
         self._allowed: dict[str, bool] = {}
         self._resolved: queue.SimpleQueue[tuple[Request, str, Reply]] = queue.SimpleQueue()
         self._events: queue.SimpleQueue[Transfer | None] = queue.SimpleQueue()
         self._pool = ThreadPoolExecutor(RESOLVERS, thread_name_prefix="tftp-resolve")
-        _raise_descriptor_limit()
         self._listener = _listen(address)
         self._wake_reader, self._wake_writer = socket.socketpair()
         self._wake_reader.setblocking(False)
@@ -146,6 +154,8 @@ class TftpServer:
         self._events.put(None)
         teller.join(DRAIN_S)
         self._epoll.close()
+        self._wake_reader.close()
+        self._wake_writer.close()
 
     def _turn(self) -> None:
         """One look at everything that is due; whatever goes wrong with one client stays with that client."""
@@ -171,7 +181,7 @@ class TftpServer:
             work(now)
         except Exception:  # a bug met by one client must not end the boot of a rack
             log.exception("A transfer of %s to %s failed", session.request.filename, session.client[0])
-            session.outcome = "our error"
+            session.abort("our error")
         if session.outcome:
             self._end(session)
         elif was_half_open and not session.half_open:
@@ -201,16 +211,18 @@ class TftpServer:
         request = packets.parse_request(
             datagram, client, max_blksize=self._limits.blksize, max_window=self._limits.windowsize
         )
-        if client in self._asking:
-            return  # it repeats its request while we look it up, or while its transfer runs
+        if self._asking.get(client) == request:
+            return  # it repeats its request while we look it up, or before it heard our answer
         reply = self._resolve_fast(request)
         if reply is not None:
             self._start(request, local, reply, now)
             return
-        if len(self._asking) >= self._limits.waiting + len(self._sessions):
-            return
-        self._asking[client] = local
-        self._pool.submit(self._look_up, request, local, time.monotonic() + self._limits.resolve_s)
+        limits = self._limits
+        if self._waiting.total() >= limits.waiting or self._waiting[client[0]] >= limits.waiting_per_client:
+            return  # it will ask again
+        self._asking[client] = request
+        self._waiting[client[0]] += 1
+        self._pool.submit(self._look_up, request, local, time.monotonic() + limits.resolve_s)
 
     def _look_up(self, request: Request, local: str, deadline: float) -> None:
         """In the pool: ask the policy; a request that waited too long for its turn is not looked up any more."""
@@ -230,7 +242,10 @@ class TftpServer:
                 request, local, reply = self._resolved.get_nowait()
             except queue.Empty:
                 return
-            self._asking.pop(request.client, None)
+            self._heard(request)
+            self._waiting[request.client[0]] -= 1
+            if self._waiting[request.client[0]] <= 0:
+                del self._waiting[request.client[0]]
             try:
                 self._start(request, local, reply, time.monotonic())
             except Exception:
@@ -245,61 +260,101 @@ class TftpServer:
         except Unreadable as error:
             self._absent(request, str(error))
             return
-        self._make_room(request.client[0])
+        if not self._make_room(request.client[0]):
+            content.close()
+            self._complain(now, f"{request.client[0]} has as many transfers as it may have; it has to wait.")
+            return
         try:
-            session = Session(_reply_socket(local), request, content, gso=self._gso)
+            sock = _reply_socket(local)
         except OSError as error:
             content.close()
-            log.warning("No socket for a transfer to %s: %s", request.client[0], error)
+            self._complain(now, f"There is no socket for a transfer to {request.client[0]}: {error}.")
             return
+        session = Session(sock, request, content, gso=self._gso, known=self._may_ask)
         self._sessions[session.fileno()] = session
-        self._asking[request.client] = local
-        self._per_client[request.client[0]] += 1
+        self._asking[request.client] = request
+        self._of_client.setdefault(request.client[0], {})[session.fileno()] = None
         self._half_open.setdefault(request.client[0], OrderedDict())[session.fileno()] = None
         self._epoll.register(session.fileno(), select.EPOLLIN)
-        session.start(now)
-        self._arm(session)
+        self._guarded(session, session.start, now)
+        if not session.outcome:
+            self._arm(session)
 
     def _absent(self, request: Request, reason: str) -> None:
         log.info("%s asked for %r: %s", request.client[0], request.filename, reason)
         self._refuse(request.client, BadRequest(packets.NOT_FOUND, "File not found"))
-        self._events.put(Transfer(request.client[0], request.filename, 0, 0.0, f"not found: {reason}"))
+        self._told(Transfer(request.client[0], request.filename, 0, 0.0, f"not found: {reason}"))
 
     def _refuse(self, client: tuple[str, int], bad: BadRequest) -> None:
         with contextlib.suppress(OSError):
             self._listener.sendto(packets.error(bad.code, bad.message), client)
 
-    def _make_room(self, client: str) -> None:
-        """At its limit a client loses its own oldest half-open transfer; at ours, whoever has most of them does."""
-        if self._per_client[client] >= self._limits.sessions_per_client:
-            self._evict(client)
-        if len(self._sessions) >= self._limits.sessions and self._half_open:
-            self._evict(max(self._half_open, key=lambda name: len(self._half_open[name])))
+    def _make_room(self, client: str) -> bool:
+        """Whether one more transfer may start; makes room where that hurts least.
 
-    def _evict(self, client: str) -> None:
+        At its own limit a client loses its oldest transfer that may be forged, or has to wait. At everybody's limit
+        whoever has most of them loses one, so that one address cannot shut out the others.
+        """
+        if len(self._of_client.get(client, ())) >= self._limits.sessions_per_client and not self._evict_half_open(
+            client
+        ):
+            return False
+        if len(self._sessions) < self._limits.sessions:
+            return True
+        if self._half_open:
+            return self._evict_half_open(max(self._half_open, key=lambda name: len(self._half_open[name])))
+        greediest = max(self._of_client, key=lambda name: len(self._of_client[name]))
+        if len(self._of_client[greediest]) <= len(self._of_client.get(client, ())) + 1:
+            return False
+        self._evict(next(iter(self._of_client[greediest])))
+        return True
+
+    def _evict_half_open(self, client: str) -> bool:
         waiting = self._half_open.get(client)
-        if waiting:
-            session = self._sessions[next(iter(waiting))]
-            session.outcome = "given up for a newer request"
-            self._end(session)
+        if not waiting:
+            return False
+        self._evict(next(iter(waiting)))
+        return True
+
+    def _evict(self, descriptor: int) -> None:
+        session = self._sessions[descriptor]
+        session.outcome = "given up for a newer request"
+        self._end(session)
 
     def _end(self, session: Session) -> None:
         descriptor = session.fileno()
         if self._sessions.pop(descriptor, None) is None:
             return
         self._forget_half_open(session)
-        self._asking.pop(session.client, None)
         host = session.client[0]
-        self._per_client[host] -= 1
-        if self._per_client[host] <= 0:
-            del self._per_client[host]
+        mine = self._of_client[host]
+        del mine[descriptor]
+        if not mine:
+            del self._of_client[host]
         with contextlib.suppress(OSError):
             self._epoll.unregister(descriptor)
         session.close()
         seconds = time.monotonic() - session.started
-        self._events.put(Transfer(host, session.request.filename, session.size, seconds, session.outcome))
+        self._told(Transfer(host, session.request.filename, session.size, seconds, session.outcome))
+
+    def _told(self, event: Transfer) -> None:
+        """Hand an event on. When the listener falls behind, refusals are dropped: only arrivals are evidence."""
+        if event.done or self._events.qsize() < UNTOLD_LIMIT:
+            self._events.put(event)
+
+    def _complain(self, now: float, sentence: str) -> None:
+        """Log what a flood could make us say thousands of times, at most once a second."""
+        if now - self._complained_at >= 1.0:
+            self._complained_at = now
+            log.warning("%s", sentence)
+
+    def _heard(self, request: Request) -> None:
+        """From now on the same request from the same port is a new one: firmware begins anew from the same port."""
+        if self._asking.get(request.client) is request:
+            del self._asking[request.client]
 
     def _forget_half_open(self, session: Session) -> None:
+        self._heard(session.request)
         waiting = self._half_open.get(session.client[0])
         if waiting is not None:
             waiting.pop(session.fileno(), None)
@@ -307,6 +362,10 @@ class TftpServer:
                 del self._half_open[session.client[0]]
 
     def _arm(self, session: Session) -> None:
+        if len(self._timers) > 2 * len(self._sessions) + 1024:
+            # Ended transfers leave their timers behind, and a client may have asked for 255 seconds of patience.
+            self._timers = [timer for timer in self._timers if self._sessions.get(timer[2]) is timer[3]]
+            heapq.heapify(self._timers)
         heapq.heappush(self._timers, (session.due, next(self._order), session.fileno(), session))
 
     def _due(self, now: float) -> None:
@@ -378,9 +437,13 @@ def _local_address(ancillary: list[tuple[int, int, bytes]]) -> str:
     return "0.0.0.0"  # noqa: S104 - the kernel then chooses
 
 
-def _raise_descriptor_limit() -> None:
-    """Each transfer is a descriptor; the usual soft limit of 1,024 is a small rack."""
+def _raise_descriptor_limit() -> int:
+    """Each transfer is a descriptor or two; the usual soft limit of 1,024 is a small rack. Returns the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < hard:
+    if soft >= DESCRIPTORS:
+        return soft
+    for wish in ((DESCRIPTORS, max(hard, DESCRIPTORS)), (min(hard, DESCRIPTORS), hard)):  # the first needs root
         with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65_536), hard))
+            resource.setrlimit(resource.RLIMIT_NOFILE, wish)
+            return wish[0]
+    return soft

@@ -7,9 +7,10 @@ import errno
 import socket
 import struct
 import time
+from collections.abc import Callable
 
 from pxeapp.boot.tftp import packets
-from pxeapp.boot.tftp.blocks import HEADER, Content
+from pxeapp.boot.tftp.blocks import HEADER, Content, Unreadable
 from pxeapp.boot.tftp.packets import Request
 
 RETRY_AFTER_S = (1.0, 2.0, 4.0, 8.0)  # then the client is given up
@@ -18,6 +19,7 @@ SOL_UDP = 17
 MAX_SEGMENTS = 64  # the kernel's UDP_MAX_SEGMENTS
 MAX_DATAGRAM = 65_000
 REPEAT_GAP_S = 0.05  # a window is sent again at most this often for repeated acknowledgements
+AT_ONCE = 64  # datagrams taken of one client before the others have their turn
 
 
 class Session:
@@ -27,12 +29,15 @@ class Session:
     """
 
     __slots__ = (
-        "_acked", "_content", "_gso", "_oack", "_repeated_at", "_sent", "_socket", "_tries",
+        "_acked", "_content", "_gso", "_known", "_oack", "_repeated_at", "_sent", "_socket", "_tries",
         "client", "due", "outcome", "request", "started",
     )  # fmt: skip
 
-    def __init__(self, sock: socket.socket, request: Request, content: Content, *, gso: bool) -> None:
+    def __init__(
+        self, sock: socket.socket, request: Request, content: Content, *, gso: bool, known: Callable[[str], bool]
+    ) -> None:
         self._socket = sock
+        self._known = known  # whether an address may hear from us at all
         self._content = content
         self._oack = packets.oack(request, content.size)
         self._acked = -1 if self._oack else 0  # -1: the OACK itself is still to be acknowledged
@@ -65,8 +70,10 @@ class Session:
         self._send_from_acked(now)
 
     def receive(self, now: float) -> None:
-        """Take every datagram that is waiting."""
-        while not self.outcome:
+        """Take the datagrams that are waiting, not more than a few: epoll comes back for the rest."""
+        for _ in range(AT_ONCE):
+            if self.outcome:
+                return
             try:
                 datagram, sender = self._socket.recvfrom(2048)
             except BlockingIOError:
@@ -77,9 +84,7 @@ class Session:
                     self.outcome = "the client went away"
                 return
             if sender[:2] != self.client:
-                # RFC 1350: answer a wrong TID, and do not let it disturb this transfer.
-                with contextlib.suppress(OSError):
-                    self._socket.sendto(packets.error(packets.UNKNOWN_TID, "Unknown transfer ID"), sender)
+                self._stranger(datagram, sender)
                 continue
             self._packet(datagram, now)
 
@@ -92,7 +97,7 @@ class Session:
         self._send_from_acked(now)
 
     def abort(self, message: str) -> None:
-        """End it from our side."""
+        """End it from our side; the client is told."""
         self._send(packets.error(packets.UNDEFINED, message))
         self.outcome = message
 
@@ -100,6 +105,16 @@ class Session:
         """Give back the socket and the content."""
         self._socket.close()
         self._content.close()
+
+    def _stranger(self, datagram: bytes, sender: tuple[str, int]) -> None:
+        """RFC 1350: answer a wrong TID, and do not let it disturb this transfer.
+
+        An ERROR is not answered: two of our own sockets would tell each other of it for ever.
+        """
+        if packets.opcode(datagram) == packets.ERROR or not self._known(sender[0]):
+            return
+        with contextlib.suppress(OSError):
+            self._socket.sendto(packets.error(packets.UNKNOWN_TID, "Unknown transfer ID"), sender)
 
     def _packet(self, datagram: bytes, now: float) -> None:
         if len(datagram) < 4:
@@ -109,7 +124,8 @@ class Session:
             self._acknowledged(number, now)
         elif kind == packets.ERROR:
             word = datagram[4:68].split(b"\0", 1)[0].decode("ascii", "replace")
-            self.outcome = f"the client stopped it ({number} {word})".strip()
+            said = "".join(char if char.isprintable() else "?" for char in word)
+            self.outcome = f"the client stopped it ({number} {said})"
         # A repeated RRQ, or anything else, says nothing new: our own timer repeats.
 
     def _acknowledged(self, number: int, now: float) -> None:
@@ -134,16 +150,30 @@ class Session:
         self._send_from_acked(now)
 
     def _repeated(self, now: float) -> None:
-        """A duplicate ACK. In lock-step it is ignored (the sorcerer's apprentice); in a window it means a loss."""
+        """A duplicate ACK. In lock-step it is ignored (the sorcerer's apprentice); in a window it means a loss.
+
+        Our patience runs on: a client that only ever repeats itself must not live for ever.
+        """
         if self.request.windowsize > 1 and self._sent > self._acked and now - self._repeated_at > REPEAT_GAP_S:
             self._repeated_at = now
-            self._send_from_acked(now)
+            self._send_blocks()
 
     def _send_from_acked(self, now: float) -> None:
         patience = RETRY_AFTER_S[self._tries]
-        if self.request.timeout_s is not None:
+        # Agreed on only when the OACK has been answered; until then the request may be forged.
+        if self.request.timeout_s is not None and not self.half_open:
             patience = max(patience, self.request.timeout_s)
         self.due = now + patience
+        self._send_blocks()
+
+    def _send_blocks(self) -> None:
+        """The OACK, or the window that begins after what is acknowledged."""
+        try:
+            self._send_window_or_oack()
+        except Unreadable as error:
+            self.abort(str(error))
+
+    def _send_window_or_oack(self) -> None:
         if self._acked < 0:
             self._send(self._oack)
             return

@@ -145,7 +145,8 @@ class TftpServer:
         self._epoll.unregister(self._listener)
         self._listener.close()
         deadline = time.monotonic() + DRAIN_S
-        while self._sessions and time.monotonic() < deadline:
+        # Those that nobody has answered may be forged; nothing is lost with them.
+        while any(not session.half_open for session in self._sessions.values()) and time.monotonic() < deadline:
             self._turn()
         for session in list(self._sessions.values()):
             session.abort("the server stops")

@@ -86,7 +86,20 @@ class Client:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take leave of the server, so that it need not wait for us."""
+        if self.peer != self.server:
+            self.say(b"\0\5\0\0bye\0")
         self.socket.close()
+
+
+@contextlib.contextmanager
+def crowd(count: int, server: Address) -> Iterator[list[Client]]:
+    """Many clients at one address."""
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(Client(server)) for _ in range(count)]
 
 
 def fetch(server: Address, name: str, mode: str = "octet", **wants: object) -> bytes:

@@ -38,16 +38,24 @@ FULL_S = 100 * 60.0  # emulation on a busy machine; with KVM it is minutes
 LOOK_EVERY_S = 1.0
 QUICK_MACHINES = (
     {"name": "compute1", "firmware": "uefi", "role": "compute", "release": STANDIN},
-    {"name": "base1", "firmware": "bios", "role": "base", "release": STANDIN, "network_first": True},
+    {
+        "name": "storage1",
+        "firmware": "bios",
+        "role": "storage",
+        "release": STANDIN,
+        "network_first": True,
+        "data_disks": 1,
+    },
 )
 FULL_MACHINE: dict[str, object] = {
-    "name": "storage1",
+    "name": "storage2",
     "firmware": "bios",
     "role": "storage",
     "release": DEBIAN,
     "memory_mib": 1024,
     "cpus": 2,
     "disk_gib": 8,
+    "data_disks": 1,
 }
 
 

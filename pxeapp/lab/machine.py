@@ -16,6 +16,8 @@ CODE = {"plain": "OVMF_CODE_4M.fd", "secure": "OVMF_CODE_4M.secboot.fd"}
 VARS = {"plain": "OVMF_VARS_4M.fd", "secure": "OVMF_VARS_4M.ms.fd"}  # .ms: Microsoft's keys, Secure Boot on
 DISK_INDEX = 5
 NET_FIRST, NET_LAST = 1, 9
+DATA_DISK_BYTES = 1 << 30
+DISK_SLOT = 0x10  # PCI slots of our own choice, so that each disk's stable path is known before it boots
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,10 @@ class Places:
     def disk(self) -> Path:
         """Its disk image."""
         return self.folder / "disk.qcow2"
+
+    def data_disk(self, number: int) -> Path:
+        """The image of a data disk, counted from 1; raw, so that a test can look inside."""
+        return self.folder / f"data{number}.img"
 
     @property
     def variables(self) -> Path:
@@ -57,6 +63,11 @@ class Places:
         return self.sockets / "chassis"
 
 
+def disk_path(number: int) -> str:
+    """The stable path below /dev of a disk: 0 is the system's, then the data disks."""
+    return f"disk/by-path/pci-0000:00:{DISK_SLOT + number:02x}.0"
+
+
 def argv(spec: MachineSpec, places: Places, acceleration: Sequence[str], *, net_index: int) -> list[str]:
     """QEMU's command line. `net_index`: where the network stands in the boot order of the boot that comes."""
     rom = "" if spec.nic_rom == "ipxe" and spec.firmware != "secureboot" else ",romfile="
@@ -71,9 +82,20 @@ def argv(spec: MachineSpec, places: Places, acceleration: Sequence[str], *, net_
         "-netdev", f"tap,id=net0,ifname={places.tap},script=no,downscript=no",
         "-device", f"virtio-net-pci,id=net0,netdev=net0,mac={spec.mac},bootindex={net_index}{rom}",
         "-drive", f"if=none,id=disk0,file={places.disk},format=qcow2,cache=unsafe,discard=unmap",
-        "-device", f"virtio-blk-pci,id=disk0,drive=disk0,bootindex={DISK_INDEX}",
+        "-device", f"virtio-blk-pci,id=disk0,drive=disk0,bootindex={DISK_INDEX},addr={DISK_SLOT:#x}",
+        *_data_disks(spec, places),
         "-device", "virtio-rng-pci",
     ]  # fmt: skip
+
+
+def _data_disks(spec: MachineSpec, places: Places) -> list[str]:
+    found = []
+    for number in range(1, spec.data_disks + 1):
+        found += [
+            "-drive", f"if=none,id=disk{number},file={places.data_disk(number)},format=raw,cache=unsafe,discard=unmap",
+            "-device", f"virtio-blk-pci,drive=disk{number},addr={DISK_SLOT + number:#x}",
+        ]  # fmt: skip
+    return found
 
 
 def _board(spec: MachineSpec, places: Places) -> list[str]:
@@ -95,11 +117,14 @@ def _board(spec: MachineSpec, places: Places) -> list[str]:
 
 
 def prepare(spec: MachineSpec, places: Places) -> None:
-    """An empty disk and fresh UEFI variables; what is there stays."""
+    """Empty disks and fresh UEFI variables; what is there stays."""
     places.folder.mkdir(parents=True, exist_ok=True)
     places.sockets.mkdir(parents=True, exist_ok=True)
     if not places.disk.exists():
         _run("qemu-img", "create", "-q", "-f", "qcow2", str(places.disk), f"{spec.disk_gib}G")
+    for number in range(1, spec.data_disks + 1):
+        with places.data_disk(number).open("ab") as image:
+            image.truncate(DATA_DISK_BYTES)
     if spec.firmware != "bios" and not places.variables.exists():
         source = OVMF / VARS["secure" if spec.firmware == "secureboot" else "plain"]
         if not source.exists():

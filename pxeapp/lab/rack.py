@@ -175,7 +175,10 @@ class Rack:
                     "password": each.bmc_password,
                     "cipher_suite": 3,
                 },
-                "disks": {"system": "vda"},
+                "disks": {
+                    "system": machine.disk_path(0),
+                    "data": [machine.disk_path(number) for number in range(1, each.data_disks + 1)],
+                },
                 **({"interfaces": [{"mac": each.mac, "network": network, "address": each.address}]} if network else {}),
                 "labels": {"lab": "true", **({"secure_boot": "true"} if each.firmware == "secureboot" else {})},
             }
@@ -186,7 +189,8 @@ class Rack:
         places = self.places(spec)
         machine.prepare(spec, places)
         said = {
-            "spec": dataclasses.asdict(spec),
+            # Without the BMC's password: a process list shows arguments to everybody.
+            "spec": {name: value for name, value in dataclasses.asdict(spec).items() if name != "bmc_password"},
             "folder": str(places.folder),
             "sockets": str(places.sockets),
             "tap": places.tap,

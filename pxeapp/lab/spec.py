@@ -34,6 +34,7 @@ class MachineSpec:
     memory_mib: int = 768
     cpus: int = 1
     disk_gib: int = 4
+    data_disks: int = 0  # further disks of 1 GiB each, which an installation must not touch
     network_first: bool = False  # the resting boot order: network before disk
     serial: str = ""
     uuid: str = ""
@@ -135,6 +136,7 @@ def _problems(index: int, row: Any) -> list[FieldProblem]:
         ("mac", not row.get("mac") or bool(MAC.fullmatch(row["mac"])), "Write it as 52:54:00:77:00:01."),
         ("memory_mib", 128 <= row.get("memory_mib", 768) <= 65536, "Use 128 to 65536."),
         ("cpus", 1 <= row.get("cpus", 1) <= 16, "Use 1 to 16."),
+        ("data_disks", 0 <= row.get("data_disks", 0) <= 8, "Use 0 to 8."),
         ("disk_gib", 1 <= row.get("disk_gib", 4) <= 1000, "Use 1 to 1000."),
     )
     return [

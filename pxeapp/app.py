@@ -61,6 +61,7 @@ def create_app(settings: Settings | None = None) -> APIFlask:
         SECRET_KEY=context.vault.derive("session"),
         MAX_CONTENT_LENGTH=bodies.MAX_BODY,
         PERMANENT_SESSION_LIFETIME=SESSION_LIFETIME,
+        SESSION_COOKIE_NAME="pxeapp_session",  # cookies know no ports: another program here may have a "session"
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         WEB_FOLDER=web,

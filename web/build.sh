@@ -2,14 +2,24 @@
 # Fetches the pinned page assets with npm's ordinary client and keeps the few files that the pages use in web/vendor.
 set -eu
 cd "$(dirname "$0")"
-version=$(sed -n 's/.*"htmx.org": "\(.*\)".*/\1/p' package.json)
-[ -f vendor/htmx.min.js ] && [ "$(cat vendor/version 2>/dev/null)" = "$version" ] && exit 0
+# package, the one file of it that a page loads, and its name here
+ASSETS="htmx.org dist/htmx.min.js htmx
+idiomorph dist/idiomorph-ext.min.js idiomorph"
+
+pinned() { sed -n "s/.*\"$1\": \"\(.*\)\".*/\1/p" package.json; }
+
+wanted=$(echo "$ASSETS" | while read -r package _file _name; do echo "$package $(pinned "$package")"; done)
+[ "$(cat vendor/version 2>/dev/null)" = "$wanted" ] && exit 0
 command -v npm >/dev/null 2>&1 || { echo "web: npm is missing; the pages work, but do not refresh by themselves"; exit 0; }
 draft=$(mktemp -d)
 trap 'rm -rf "$draft"' EXIT
-echo "web: fetching htmx $version"
-(cd "$draft" && npm pack --silent "htmx.org@$version" >/dev/null && tar -xzf htmx.org-*.tgz)
 mkdir -p vendor
-cp "$draft/package/dist/htmx.min.js" vendor/
-cp "$draft/package/LICENSE" vendor/htmx.LICENSE
-echo "$version" >vendor/version
+echo "$ASSETS" | while read -r package file name; do
+    version=$(pinned "$package")
+    echo "web: fetching $package $version"
+    mkdir "$draft/$name"
+    (cd "$draft/$name" && npm pack --silent "$package@$version" >/dev/null </dev/null && tar -xzf ./*.tgz)
+    cp "$draft/$name/package/$file" "vendor/$name.min.js"
+    cp "$draft/$name/package/LICENSE" "vendor/$name.LICENSE"
+done
+echo "$wanted" >vendor/version # last: what says that all is there

@@ -61,9 +61,10 @@ def _check() -> AnyResponse | None:
 
 def _to_sign_in() -> AnyResponse:
     """A page leads to the sign-in page; a part of a page, which htmx asks for, must not be replaced by it."""
-    place = url_for("ui.login")
+    wanted = request.full_path.removesuffix("?")
+    place = url_for("ui.login") if wanted == "/" else url_for("ui.login", back=wanted)
     if request.headers.get("HX-Request"):
-        return Response(status=HTTPStatus.NO_CONTENT, headers={"HX-Redirect": place})
+        return Response(status=HTTPStatus.NO_CONTENT, headers={"HX-Redirect": url_for("ui.login")})
     return redirect(place, HTTPStatus.SEE_OTHER)
 
 

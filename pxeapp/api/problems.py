@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem+json. The status was decided by the error's class; here it only gets its form."""
+"""Errors as RFC 9457 problem+json, or as a page for a browser. Their class decided the status; this is their form."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from apiflask import APIFlask
 from apiflask.exceptions import HTTPError
-from flask import Response, jsonify, request
+from flask import Response, jsonify, render_template, request
 from pydantic import ValidationError
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 from werkzeug.exceptions import HTTPException
@@ -18,6 +18,12 @@ from pxeapp.machines import wire
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
+# Where werkzeug's own sentences tell less, or speak to somebody who typed an address by hand.
+SENTENCES = {
+    HTTPStatus.NOT_FOUND: "There is nothing at {path}.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "{method} is not possible at {path}.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too long for {path}.",
+}
 FIXES = {
     HTTPStatus.NOT_FOUND: "See /api/v1/openapi.json for what there is.",
     HTTPStatus.METHOD_NOT_ALLOWED: "See the Allow header for what is possible here.",
@@ -39,12 +45,21 @@ def install(app: APIFlask) -> None:
 
 
 def problem(status: int, title: str, detail: str, **more: Any) -> tuple[Response, int]:
-    """A problem document."""
+    """A problem document; where a browser waits for a page, a page that says the same."""
+    if _is_for_a_page():
+        hint = more.get("hint", "")
+        page = render_template("error.html", title=title, detail=detail, hint="" if hint in FIXES.values() else hint)
+        return Response(page), int(status)
     body = {"type": "about:blank", "title": title, "status": int(status), "detail": detail}
     body.update({key: value for key, value in more.items() if value})
     response = jsonify(body)
     response.mimetype = MEDIA_TYPE
     return response, int(status)
+
+
+def _is_for_a_page() -> bool:
+    wanted = request.accept_mimetypes.best_match([MEDIA_TYPE, "application/json", "text/html"])
+    return wanted == "text/html" and not request.path.startswith("/api/")
 
 
 def _ours(error: PxeError) -> tuple[Response, int]:
@@ -76,7 +91,9 @@ def _operational(error: OperationalError) -> tuple[Response, int]:
 
 def _http(error: HTTPException) -> tuple[Response, int]:
     status = HTTPStatus(error.code or 500)
-    response, code = problem(status, status.phrase, error.description or status.phrase, hint=FIXES.get(status, ""))
+    ours = SENTENCES.get(status, "").format(method=request.method, path=request.path)
+    detail = ours or error.description or status.phrase
+    response, code = problem(status, status.phrase, detail, hint=FIXES.get(status, ""))
     for name, value in error.get_headers():
         if name.lower() in ("allow", "retry-after"):
             response.headers[name] = value

@@ -1,0 +1,64 @@
+"""What every page shares: the blueprint, assets, and how moments and spans of time are written."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+from flask import Blueprint, current_app, g, send_from_directory
+from flask.typing import ResponseReturnValue
+
+from pxeapp.api.guard import csrf_token
+from pxeapp.db import now
+from pxeapp.errors import NotFound
+
+bp = Blueprint("ui", __name__)
+ASSETS = ("static", "vendor")
+DAY, HOUR, MINUTE = 86400, 3600, 60
+
+
+@bp.app_context_processor
+def _common() -> dict[str, Any]:
+    """What every template may use."""
+    return {"csrf_token": csrf_token, "actor": g.get("actor")}
+
+
+@bp.app_template_filter("ago")
+def ago(moment: dt.datetime | None) -> str:
+    """How long ago, in the largest unit that says it."""
+    if moment is None:
+        return "never"
+    seconds = max(0, int((now() - moment).total_seconds()))
+    for size, unit in ((DAY, "d"), (HOUR, "h"), (MINUTE, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit} ago"
+    return f"{seconds} s ago"
+
+
+@bp.app_template_filter("span")
+def span(length: dt.timedelta) -> str:
+    """A span of time in its two largest units: 2 h 05 min, 1 min 12 s, 8 s, 0.4 s."""
+    seconds = max(0.0, length.total_seconds())
+    if seconds < 1:
+        return f"{seconds:.1f} s"
+    whole = int(seconds)
+    for size, unit, below, small in ((DAY, "d", HOUR, "h"), (HOUR, "h", MINUTE, "min"), (MINUTE, "min", 1, "s")):
+        if whole >= size:
+            return f"{whole // size} {unit} {whole % size // below:02d} {small}"
+    return f"{whole} s"
+
+
+@bp.app_template_filter("dashed")
+def dashed(state: str) -> str:
+    """A state as a class of the style sheet."""
+    return state.replace(" ", "-").replace("_", "-")
+
+
+@bp.get("/assets/<kind>/<path:name>")
+def asset(kind: str, name: str) -> ResponseReturnValue:
+    """Styles and scripts, ours and the vendored ones."""
+    if kind not in ASSETS:
+        raise NotFound("There is no such asset.")
+    folder: Path = current_app.config["WEB_FOLDER"] / kind
+    return send_from_directory(folder, name, max_age=HOUR)

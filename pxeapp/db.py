@@ -15,11 +15,15 @@ from typing import Any
 
 from sqlalchemy import JSON, DateTime, Engine, MetaData, create_engine, event
 from sqlalchemy.engine import Dialect
-from sqlalchemy.engine.url import make_url
+from sqlalchemy.engine.url import URL, make_url
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
+from pxeapp.errors import ConfigError
+
 BUSY_TIMEOUT_S = 30.0
+KNOWN_URLS = "Use postgresql://USER:PASSWORD@HOST/NAME or sqlite:////PATH/FILE, or leave it out for SQLite."
 
 
 class Timestamp(TypeDecorator[dt.datetime]):
@@ -101,12 +105,19 @@ class Database:
 
 
 def _engine(url: str) -> Engine:
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        # Never the URL itself: it holds a password.
+        raise ConfigError("PXEAPP_DATABASE_URL is not a database URL.", hint=KNOWN_URLS) from None
+    backend = parsed.get_backend_name()
+    if backend == "postgresql":
+        return _postgresql(parsed)
+    if backend != "sqlite":
+        raise ConfigError(f"PXEAPP_DATABASE_URL names {backend}, which we do not run on.", hint=KNOWN_URLS)
     if parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False})
+    engine = create_engine(parsed, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
@@ -127,3 +138,15 @@ def _engine(url: str) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
     return engine
+
+
+def _postgresql(url: URL) -> Engine:
+    if url.drivername == "postgresql":  # as everybody writes it; SQLAlchemy would look for the older driver
+        url = url.set(drivername="postgresql+psycopg")
+    try:
+        return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
+    except (ImportError, ArgumentError):
+        raise ConfigError(
+            f"The driver for PXEAPP_DATABASE_URL ({url.drivername}) is not installed.",
+            hint="Write postgresql://... and install pxeapp[scale-out].",
+        ) from None

@@ -85,9 +85,12 @@ class FieldProblem:
     problem: str
     fix: str = ""
     line: int | None = None
+    row: int | None = None  # which one of the file's, counted from 1: a whole file may be one line
 
     def __str__(self) -> str:
         where = f"line {self.line}: " if self.line is not None else ""
+        if self.row is not None:
+            where = f"line {self.line}, machine {self.row}: "
         return f"{where}{self.field}: {self.problem} {self.fix}".strip()
 
 

@@ -12,6 +12,9 @@ import pytest
 
 import pxeapp
 from pxeapp.db import Base, Database
+from tests.postgres import postgresql_server, postgresql_url
+
+__all__ = ["postgresql_server", "postgresql_url"]  # fixtures
 
 
 def load_models() -> None:
@@ -29,6 +32,19 @@ def database(tmp_path: Path) -> Iterator[Database]:
     """A fresh SQLite database with every table."""
     load_models()
     database = Database(f"sqlite:///{tmp_path / 'test.db'}")
+    Base.metadata.create_all(database.engine)
+    yield database
+    database.dispose()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def any_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A fresh database with every table, once on SQLite and once on a real PostgreSQL."""
+    load_models()
+    url = (
+        f"sqlite:///{tmp_path / 'test.db'}" if request.param == "sqlite" else request.getfixturevalue("postgresql_url")
+    )
+    database = Database(url)
     Base.metadata.create_all(database.engine)
     yield database
     database.dispose()

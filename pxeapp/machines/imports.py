@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pydantic import ValidationError
 from sqlalchemy import select
@@ -33,8 +33,12 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
+    number: int
     line: int
     said: MachineIn
+
+    def problem(self, field: str, problem: str, fix: str) -> FieldProblem:
+        return FieldProblem(field, problem, fix, self.line, self.number)
 
 
 def run(
@@ -62,17 +66,11 @@ def run(
     by_mac = {row.mac: row for row in existing}
     problems += _duplicates(rows)
     problems += _taken(rows, existing)
-    problems += [
-        FieldProblem(
-            "mac", f"{row.said.mac} is {by_mac[row.said.mac].state} now.", "Wait for its end or abort it.", row.line
-        )
-        for row in rows
-        if row.said.mac in by_mac and by_mac[row.said.mac].state in TRANSITIONAL
-    ]
+    problems += _busy(rows, by_mac)
     if problems:
         raise Invalid(
-            f"{len({problem.line for problem in problems})} of {len(records)} rows are wrong; nothing was imported.",
-            problems=sorted(problems, key=lambda problem: problem.line or 0),
+            f"{len({problem.row for problem in problems})} of {len(records)} rows are wrong; nothing was imported.",
+            problems=sorted(problems, key=lambda problem: problem.row or 0),
         )
     return _apply(session, vault, rows, by_mac, actor=actor, now=now, dry_run=dry_run)
 
@@ -80,7 +78,7 @@ def run(
 def _apply(
     session: Session,
     vault: Vault,
-    rows: Iterable[_Row],
+    rows: Sequence[_Row],
     by_mac: dict[str, Machine],
     *,
     actor: str,
@@ -90,6 +88,8 @@ def _apply(
     outcome = Outcome(dry_run=dry_run)
     fresh = []
     with session.no_autoflush:
+        if not dry_run:
+            _vacate(session, rows, by_mac)
         for row in rows:
             machine = by_mac.get(row.said.mac)
             if machine is None:
@@ -109,7 +109,7 @@ def _apply(
         return outcome
     session.add_all(fresh)
     session.flush()
-    service.recognise(session, fresh)
+    service.registered(session, fresh, now=now)
     if outcome.created or outcome.updated:
         audit.record(
             session,
@@ -125,66 +125,107 @@ def _apply(
 
 def _parse(records: Iterable[Record], site: Site) -> tuple[list[_Row], list[FieldProblem]]:
     rows, problems = [], []
-    for record in records:
+    for number, record in enumerate(records, 1):
         try:
             said = MachineIn.model_validate(record.values)
         except ValidationError as error:
-            problems += wire.problems(error, line=record.line)
+            problems += wire.problems(error, line=record.line, row=number)
             continue
-        problems += service.site_problems(site, said, line=record.line)
-        rows.append(_Row(record.line, said))
+        problems += [replace(found, line=record.line, row=number) for found in service.site_problems(site, said)]
+        rows.append(_Row(number, record.line, said))
     return rows, problems
 
 
-Values = Callable[[MachineIn], Iterable[str | None]]
-# What belongs to one machine only, and how it is read from a row.
-UNIQUE: dict[str, Values] = {
-    "name": lambda said: [said.name],
-    "mac": lambda said: [said.mac],
-    "serial": lambda said: [said.serial],
-    "uuid": lambda said: [said.uuid],
-    "bmc.address": lambda said: [f"{said.bmc.address}:{said.bmc.port}"] if said.bmc else [],
-    "interfaces.mac": lambda said: [card.mac for card in said.interfaces or []],
-}
-HELD: dict[str, Callable[[Machine], Iterable[str | None]]] = {
-    "name": lambda row: [row.name],
-    "serial": lambda row: [row.serial],
-    "uuid": lambda row: [row.uuid],
-    "bmc.address": lambda row: [f"{row.bmc.address}:{row.bmc.port}"] if row.bmc else [],
-    "interfaces.mac": lambda row: [card.mac for card in row.interfaces],
+@dataclass(frozen=True, slots=True)
+class _Unique:
+    """What belongs to one machine only: the field that gives it, and how it is read from a row and from a machine."""
+
+    field: str
+    said: Callable[[MachineIn], Iterable[str | None]]
+    held: Callable[[Machine], Iterable[str | None]]
+
+
+UNIQUE: dict[str, _Unique] = {
+    "name": _Unique("name", lambda said: [said.name], lambda row: [row.name]),
+    "mac": _Unique("mac", lambda said: [said.mac], lambda row: [row.mac]),
+    "serial": _Unique("serial", lambda said: [said.serial], lambda row: [row.serial]),
+    "uuid": _Unique("uuid", lambda said: [said.uuid], lambda row: [row.uuid]),
+    "bmc.address": _Unique(
+        "bmc",
+        lambda said: [f"{said.bmc.address}:{said.bmc.port}"] if said.bmc else [],
+        lambda row: [f"{row.bmc.address}:{row.bmc.port}"] if row.bmc else [],
+    ),
+    "interfaces.mac": _Unique(
+        "interfaces",
+        lambda said: {card.mac for card in said.interfaces or []},
+        lambda row: [card.mac for card in row.interfaces],
+    ),
 }
 
 
 def _duplicates(rows: Iterable[_Row]) -> list[FieldProblem]:
-    """The same value twice in the file."""
-    first: dict[tuple[str, str], int] = {}
+    """The same value in two rows of the file."""
+    first: dict[tuple[str, str], _Row] = {}
     problems = []
     for row in rows:
-        for name, values in UNIQUE.items():
-            for value in filter(None, values(row.said)):
-                line = first.setdefault((name, value), row.line)
-                if line != row.line:
+        for name, unique in UNIQUE.items():
+            for value in filter(None, unique.said(row.said)):
+                other = first.setdefault((name, value), row)
+                if other is not row:
+                    where = f"line {other.line}" if other.line != row.line else f"machine {other.number}"
                     fix = "Each belongs to one machine only; correct one of the two."
-                    problems.append(FieldProblem(name, f"{value} stands in line {line} already.", fix, row.line))
+                    problems.append(row.problem(name, f"{value} stands in {where} already.", fix))
     return problems
 
 
 def _taken(rows: Sequence[_Row], existing: Iterable[Machine]) -> list[FieldProblem]:
-    """A value that a machine holds which this file does not change."""
-    coming = {row.said.mac for row in rows}
+    """A value that another machine holds and that this file does not take from it."""
+    coming = {row.said.mac: row.said for row in rows}
     held = {
-        (name, value): row.name
-        for row in existing
-        if row.mac not in coming
-        for name, values in HELD.items()
-        for value in filter(None, values(row))
+        (name, value): machine
+        for machine in existing
+        for name, unique in UNIQUE.items()
+        if not _gives(coming.get(machine.mac), unique.field)
+        for value in filter(None, unique.held(machine))
     }
     return [
-        FieldProblem(
-            name, f"{value} belongs to {held[name, value]}.", "Correct it, or change that machine first.", row.line
-        )
+        row.problem(name, f"{value} belongs to {owner.name}.", "Correct it, or change that machine first.")
         for row in rows
-        for name, values in UNIQUE.items()
-        for value in filter(None, values(row.said))
-        if (name, value) in held
+        for name, unique in UNIQUE.items()
+        for value in filter(None, unique.said(row.said))
+        if (owner := held.get((name, value))) is not None and owner.mac != row.said.mac
     ]
+
+
+def _gives(said: MachineIn | None, field: str) -> bool:
+    """Whether a row replaces what its machine holds; a list that is null stays as it is, see service.apply."""
+    if said is None or field not in said.model_fields_set:
+        return False
+    return field != "interfaces" or said.interfaces is not None
+
+
+def _busy(rows: Iterable[_Row], by_mac: dict[str, Machine]) -> Iterable[FieldProblem]:
+    for row in rows:
+        machine = by_mac.get(row.said.mac)
+        if machine is None or machine.state not in TRANSITIONAL:
+            continue
+        for name in service.fixed_changes(machine, row.said):
+            yield row.problem(
+                name, f"{machine.name} is {machine.state}; this cannot change now.", "Wait for its end or abort it."
+            )
+
+
+def _vacate(session: Session, rows: Iterable[_Row], by_mac: dict[str, Machine]) -> None:
+    """Two machines may trade names, BMCs or cards in one file, while every single row has to be unique in between."""
+    holders = {
+        (name, value): machine
+        for machine in by_mac.values()
+        for name, unique in UNIQUE.items()
+        for value in filter(None, unique.held(machine))
+    }
+    for row in rows:
+        for name, unique in UNIQUE.items():
+            for value in filter(None, unique.said(row.said)):
+                holder = holders.get((name, value))
+                if holder is not None and holder.mac != row.said.mac:
+                    service.vacate(session, holder, name, value)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 
 from sqlalchemy import ColumnElement, String, cast, func, or_, select
 from sqlalchemy.orm import Session, selectinload
@@ -10,9 +12,12 @@ from sqlalchemy.orm import Session, selectinload
 from pxeapp.errors import FieldProblem, Invalid, NotFound
 from pxeapp.machines import mac as macs
 from pxeapp.machines.models import Machine
+from pxeapp.machines.wire import LABEL, NAME
 
 PAGE = 100
 MAX_PAGE = 1000
+_NAME = re.compile(NAME)
+_NUMBER = re.compile(r"[0-9]{1,9}")  # what an id's column can hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +34,22 @@ class Filter:
 
 def get(session: Session, key: str, *, lock: bool = False) -> Machine:
     """The machine that a name, a MAC in any spelling, or a number means; raises NotFound."""
-    conditions: list[ColumnElement[bool]] = [Machine.name == key]
+    # A name may look like a number or a MAC; it is what the operator sees, so it goes before both.
+    for condition in _meanings(key):
+        query = select(Machine).where(condition)
+        row = session.scalar(query.with_for_update(of=Machine) if lock else query)
+        if row is not None:
+            return row
+    raise NotFound(f"There is no machine {key[:80]!r}.", hint="Use its name, its boot MAC or its number.")
+
+
+def _meanings(key: str) -> Iterator[ColumnElement[bool]]:
+    if _NAME.fullmatch(key):  # nothing else can be a name, and PostgreSQL refuses to compare with a NUL
+        yield Machine.name == key
     if mac := macs.parse_or_none(key):
-        conditions.append(Machine.mac == mac)
-    elif key.isascii() and key.isdigit() and len(key) < 18:  # "²" is a digit too, and no number
-        conditions.append(Machine.id == int(key))
-    query = select(Machine).where(or_(*conditions)).limit(1)
-    row = session.scalar(query.with_for_update(of=Machine) if lock else query)
-    if row is None:
-        raise NotFound(f"There is no machine {key[:80]!r}.", hint="Use its name, its boot MAC or its number.")
-    return row
+        yield Machine.mac == mac
+    elif _NUMBER.fullmatch(key):
+        yield Machine.id == int(key)
 
 
 def page(session: Session, narrowed: Filter, *, after: str = "", limit: int = PAGE) -> tuple[list[Machine], str | None]:
@@ -47,6 +58,7 @@ def page(session: Session, narrowed: Filter, *, after: str = "", limit: int = PA
         fix = f"Use 1 to {MAX_PAGE}."
         raise Invalid("The page's size is not possible.", problems=[FieldProblem("limit", str(limit), fix)], hint=fix)
     query = select(Machine).where(*_conditions(narrowed)).order_by(Machine.name)
+    _refuse_nul(after=after, **asdict(narrowed))
     if after:
         query = query.where(Machine.name > after)
     query = query.options(selectinload(Machine.interfaces), selectinload(Machine.bmc), selectinload(Machine.disks))
@@ -68,10 +80,21 @@ def _conditions(narrowed: Filter) -> list[ColumnElement[bool]]:
     ]
     if narrowed.label:
         key, _, value = narrowed.label.partition("=")
+        if not LABEL.fullmatch(key):
+            fix = "Write key=value."
+            raise Invalid("This is not a label.", problems=[FieldProblem("label", repr(key[:60]), fix)], hint=fix)
         found.append(Machine.labels[key].as_string() == value)
     if narrowed.search:
         found.append(_search(narrowed.search.strip()))
     return found
+
+
+def _refuse_nul(**said: str) -> None:
+    """PostgreSQL takes no NUL in a text, so that nothing can be found by one; SQLite would just find nothing."""
+    wrong = [name for name, text in said.items() if "\0" in text]
+    if wrong:
+        fix = "Take the NUL character out."
+        raise Invalid("The list cannot be narrowed.", problems=[FieldProblem(each, "no text", fix) for each in wrong])
 
 
 def _search(text: str) -> ColumnElement[bool]:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from netaddr import IPAddress, IPNetwork
-from sqlalchemy import select
+from sqlalchemy import Update, select, update
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import flag_modified
 
 from pxeapp import audit
 from pxeapp.errors import Conflict, FieldProblem, Invalid, PreconditionFailed
@@ -18,12 +19,13 @@ from pxeapp.machines import timeline
 from pxeapp.machines.lifecycle import TRANSITIONAL, State, target
 from pxeapp.machines.models import Bmc, Disk, Interface, Machine, Network, Sighting
 from pxeapp.machines.wire import BmcIn, DisksIn, InterfaceIn, MachineChange, MachineIn
-from pxeapp.vault import Vault
+from pxeapp.vault import Undecryptable, Vault
 
 PLAIN_FIELDS = (
     "name", "mac", "serial", "uuid", "role", "release", "labels", "vars", "location",
     "maintenance", "maintenance_reason", "locked",
 )  # fmt: skip
+AT_ONCE = 1000  # values in one query: databases have a limit
 BRING_VERBS = ("manage", "provide", "retire", "reserve", "unreserve")  # verbs that move no hardware
 
 
@@ -44,11 +46,8 @@ def create(session: Session, vault: Vault, site: Site, said: MachineIn, *, actor
     apply(vault, row, said, now=now)
     session.add(row)
     session.flush()
-    recognise(session, [row])
+    registered(session, [row], now=now)
     audit.record(session, at=now, actor=actor, action="machine.create", subject=row.name, mac=row.mac)
-    timeline.note(
-        session, machine_id=row.id, at=now, source="operator", kind="enrolled", message=f"{row.name} was registered."
-    )
     return row
 
 
@@ -89,8 +88,7 @@ def delete(session: Session, row: Machine, *, actor: str, now: dt.datetime) -> N
     """Forget a machine with everything that hangs off it; refused while something is under way."""
     if row.state in TRANSITIONAL:
         raise Conflict(f"{row.name} is {row.state}.", hint="Abort what is under way first.")
-    if row.locked:
-        raise Conflict(f"{row.name} is locked.", hint="Unlock it first; somebody locked it on purpose.")
+    _refuse_locked(row)
     audit.record(session, at=now, actor=actor, action="machine.delete", subject=row.name, mac=row.mac)
     session.delete(row)
 
@@ -100,6 +98,7 @@ def bring(session: Session, row: Machine, verb: str, *, actor: str, now: dt.date
     if verb not in BRING_VERBS:
         fix = f"Use one of {', '.join(BRING_VERBS)}."
         raise Invalid(f"{verb!r} is not possible here.", problems=[FieldProblem("verb", repr(verb), fix)], hint=fix)
+    _refuse_locked(row)
     before, after = row.state, target(row.state, verb)
     if after == State.VERIFYING:
         # Nothing to verify by hardware yet: its BMC is asked by the poller, its record was checked on the way in.
@@ -129,33 +128,71 @@ def apply(vault: Vault, row: Machine, said: MachineChange, *, now: dt.datetime) 
     return changed
 
 
+def fixed_changes(row: Machine, said: MachineChange) -> list[str]:
+    """The fields that a running deployment rests on and that would change."""
+    given = said.model_fields_set
+    return [name for name in ("mac", "release", "role") if name in given and _plain(said, name) != getattr(row, name)]
+
+
+def registered(session: Session, rows: Iterable[Machine], *, now: dt.datetime) -> None:
+    """What follows a registration: the first line of the timeline, and a sighting that is no stranger's any more."""
+    rows = list(rows)
+    recognise(session, rows)
+    for row in rows:
+        timeline.note(
+            session, machine_id=row.id, at=now, source="operator", kind="enrolled",
+            message=f"{row.name} was registered.",
+        )  # fmt: skip
+
+
 def recognise(session: Session, rows: Iterable[Machine]) -> None:
     """A machine that was seen as unknown before it was registered is not a stranger any more."""
     by_mac = {row.mac: row.id for row in rows}
-    if not by_mac:
-        return
-    for sighting in session.scalars(select(Sighting).where(Sighting.mac.in_(by_mac), Sighting.machine_id.is_(None))):
-        sighting.machine_id = by_mac[sighting.mac]
+    macs = list(by_mac)
+    for start in range(0, len(macs), AT_ONCE):
+        some = macs[start : start + AT_ONCE]
+        strangers = select(Sighting).where(Sighting.mac.in_(some), Sighting.machine_id.is_(None))
+        for sighting in session.scalars(strangers):
+            sighting.machine_id = by_mac[sighting.mac]
 
 
-def site_problems(site: Site, said: MachineChange, *, line: int | None = None) -> list[FieldProblem]:
+def vacate(session: Session, row: Machine, name: str, value: str) -> None:
+    """Put a placeholder that nobody can ask for where a machine holds what the next one is about to get.
+
+    Straight to the row, behind the session's back: whatever the machine gets instead is still to be written.
+    """
+    place = f"~{row.id}"
+    if name == "name":
+        change: Update = update(Machine).where(Machine.id == row.id).values(name=place)
+    elif name in ("serial", "uuid"):
+        change = update(Machine).where(Machine.id == row.id).values({name: None})
+    elif name == "bmc.address":
+        change = update(Bmc).where(Bmc.machine_id == row.id).values(address=place)
+        if row.bmc is not None:
+            flag_modified(row.bmc, "address")  # it is written again even if only the port will differ
+    elif name == "interfaces.mac":
+        change = update(Interface).where(Interface.mac == value).values(mac=f"~{value.replace(':', '')}")
+    else:
+        raise ValueError(f"{name} cannot be vacated.")
+    session.execute(change.execution_options(synchronize_session=False))
+
+
+def site_problems(site: Site, said: MachineChange) -> list[FieldProblem]:
     """What this appliance does not know: roles, releases, networks, BMC addresses outside the allowed networks."""
     found = []
     for field, value, known in (("role", said.role, site.roles), ("release", said.release, site.releases)):
         if value and value not in known:
-            found.append(FieldProblem(field, f"{value!r} is not known here.", _choose(known), line))
+            found.append(FieldProblem(field, f"{value!r} is not known here.", _choose(known)))
     for number, card in enumerate(said.interfaces or []):
         if card.network and card.network not in site.networks:
             fix = _choose(site.networks)
-            found.append(
-                FieldProblem(f"interfaces.{number}.network", f"{card.network!r} is not known here.", fix, line)
-            )
-    if said.bmc is not None and (problem := bmc_address_problem(said.bmc, site.bmc_networks, line)):
+            found.append(FieldProblem(f"interfaces.{number}.network", f"{card.network!r} is not known here.", fix))
+    if said.bmc is not None and (problem := bmc_address_problem(said.bmc, site.bmc_networks)):
         found.append(problem)
     return found
 
 
-def bmc_address_problem(said: BmcIn, networks: Sequence[IPNetwork], line: int | None = None) -> FieldProblem | None:
+def bmc_address_problem(said: BmcIn, networks: Sequence[IPNetwork]) -> FieldProblem | None:
     """A number outside the allowed networks is refused; a name is checked at each connection, when it is resolved."""
     try:
         ipaddress.ip_address(said.address)
@@ -164,12 +201,17 @@ def bmc_address_problem(said: BmcIn, networks: Sequence[IPNetwork], line: int | 
     if said.type == "fake" or any(IPAddress(said.address) in network for network in networks):
         return None
     fix = "Add its network to PXEAPP_BMC_NETWORKS if BMCs belong there."
-    return FieldProblem("bmc.address", f"{said.address} is outside the BMC networks.", fix, line)
+    return FieldProblem("bmc.address", f"{said.address} is outside the BMC networks.", fix)
 
 
 def _choose(known: Iterable[str]) -> str:
     names = sorted(known)
     return f"Known: {', '.join(names[:20])}." if names else "None is known yet; add it first."
+
+
+def _refuse_locked(row: Machine) -> None:
+    if row.locked:
+        raise Conflict(f"{row.name} is locked.", hint="Unlock it first; somebody locked it on purpose.")
 
 
 def _refuse(session: Session, site: Site, said: MachineChange, row: Machine | None) -> None:
@@ -253,13 +295,21 @@ def _apply_bmc(vault: Vault, row: Machine, said: BmcIn | None) -> bool:
         if getattr(bmc, field) != value:
             setattr(bmc, field, value)
             changed = True
-    if said.password is not None and (
-        not bmc.password_encrypted or vault.decrypt(bmc.password_encrypted) != said.password
-    ):
+    if said.password is not None and _present_password(vault, bmc) != said.password:
         bmc.password_encrypted = vault.encrypt(said.password)
         changed = True
     row.bmc = bmc
     return changed
+
+
+def _present_password(vault: Vault, bmc: Bmc) -> str | None:
+    """None when there is none, or none that the present key opens: then entering it again is the cure."""
+    if not bmc.password_encrypted:
+        return None
+    try:
+        return vault.decrypt(bmc.password_encrypted)
+    except Undecryptable:
+        return None
 
 
 def networks_known(session: Session) -> frozenset[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 import uuid as uuids
 from typing import Annotated, Any, Literal
 
 from netaddr import AddrFormatError, IPAddress
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from pxeapp.errors import FieldProblem, Invalid
 from pxeapp.machines import mac as macs
@@ -16,14 +17,29 @@ from pxeapp.machines.models import Bmc, Disk, Interface, Machine
 NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}")
 DISK_PATH = r"^(disk/by-(path|id)/[A-Za-z0-9._:+*?-]+|[a-z0-9]{2,32})$"
+ADDRESS = r"^[A-Za-z0-9._:-]+$"
+CARD = r"^[A-Za-z0-9._-]{1,15}$"
 DEFAULT_PORTS = {"ipmi": 623, "redfish": 443, "fake": 623}
+
+
+VARS_DEPTH = 20
+SHOWN = 60  # of a value that is refused
+
+
+class _Unfit(ValueError):
+    """What is wrong with a value and how to mend it, through pydantic and back."""
+
+    def __init__(self, problem: str, fix: str) -> None:
+        super().__init__(f"{problem} {fix}")
+        self.problem = problem
+        self.fix = fix
 
 
 def _mac(value: Any) -> str:
     try:
         return macs.normalise(str(value))
     except Invalid as error:
-        raise ValueError(f"{error.sentence} {error.hint}") from None
+        raise _Unfit(error.sentence, error.hint) from None
 
 
 def _address(value: str | None) -> str | None:
@@ -32,7 +48,7 @@ def _address(value: str | None) -> str | None:
     try:
         return str(IPAddress(value))
     except (AddrFormatError, ValueError):
-        raise ValueError(f"{value!r} is not an IP address. Write it as 10.0.0.7.") from None
+        raise _Unfit(f"{value[:SHOWN]!r} is not an IP address.", "Write it as 10.0.0.7.") from None
 
 
 def _uuid(value: Any) -> str | None:
@@ -41,26 +57,73 @@ def _uuid(value: Any) -> str | None:
     try:
         return str(uuids.UUID(str(value)))
     except ValueError:
-        raise ValueError(f"{value!r} is not a UUID.") from None
+        fix = "Write it as 4c4c4544-0051-3010-8052-b4c04f4e4d32."
+        raise _Unfit(f"{str(value)[:SHOWN]!r} is not a UUID.", fix) from None
 
 
-def _one_line(value: str | None) -> str | None:
+def _one_line(value: str) -> str:
     """Values land in boot scripts, answer files and terminals; none of them may hold a line break."""
-    if value is not None and not value.isprintable():
-        raise ValueError("holds a line break or a control character. Take it out.")
+    if not value.isprintable():
+        raise _Unfit("holds a line break or a control character.", "Take it out.")
     return value
 
 
 def _labels(value: dict[str, str]) -> dict[str, str]:
     for key, text in value.items():
         if not LABEL.fullmatch(key) or not text.isprintable() or len(text) > 255:
-            raise ValueError(f"{key!r} is not a label. Use letters, digits and ._/- and a value on one line.")
+            fix = "Use letters, digits and ._/- in its name and one line of at most 255 characters as its value."
+            raise _Unfit(f"{key[:SHOWN]!r} is not a label.", fix)
     return value
+
+
+def _cards(value: list[InterfaceIn]) -> list[InterfaceIn]:
+    addresses = [card.mac for card in value]
+    twice = next((each for each in addresses if addresses.count(each) > 1), None)
+    if twice:
+        raise _Unfit(f"name {twice} twice.", "Each card has a MAC of its own.")
+    return value
+
+
+def _place(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise _Unfit("is neither a text nor a number.", "Write it as R12 or 7.")
+    return _one_line(value) if isinstance(value, str) else value
+
+
+def _vars(value: dict[str, Any]) -> dict[str, Any]:
+    """Plain JSON that every database keeps and every template can write."""
+    _refuse_unkeepable(value, 1)
+    return value
+
+
+def _refuse_unkeepable(value: Any, depth: int) -> None:
+    if depth > VARS_DEPTH:
+        raise _Unfit(f"are nested more than {VARS_DEPTH} deep.", "Make them flatter.")
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _refuse_unkeepable(key, depth)
+            _refuse_unkeepable(inner, depth + 1)
+    elif isinstance(value, list):
+        for inner in value:
+            _refuse_unkeepable(inner, depth + 1)
+    elif isinstance(value, str):
+        # A lone surrogate cannot be written as UTF-8, and PostgreSQL keeps no NUL.
+        if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise _Unfit(f"hold {value[:SHOWN]!r}, which is not text.", "Take the character out.")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise _Unfit(f"hold {value}, which JSON does not know.", "Leave it out.")
+    elif value is not None and not isinstance(value, bool | int):
+        raise _Unfit(f"hold a {type(value).__name__}.", "Use texts, numbers, true, false, null, lists and objects.")
 
 
 Mac = Annotated[str, BeforeValidator(_mac)]
 Address = Annotated[str | None, AfterValidator(_address)]
-OneLine = Annotated[str | None, AfterValidator(_one_line)]
+Short = Annotated[str, Field(max_length=63), AfterValidator(_one_line)]
+Text = Annotated[str, Field(max_length=100), AfterValidator(_one_line)]
+Long = Annotated[str, Field(max_length=500), AfterValidator(_one_line)]
+DiskPath = Annotated[str, Field(pattern=DISK_PATH, max_length=255)]
+Place = Annotated[str | int, BeforeValidator(_place)]
 Name = Annotated[str, Field(pattern=NAME, description="A DNS label; it becomes the host name.")]
 
 
@@ -72,10 +135,10 @@ class BmcIn(_In):
     """How its BMC is reached. `password` is write-only."""
 
     type: Literal["ipmi", "redfish", "fake"] = "ipmi"
-    address: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9._:-]+$")]
+    address: Annotated[str, Field(min_length=1, max_length=255, pattern=ADDRESS)]
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
-    username: Annotated[OneLine, Field(max_length=100)] = ""
-    password: Annotated[OneLine, Field(max_length=255)] = None
+    username: Text = ""
+    password: Annotated[str, Field(max_length=255), AfterValidator(_one_line)] | None = None
     cipher_suite: Annotated[int, Field(ge=0, le=17)] | None = None
 
     @model_validator(mode="after")
@@ -89,7 +152,7 @@ class InterfaceIn(_In):
     """A network card."""
 
     mac: Mac
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,15}$")] | None = None
+    name: Annotated[str, Field(pattern=CARD)] | None = None
     network: str | None = None
     address: Address = None
 
@@ -97,9 +160,9 @@ class InterfaceIn(_In):
 class DisksIn(_In):
     """Disks by stable path: where the system goes, what is data, what is never touched."""
 
-    system: Annotated[str, Field(pattern=DISK_PATH)] | None = None
-    data: list[Annotated[str, Field(pattern=DISK_PATH)]] = []
-    keep: list[Annotated[str, Field(pattern=DISK_PATH)]] = []
+    system: DiskPath | None = None
+    data: list[DiskPath] = []
+    keep: list[DiskPath] = []
 
 
 class MachineChange(_In):
@@ -107,19 +170,26 @@ class MachineChange(_In):
 
     name: Name | None = None
     mac: Mac | None = None
-    serial: Annotated[OneLine, Field(max_length=100)] = None
+    serial: Text | None = None
     uuid: Annotated[str | None, BeforeValidator(_uuid)] = None
-    role: Annotated[OneLine, Field(max_length=63)] = None
-    release: Annotated[OneLine, Field(max_length=63)] = None
+    role: Short | None = None
+    release: Short | None = None
     bmc: BmcIn | None = None
-    interfaces: list[InterfaceIn] | None = None
+    interfaces: Annotated[list[InterfaceIn], Field(max_length=64), AfterValidator(_cards)] | None = None
     disks: DisksIn | None = None
     labels: Annotated[dict[str, str], AfterValidator(_labels)] | None = None
-    vars: dict[str, Any] | None = None
-    location: dict[str, str | int] | None = None
+    vars: Annotated[dict[str, Any], AfterValidator(_vars)] | None = None
+    location: dict[Short, Place] | None = None
     maintenance: bool | None = None
-    maintenance_reason: Annotated[OneLine, Field(max_length=500)] = None
+    maintenance_reason: Long | None = None
     locked: bool | None = None
+
+    @field_validator("name", "mac", mode="before")
+    @classmethod
+    def _never_taken_away(cls, value: Any) -> Any:
+        if value is None:
+            raise _Unfit("cannot be empty.", "Give a new one or leave the field out.")
+        return value
 
 
 class MachineIn(MachineChange):
@@ -184,27 +254,58 @@ def _disks(rows: list[Disk]) -> dict[str, Any]:
     }
 
 
-def problems(error: Any, *, line: int | None = None) -> list[FieldProblem]:
+def problems(error: Any, *, line: int | None = None, row: int | None = None) -> list[FieldProblem]:
     """pydantic's findings in our words: field, problem, fix."""
     found = []
     for item in error.errors():
         field = ".".join(str(part) for part in item["loc"]) or "machine"
-        found.append(FieldProblem(field, *_in_words(item), line=line))
+        found.append(FieldProblem(field, *_in_words(item), line=line, row=row))
     return found
 
 
 def _in_words(item: dict[str, Any]) -> tuple[str, str]:
-    kind = item["type"]
-    if kind == "extra_forbidden":
-        return "is not a known field.", "Check its spelling or leave it out."
-    if kind == "missing":
-        return "is missing.", "Add it."
+    kind, context = item["type"], item.get("ctx", {})
+    if kind in WORDS:
+        return WORDS[kind]
+    if isinstance(unfit := context.get("error"), _Unfit):
+        return unfit.problem, unfit.fix
     if kind == "string_pattern_mismatch":
-        return f"{item['input']!r} is not possible here.", PATTERN_FIXES.get(item["ctx"]["pattern"], "")
-    return str(item["msg"]).removeprefix("Value error, ") + ("" if str(item["msg"]).endswith(".") else "."), ""
+        return f"{str(item['input'])[:SHOWN]!r} is not possible here.", PATTERN_FIXES.get(context["pattern"], "")
+    if kind == "literal_error":
+        return "is not possible here.", f"Use {context['expected']}."
+    if kind == "too_long" and item["loc"][-1] == "interfaces":
+        return "are too many.", f"Give at most {context['max_length']}."
+    if kind in ("string_too_long", "too_long"):
+        return "is too long.", f"Use at most {context['max_length']} characters."
+    if kind in ("less_than_equal", "greater_than_equal"):
+        limit = f"at most {context['le']}" if "le" in context else f"at least {context['ge']}"
+        return "is out of range.", f"Use {limit}."
+    return f"{str(item['msg']).removeprefix('Value error, ').removesuffix('.')}.", "Correct it or leave it out."
 
 
+_TEXT = ("must be a text.", "Put it in quotes.")
+_NUMBER = ("must be a whole number.", "Write only digits.")
+_OBJECT = ("must be an object with fields of its own.", "See the field in /api/v1/openapi.json.")
+WORDS = {
+    "extra_forbidden": ("is not a known field.", "Check its spelling or leave it out."),
+    "missing": ("is missing.", "Add it."),
+    "string_type": _TEXT,
+    "string_unicode": ("holds a character that is not text.", "Take it out."),
+    "string_too_short": ("is empty.", "Fill it in or leave it out."),
+    "int_parsing": _NUMBER,
+    "int_parsing_size": _NUMBER,
+    "int_type": _NUMBER,
+    "int_from_float": _NUMBER,
+    "bool_parsing": ("must be true or false.", "Write true or false."),
+    "bool_type": ("must be true or false.", "Write true or false."),
+    "dict_type": _OBJECT,
+    "model_type": _OBJECT,
+    "model_attributes_type": _OBJECT,
+    "list_type": ("must be a list.", "Put it in [ ]."),
+}
 PATTERN_FIXES = {
     NAME: "Use a-z, 0-9 and dashes, at most 63 characters.",
     DISK_PATH: "Write a stable path such as disk/by-path/pci-0000:00:1f.2-ata-1, or a name such as sda.",
+    ADDRESS: "Write an IP address or a host name.",
+    CARD: "Write the card's name as Linux does, for example eno1.",
 }

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, current_app, g, send_from_directory
 from flask.typing import ResponseReturnValue
+from markupsafe import Markup, escape
 
 from pxeapp.api.guard import csrf_token
 from pxeapp.db import now
@@ -45,7 +47,8 @@ def span(length: dt.timedelta) -> str:
     whole = int(seconds)
     for size, unit, below, small in ((DAY, "d", HOUR, "h"), (HOUR, "h", MINUTE, "min"), (MINUTE, "min", 1, "s")):
         if whole >= size:
-            return f"{whole // size} {unit} {whole % size // below:02d} {small}"
+            rest = whole % size // below
+            return f"{whole // size} {unit} {rest:02d} {small}" if rest else f"{whole // size} {unit}"
     return f"{whole} s"
 
 
@@ -53,6 +56,12 @@ def span(length: dt.timedelta) -> str:
 def dashed(state: str) -> str:
     """A state as a class of the style sheet."""
     return state.replace(" ", "-").replace("_", "-")
+
+
+@bp.app_template_filter("coded")
+def coded(sentence: str) -> Markup:
+    """A sentence whose commands stand between backticks, as HTML."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(sentence))))  # noqa: S704 - escaped just here
 
 
 @bp.get("/assets/<kind>/<path:name>")

@@ -69,7 +69,11 @@ class EventLine:
     def evidence(self) -> str:
         """What it rests on, on one line."""
         pairs = [(name, value) for name, value in self.event.evidence.items() if value not in (None, "", [], {})]
-        return "  ".join(f"{name}={value}" for name, value in pairs)
+        return "  ".join(f"{name}={_plain(value)}" for name, value in pairs)
+
+
+def _plain(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 @bp.get("/machines/<key>")

@@ -22,7 +22,7 @@ from pxeapp.provisioning import steps
 from pxeapp.provisioning.explain import EXPECTED
 from pxeapp.provisioning.models import Deployment
 from pxeapp.provisioning.steps import Step
-from pxeapp.ui.blueprint import bp
+from pxeapp.ui.blueprint import ago, bp, span
 
 PAGE = 100
 ATTENTION_SHOWN = 6
@@ -68,6 +68,9 @@ class Row:
             return f"Next: {EXPECTED[Step(self.running.step)]}"
         if self.machine.maintenance:
             return self.machine.maintenance_reason or "In maintenance."
+        if self.machine.state == State.ACTIVE and self.deployment is not None and self.deployment.finished_at:
+            took = span(self.deployment.finished_at - self.deployment.requested_at)
+            return f"Came up {ago(self.deployment.finished_at)}, after {took}."
         return ""
 
 

@@ -102,8 +102,5 @@ def _summary(found: Sequence[Finding]) -> str:
     warnings = sum(each.status == "warn" for each in found)
     if not failures and not warnings:
         return "All is well."
-    return (
-        f"{failures} failed, {warnings} warnings. Begin with the first that failed."
-        if failures
-        else (f"Nothing failed, {warnings} warnings.")
-    )
+    said = f"Failed: {failures}. Warnings: {warnings}."
+    return f"{said} Begin with the first that failed." if failures else said

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,7 +20,6 @@ from pxeapp.errors import Unavailable
 from pxeapp.machines.models import Event, Network
 from pxeapp.software import front
 
-INTERFACES = Path("/sys/class/net")
 DAY = dt.timedelta(days=1)
 IP_TIMEOUT_S = 10.0
 SYSTEM_PATH = "/usr/sbin:/sbin"
@@ -66,9 +66,11 @@ def networks(patient: Patient) -> Finding:
     if settings.dhcp == "off":
         return ok(f"{OFF}; {len(rows)} networks are known.")
     name = settings.dhcp_interface
-    if not (INTERFACES / name).exists():
-        known = ", ".join(sorted(path.name for path in INTERFACES.iterdir()))
-        return fail(f"PXEAPP_DHCP_INTERFACE is {name}, which this host has not.", f"Use one of: {known}.")
+    known = [found for _, found in socket.if_nameindex()]  # not /sys: in a network namespace that shows the host's
+    if name not in known:
+        return fail(
+            f"PXEAPP_DHCP_INTERFACE is {name}, which this host has not.", f"Use one of: {', '.join(sorted(known))}."
+        )
     if not rows:
         return fail(
             "No network is known, so DHCP answers nobody.",

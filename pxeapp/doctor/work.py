@@ -101,7 +101,7 @@ def release_files(patient: Patient) -> Finding:
             troubles.append(f"{row.name}: {problem}")
     if troubles:
         return fail(" ".join(troubles[:MOST_NAMED]), "Add it again, then run: pxeapp release verify")
-    return ok(f"The files of {len(rows)} releases are there, each with the right hash.")
+    return ok(f"Every file of every release ({len(rows)}) is there with the right hash.")
 
 
 def _unseen(now: dt.datetime) -> tuple[ColumnElement[bool], ...]:

@@ -139,7 +139,7 @@ CAUSES: dict[str, tuple[Cause, ...]] = {
     "installer_silent": (
         Cause("The installer waits for an answer on its console.", "Open its console: `pxeapp machine console NAME`."),
         Cause(
-            "It cannot reach its packages.", "Look at the mirror's log; `pxeapp release verify` checks the upstream."
+            "It cannot reach its packages.", "Run `pxeapp doctor`: it asks every mirror; then look at the front's log."
         ),
         Cause("The machine crashed or lost power.", "Ask for its power state and read its SEL."),
     ),
@@ -149,6 +149,12 @@ CAUSES: dict[str, tuple[Cause, ...]] = {
         Cause(
             "The disk that the answer file names is not there.",
             "Compare the machine's disks with what inspection found.",
+        ),
+    ),
+    "answer_not_made": (
+        Cause(
+            "A template of the site's own is wrong, or a variable holds what no answer file can.",
+            "Mend what the reason names; `pxeapp render NAME` shows what would be given. Then deploy again.",
         ),
     ),
     "no_first_boot": (

@@ -14,7 +14,6 @@ import click
 
 from pxeapp import config
 from pxeapp.db import Database, now
-from pxeapp.errors import Invalid
 from pxeapp.software import debian, releases
 from pxeapp.software import front as front_process
 from pxeapp.software.door import Door
@@ -55,19 +54,18 @@ def add_directory(
 ) -> None:
     """Add release NAME from files in DIRECTORY; they are copied, hashed and then bootable."""
     settings, database = _open()
-    with _problems_listed():
-        added = releases.add_from_directory(
-            database,
-            settings,
-            _description(name, said),
-            directory,
-            kernel=kernel,
-            initrd=initrd,
-            files=files,
-            actor=_actor(),
-            now=now(),
-            replace_existing=replace,
-        )
+    added = releases.add_from_directory(
+        database,
+        settings,
+        _description(name, said),
+        directory,
+        kernel=kernel,
+        initrd=initrd,
+        files=files,
+        actor=_actor(),
+        now=now(),
+        replace_existing=replace,
+    )
     click.echo(_line(added))
 
 
@@ -90,20 +88,19 @@ def add_url(
 ) -> None:
     """Add release NAME from two URLs; nothing is kept unless both checksums are right."""
     settings, database = _open()
-    with _problems_listed():
-        added = releases.add_from_url(
-            database,
-            settings,
-            _description(name, said),
-            kernel_url=kernel_url,
-            kernel_sha256=kernel_sha256,
-            initrd_url=initrd_url,
-            initrd_sha256=initrd_sha256,
-            actor=_actor(),
-            now=now(),
-            replace_existing=replace,
-            progress=click.echo,
-        )
+    added = releases.add_from_url(
+        database,
+        settings,
+        _description(name, said),
+        kernel_url=kernel_url,
+        kernel_sha256=kernel_sha256,
+        initrd_url=initrd_url,
+        initrd_sha256=initrd_sha256,
+        actor=_actor(),
+        now=now(),
+        replace_existing=replace,
+        progress=click.echo,
+    )
     click.echo(_line(added))
 
 
@@ -228,15 +225,3 @@ def _open() -> tuple[config.Settings, Database]:
 
 def _actor() -> str:
     return f"user:{getpass.getuser()}"
-
-
-class _problems_listed:  # noqa: N801 - reads as a verb at its use
-    """Prints every problem of an Invalid on its own line before the sentence ends the command."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, Invalid):
-            for problem in error.problems:
-                click.echo(f"  {problem}", err=True)

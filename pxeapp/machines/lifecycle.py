@@ -1,7 +1,7 @@
 """The lifecycle as a table, in OpenStack Ironic's words; the diagram in docs/ is drawn from it.
 
 A stable state waits for an operator. A transitional state is worked on by the reconciler, has a
-persisted deadline, and has exactly one failure state. Claims are compare-and-set: see `claim`.
+persisted deadline, and has exactly one failure state. Claims are compare-and-set: see `service.claim`.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ FAILED = frozenset(FAILURE_OF.values())
 TRANSITIONS: dict[tuple[State, str], State] = {
     (S.ENROLLED, "manage"): S.VERIFYING,
     (S.VERIFY_FAILED, "manage"): S.VERIFYING,
+    (S.VERIFY_FAILED, "retire"): S.RETIRED,
     (S.VERIFYING, "done"): S.MANAGEABLE,
     (S.ENROLLED, "provide"): S.AVAILABLE,  # machines without a BMC skip verification; an operator powers them
     (S.MANAGEABLE, "provide"): S.AVAILABLE,
@@ -82,12 +83,14 @@ TRANSITIONS: dict[tuple[State, str], State] = {
     (S.DRAINING, "abort"): S.DRAIN_FAILED,
     (S.ACTIVE, "service"): S.SERVICING,
     (S.SERVICE_FAILED, "service"): S.SERVICING,
+    (S.SERVICE_FAILED, "abort"): S.ACTIVE,  # the operator takes it as it is
     (S.SERVICING, "done"): S.ACTIVE,
     (S.SERVICING, "abort"): S.SERVICE_FAILED,
     (S.ACTIVE, "clean"): S.CLEANING,
     (S.AVAILABLE, "clean"): S.CLEANING,
     (S.MANAGEABLE, "clean"): S.CLEANING,
     (S.CLEAN_FAILED, "clean"): S.CLEANING,
+    (S.CLEAN_FAILED, "manage"): S.MANAGEABLE,  # a disk that cannot be wiped must not hold its machine for ever
     (S.CLEANING, "done"): S.AVAILABLE,
     (S.CLEANING, "abort"): S.CLEAN_FAILED,
     (S.ACTIVE, "rescue"): S.RESCUING,
@@ -121,8 +124,3 @@ def target(state: str, verb: str) -> State:
 def verbs(state: State) -> list[str]:
     """What can be asked of a machine in this state, in the table's order."""
     return [verb for (start, verb) in TRANSITIONS if start == state]
-
-
-def sources(verb: str) -> list[State]:
-    """The states from which `verb` is possible: the right-hand side of a compare-and-set."""
-    return [start for (start, known) in TRANSITIONS if known == verb]

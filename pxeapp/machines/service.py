@@ -99,14 +99,29 @@ def bring(session: Session, row: Machine, verb: str, *, actor: str, now: dt.date
         fix = f"Use one of {', '.join(BRING_VERBS)}."
         raise Invalid(f"{verb!r} is not possible here.", problems=[FieldProblem("verb", repr(verb), fix)], hint=fix)
     _refuse_locked(row)
-    before, after = row.state, target(row.state, verb)
-    if after == State.VERIFYING:
+    before = row.state
+    claim(session, row, verb, now=now)
+    if row.state == State.VERIFYING:
         # Nothing to verify by hardware yet: its BMC is asked by the poller, its record was checked on the way in.
-        after = target(after, "done")
-    row.state = after
-    row.updated_at = now
+        claim(session, row, "done", now=now)
+    after = row.state
     audit.record(session, at=now, actor=actor, action=f"machine.{verb}", subject=row.name, before=before, after=after)
     timeline.note(session, machine_id=row.id, at=now, source="operator", kind=verb, message=f"{before} → {after}")
+
+
+def claim(session: Session, row: Machine, verb: str, *, now: dt.datetime) -> None:
+    """Compare and set: of two who want the machine, one gets it and the other gets a Conflict."""
+    after = target(row.state, verb)
+    session.flush()
+    claimed = session.execute(
+        update(Machine)
+        .where(Machine.id == row.id, Machine.state == row.state)
+        .values(state=after, updated_at=now, version=Machine.version + 1)
+        .execution_options(synchronize_session=False)
+    )
+    if claimed.rowcount != 1:  # type: ignore[attr-defined]
+        raise Conflict(f"{row.name} was changed by somebody else meanwhile.", hint="Look at it and try again.")
+    session.refresh(row)
 
 
 def apply(vault: Vault, row: Machine, said: MachineChange, *, now: dt.datetime) -> list[str]:

@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 from pxeapp import audit
 from pxeapp.bmc import power
 from pxeapp.errors import Conflict
-from pxeapp.machines import timeline
-from pxeapp.machines.lifecycle import FAILURE_OF, State, sources, target
+from pxeapp.machines import service, timeline
+from pxeapp.machines.lifecycle import FAILURE_OF, State
 from pxeapp.machines.models import Machine, Sighting
 from pxeapp.provisioning import evidence, grants, steps, tokens
 from pxeapp.provisioning.models import Deployment
@@ -43,7 +43,7 @@ def deploy(
     """Begin an attempt; nothing has moved yet when this returns. After Conflict or Invalid nothing has changed."""
     _refuse_unfit(machine, reimage=reimage)
     release, role = check_deployable(session, machine, release=release or machine.release, role=role or machine.role)
-    _claim_state(session, machine, "deploy", now=now)
+    service.claim(session, machine, "deploy", now=now)
     machine.release, machine.role, machine.fault = release, role, ""
     attempts = session.scalar(select(func.count()).where(Deployment.machine_id == machine.id)) or 0
     deployment = Deployment(
@@ -83,7 +83,7 @@ def abort(session: Session, machine: Machine, *, requested_by: str, now: dt.date
 def release_machine(session: Session, machine: Machine, *, requested_by: str, now: dt.datetime) -> None:
     """Take the machine out of use: available again for the next deployment. Its disk is not touched."""
     _refuse_locked(machine)
-    _claim_state(session, machine, "release", now=now)
+    service.claim(session, machine, "release", now=now)
     machine.fault = ""
     _record(session, machine, None, now, requested_by, "release", "Released; it is available.")
 
@@ -119,7 +119,7 @@ def _finish(
         power.cancel(session, deployment.power_action_id, now=now)
     # An operator may have taken the machine away meanwhile; then the attempt ends and the machine stays as it is.
     if machine.state in FAILURE_OF:
-        _claim_state(session, machine, verb, now=now)
+        service.claim(session, machine, verb, now=now)
 
 
 def _refuse_unfit(machine: Machine, *, reimage: bool) -> None:
@@ -146,21 +146,6 @@ def refuse_power_order(machine: Machine) -> None:
 def _refuse_locked(machine: Machine) -> None:
     if machine.locked:
         raise Conflict(f"{machine.name} is locked.", hint="Unlock it first; somebody locked it on purpose.")
-
-
-def _claim_state(session: Session, machine: Machine, verb: str, *, now: dt.datetime) -> None:
-    """Compare and set: of two who want the machine, one gets it and the other gets a Conflict."""
-    to = target(machine.state, verb)
-    session.flush()
-    claimed = session.execute(
-        update(Machine)
-        .where(Machine.id == machine.id, Machine.state.in_(sources(verb)), Machine.state == machine.state)
-        .values(state=to, updated_at=now, version=Machine.version + 1)
-        .execution_options(synchronize_session=False)
-    )
-    if claimed.rowcount != 1:  # type: ignore[attr-defined]
-        raise Conflict(f"{machine.name} was changed by somebody else meanwhile.", hint="Look at it and try again.")
-    session.refresh(machine)
 
 
 def _record(

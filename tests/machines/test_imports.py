@@ -89,7 +89,8 @@ def test_one_bad_row_stops_the_whole_file_and_every_bad_row_is_listed(any_databa
     [
         ("nmae", "x", "nmae"), ("name", 1, "name"), ("mac", None, "mac"), ("serial", 5, "serial"),
         ("serial", "a\nb", "serial"), ("uuid", "z", "uuid"), ("role", "x" * 64, "role"),
-        ("labels", {"a": 1}, "labels.a"),        ("labels", {"a b": "c"}, "labels"), ("labels", [], "labels"), ("vars", [1], "vars"),
+        ("labels", {"a": 1}, "labels.a"),
+        ("labels", {"a b": "c"}, "labels"), ("labels", [], "labels"), ("vars", [1], "vars"),
         ("location", {"rack": [1]}, "location.rack"), ("bmc", "10.0.0.1", "bmc"), ("bmc", {}, "bmc.address"),
         ("bmc", {"address": ""}, "bmc.address"), ("bmc", {"address": "a b"}, "bmc.address"),
         ("bmc", {"address": "a", "type": "ilo"}, "bmc.type"), ("bmc", {"address": "a", "port": "x"}, "bmc.port"),

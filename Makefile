@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 export VENV
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check golden lock image clean setup-run setup-demo setup-test web
+.PHONY: help demo run test check golden lock image screenshots clean setup-run setup-demo setup-test web
 
 help: ## print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,7 +25,7 @@ check: setup-test ## lint, types and import contracts (what pre-commit runs)
 	$(BIN)/lint-imports
 
 golden: ## write the golden boot and answer files anew; read the diff before you commit it
-	PXEAPP_GOLDEN=1 $(BIN)/python -m pytest -q tests/boot tests/answers tests/software tests/lab -m "not qemu and not ipmi_sim"
+	PXEAPP_GOLDEN=1 $(BIN)/python -m pytest -q tests/boot tests/answers tests/software tests/lab tests/provisioning/test_diagram.py -m "not qemu and not ipmi_sim"
 
 lock: ## pin the dependencies anew in requirements.lock
 	@packaging/lock.sh
@@ -35,6 +35,9 @@ image: setup-test web ## build the container image, start it once and ask for it
 
 web: ## fetch the pinned page assets into web/vendor
 	@web/build.sh
+
+screenshots: setup-test web ## take the README's pictures from a running appliance (URL=http://... PASSWORD_FILE=...)
+	@$(BIN)/python -m docs.screenshots --url "$(URL)" --user "$(or $(ADMIN),admin)" --password-file "$(PASSWORD_FILE)" $(if $(MACHINE),--machine $(MACHINE))
 
 clean: ## remove what was built and installed in this directory, except ./var
 	rm -rf $(VENV) dist build web/vendor .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -51,9 +51,7 @@ class Browser:
         wanted = {"browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
         opened = self._call("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
         self._session = f"/session/{opened['sessionId']}"
-        self.devtools(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
-        )
+        self._size(width, height)
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.devtools("Emulation.setEmulatedMedia", features=scheme)
 
@@ -99,14 +97,12 @@ class Browser:
             time.sleep(0.1)
         raise AssertionError(f"{what} did not come within {within_s:.0f} s; the page says: {self.text('body')[:2000]}")
 
-    def picture(self, *, whole: bool = False) -> bytes:
-        """A PNG of the window, or of the whole page."""
+    def picture(self, *, whole: bool = False, height: int = 0) -> bytes:
+        """A PNG of the window, of its first `height` pixels, or of the whole page."""
         if whole:
-            height = self.run("return Math.ceil(document.documentElement.scrollHeight)")
-            width = self.run("return window.innerWidth")
-            self.devtools(
-                "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
-            )
+            height = self.run("return Math.ceil(document.querySelector('main').getBoundingClientRect().bottom)")
+        if height:
+            self._size(self.run("return window.innerWidth"), height)
         return base64.b64decode(self._call("GET", f"{self._session}/screenshot"))
 
     def sign_in(self, url: str, name: str, password: str) -> None:
@@ -123,6 +119,11 @@ class Browser:
             with contextlib.suppress(requests.RequestException, RuntimeError):
                 self._call("DELETE", self._session)
             self._session = ""
+
+    def _size(self, width: int, height: int) -> None:
+        self.devtools(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+        )
 
     def _find(self, css: str) -> str:
         found = self._call("POST", f"{self._session}/element", {"using": "css selector", "value": css})

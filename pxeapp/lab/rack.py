@@ -139,6 +139,14 @@ class Rack:
             )
         return self._keep(name, started)
 
+    def start_outside(self, name: str, command: Sequence[str], *, log: Path) -> Process:
+        """The same in this host's own network: a door between the two."""
+        with log.open("ab") as output:
+            started = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        return self._keep(name, started)
+
     def forward(self, port: int) -> int:
         """Make a port of the appliance's address reachable on the host's loopback; returns the host's port."""
         path = self.sockets / f"door-{port}"
@@ -146,15 +154,7 @@ class Rack:
         self.start(f"door {port} inside", inside, log=self.folder / "door.log")
         with socket.create_server(("127.0.0.1", 0)) as probe:
             host_port = int(probe.getsockname()[1])
-        with (self.folder / "door.log").open("ab") as log:
-            outside = subprocess.Popen(
-                door.outside_argv(path, host_port),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        self._keep(f"door {port}", outside)
+        self.start_outside(f"door {port}", door.outside_argv(path, host_port), log=self.folder / "door.log")
         return host_port
 
     def machines_file(self, network: str | None = None) -> list[dict[str, Any]]:

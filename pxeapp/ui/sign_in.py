@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from flask import redirect, render_template, request, url_for
+from flask import current_app, redirect, render_template, request, url_for
 from flask import session as cookie
+from flask.blueprints import BlueprintSetupState
 from flask.typing import ResponseReturnValue
 
 from pxeapp.accounts import service
@@ -15,7 +16,13 @@ from pxeapp.errors import PxeError
 from pxeapp.ui.blueprint import bp
 from pxeapp.ui.sign_in_limit import SignInLimit
 
-limit = SignInLimit()
+LIMIT = "pxeapp.sign_in_limit"
+
+
+@bp.record_once
+def _limited(state: BlueprintSetupState) -> None:
+    """Each application counts for itself."""
+    state.app.extensions[LIMIT] = SignInLimit()
 
 
 @bp.get("/login")
@@ -29,6 +36,7 @@ def sign_in() -> ResponseReturnValue:
     """Sign in with name and password."""
     name, address = request.form.get("name", "")[:100], request.remote_addr or ""
     back = _back(request.form.get("back", ""))
+    limit: SignInLimit = current_app.extensions[LIMIT]
     try:
         limit.count(name, address, now())
         with limit.one_at_a_time, context().database.read() as session:

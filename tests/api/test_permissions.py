@@ -1,0 +1,137 @@
+"""Every route against the one permission table: nobody gets in who is not in it, and nothing is forgotten."""
+
+from __future__ import annotations
+
+import datetime as dt
+from http import HTTPStatus
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+from werkzeug.routing import Rule
+
+from pxeapp.accounts import service
+from pxeapp.accounts.models import ApiToken
+from pxeapp.accounts.permissions import ADMIN, OPERATOR, PERMISSIONS, PUBLIC, ROLES, VIEWER, allows
+from pxeapp.db import now
+from tests.api.conftest import MAC, Api, Asker, token_of, user
+
+REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+# What stands for each variable part of a route.
+VALUES: dict[str, object] = {"key": "node1", "name": "nothing-of-this-name", "number": 4711, "kind": "static"}
+
+
+def routes(app: Flask) -> list[tuple[str, str, str]]:
+    """Each endpoint with its method and a path that leads to it."""
+    found = []
+    with app.test_request_context():
+        for rule in app.url_map.iter_rules():
+            path = _path(app, rule)
+            found += [(rule.endpoint, method, path) for method in METHODS if method in (rule.methods or ())]
+    return sorted(found)
+
+
+def _path(app: Flask, rule: Rule) -> str:
+    values = {name: VALUES[name] for name in rule.arguments}
+    return app.url_for(rule.endpoint, **values)
+
+
+def test_every_route_is_in_the_table_and_the_table_holds_nothing_else(api: Api) -> None:
+    known = {rule.endpoint for rule in api.app.url_map.iter_rules()}
+    assert known - PERMISSIONS.keys() == set(), "routes without a permission; add them to accounts/permissions.py"
+    assert PERMISSIONS.keys() - known == set(), "permissions of routes that do not exist any more"
+
+
+def test_a_route_that_is_not_in_the_table_is_refused_to_everybody(api: Api) -> None:
+    api.app.add_url_rule("/forgotten", endpoint="forgotten", view_func=lambda: "a secret")
+    for role in (None, *ROLES):
+        reply = api.of(role).ask("GET", "/forgotten")
+        assert reply.status_code == HTTPStatus.FORBIDDEN
+        assert "secret" not in reply.text
+
+
+@pytest.mark.parametrize("role", [None, *ROLES])
+def test_each_role_reaches_exactly_what_the_table_gives_it(api: Api, role: str | None) -> None:
+    for endpoint, method, path in routes(api.app):
+        expected = PERMISSIONS[endpoint] == PUBLIC or (role is not None and allows(role, PERMISSIONS[endpoint]))
+        assert _got_in(api.of(role), endpoint, method, path) == expected, f"{role} at {method} {path} ({endpoint})"
+
+
+@pytest.mark.parametrize("kind", ["expired", "revoked", "of a removed user", "of a disabled user", "made up"])
+def test_a_dead_token_opens_nothing_that_is_not_public(api: Api, kind: str) -> None:
+    asker = api.with_token(_dead_token(api, kind))
+    for endpoint, method, path in routes(api.app):
+        assert _got_in(asker, endpoint, method, path) == (PERMISSIONS[endpoint] == PUBLIC), f"{method} {path}"
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_token_of_a_demoted_user_reaches_no_further_than_its_user(api: Api, role: str) -> None:
+    with api.write() as session:
+        owner = user(session, "eve", ADMIN)
+        asker = api.with_token(token_of(session, owner, ADMIN))
+        owner.role = role
+    for endpoint, method, path in routes(api.app):
+        least = PERMISSIONS[endpoint]
+        assert _got_in(asker, endpoint, method, path) == (least == PUBLIC or allows(role, least)), f"{method} {path}"
+
+
+def test_a_token_is_refused_from_the_very_request_after_its_user_was_removed(api: Api) -> None:
+    with api.write() as session:
+        secret = token_of(session, user(session, "eve", OPERATOR), OPERATOR)
+    asker = api.with_token(secret)
+    assert asker.get("/machines").status_code == HTTPStatus.OK
+    assert api.of(ADMIN).delete("/users/eve").status_code == HTTPStatus.NO_CONTENT
+    assert asker.get("/machines").status_code == HTTPStatus.UNAUTHORIZED
+
+
+def test_a_refusal_names_the_role_that_is_needed_and_the_one_that_was_there(api: Api) -> None:
+    reply = api.of(VIEWER).post("/machines", json={"name": "node1", "mac": MAC})
+    assert reply.status_code == HTTPStatus.FORBIDDEN
+    assert "operator" in reply.json["detail"]
+    assert "viewer" in reply.json["detail"]
+
+
+def test_without_a_token_the_answer_says_how_to_get_in(api: Api) -> None:
+    reply = api.of(None).get("/machines")
+    assert reply.status_code == HTTPStatus.UNAUTHORIZED
+    assert reply.headers["WWW-Authenticate"] == "Bearer"
+    assert "Authorization" in reply.json["hint"]
+
+
+@pytest.mark.parametrize(
+    "header", ["", "Bearer", "Bearer ", "Basic YWRtaW46YWRtaW4=", "bearer \x7f", "Bearer " + "x" * 3000]
+)
+def test_an_odd_authorization_header_is_a_401(api: Api, header: str) -> None:
+    reply = api.of(None).get("/machines", headers={"Authorization": header})
+    assert reply.status_code == HTTPStatus.UNAUTHORIZED
+    assert reply.mimetype == "application/problem+json"
+
+
+def _got_in(asker: Asker, endpoint: str, method: str, path: str) -> bool:
+    """Whether the guard let the request through; what the handler then says of it is another matter."""
+    reply = asker.ask(method, path, json={} if method in ("POST", "PUT", "PATCH") else None)
+    turned_away = reply.status_code in REFUSED or reply.headers.get("Location", "").startswith("/login")
+    if endpoint == "ui.sign_out" and asker.token and reply.status_code == HTTPStatus.SEE_OTHER:
+        return True  # there is no session to end; it went through, to the sign-in page
+    if endpoint == "ui.sign_in":
+        return reply.status_code == HTTPStatus.UNAUTHORIZED and "wrong" in reply.text  # its own answer, not the guard's
+    return not turned_away
+
+
+def _dead_token(api: Api, kind: str) -> str:
+    with api.write() as session:
+        if kind == "expired":
+            return token_of(session, None, ADMIN, expires_at=now() - dt.timedelta(seconds=1))
+        if kind == "made up":
+            return "pxe_" + "A" * 43
+        owner = user(session, "eve", ADMIN)
+        secret = token_of(session, owner, ADMIN)
+        if kind == "revoked":
+            number = session.scalar(select(func.max(ApiToken.id)))
+            service.revoke_token(session, number, actor="test", now=now())
+        elif kind == "of a removed user":
+            service.delete_user(session, "eve", actor="test", now=now())
+        else:
+            owner.disabled = True
+        return secret

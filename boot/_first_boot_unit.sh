@@ -1,8 +1,8 @@
-# The first boot from its own disk: call in until answered, then forget how.
+# The first boot from its own disk: call in until answered, then forget how. The script holds the token: root's alone.
+install -m 700 /dev/null /usr/local/sbin/pxeapp-first-boot
 cat >/usr/local/sbin/pxeapp-first-boot <<'END_OF_SCRIPT'
 {% include "boot/first-boot.sh" %}
 END_OF_SCRIPT
-chmod 700 /usr/local/sbin/pxeapp-first-boot
 cat >/etc/systemd/system/pxeapp-first-boot.service <<'END_OF_UNIT'
 [Unit]
 Description=Tell the provisioning appliance that this system runs from its own disk
@@ -13,9 +13,12 @@ After=network.target network-online.target
 Type=simple
 ExecStart=/usr/local/sbin/pxeapp-first-boot
 Restart=on-failure
-RestartSec=10
+RestartSec=60
 
 [Install]
 WantedBy=multi-user.target
 END_OF_UNIT
+if command -v restorecon >/dev/null; then
+    restorecon /usr/local/sbin/pxeapp-first-boot /etc/systemd/system/pxeapp-first-boot.service || :
+fi
 systemctl enable pxeapp-first-boot.service

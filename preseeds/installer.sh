@@ -1,16 +1,21 @@
 #!/bin/sh
 # {{ spec.hostname }}: fetched by preseed/early_command, kept in /tmp, called again by partman and late_command.
 # The installer has busybox and wget; no curl, no python, no systemctl.
-url={{ spec.callback_url }}
+url='{{ spec.callback_url }}'
 
-report() { # event, message, tries
+uptime() { # in seconds; the clock itself may be set meanwhile
+    read -r seconds _ </proc/uptime
+    echo "${seconds%.*}"
+}
+
+# A server that is away must not stop the installation: each call gives up soon; what must arrive says for how long.
+report() { # event, message, seconds
     message=$(printf '%s' "$2" | tr '\n\t"\\' "  '/" | tr -cd ' -~' | tail -c 3000)
-    try=0
+    deadline=$(($(uptime) + ${3:-0}))
     while :; do
-        wget -qO /dev/null -T 10 --header='Content-Type: application/json' \
+        wget -qO /dev/null -t 1 -T 10 --header='Content-Type: application/json' \
             --post-data="{\"event\": \"$1\", \"message\": \"$message\"}" "$url/events" && return 0
-        try=$((try + 1))
-        [ "$try" -ge "${3:-1}" ] && return 0
+        [ "$(uptime)" -lt "$deadline" ] || return 0
         sleep 5
     done
 }
@@ -28,25 +33,19 @@ watch() {
             tail -n 1)
         if [ -n "$failed" ]; then
             report failed "$failed
-$(tail -n 15 /var/log/syslog | cut -c1-200)" 20
+$(tail -n 15 /var/log/syslog | cut -c1-200)" 300
             return
         fi
     done
 }
 
+{% include "boot/_system_disk.sh" %}
+
 disk() {
-{% if spec.system_disk and spec.system_disk.startswith("disk/") %}
-    found=$(readlink -f /dev/{{ spec.system_disk }})
-{% elif spec.system_disk %}
-    found=/dev/{{ spec.system_disk }}
-{% else %}
-    found=
-    for candidate in $(list-devices disk); do
-        [ "$(cat "/sys/block/${candidate#/dev/}/removable")" = 0 ] && found=$candidate && break
-    done
-{% endif %}
-    if [ ! -b "$found" ]; then
-        report failed "The system disk {{ spec.system_disk or "(the first one)" }} is not there; there is: $(list-devices disk)" 20
+    # The installer goes on when this fails, and takes the only disk there is: so first name one that cannot be.
+    debconf-set partman-auto/disk /dev/none
+    if ! found=$(system_disk); then
+        report failed "$(no_system_disk)" 300
         exit 1
     fi
     debconf-set partman-auto/disk "$found"
@@ -54,11 +53,18 @@ disk() {
     report progress "Installing on $found"
 }
 
+{% if spec.cards %}
+{% include "preseeds/_cards.sh" %}
+
+{% endif %}
 finish() {
+{% if spec.cards %}
+    cards
+{% endif %}
     cat >/target/root/pxeapp-finish <<'END_OF_FINISH'
 set -e
 {% if spec.ssh_keys %}
-mkdir -p -m 700 /root/.ssh
+install -d -m 700 /root/.ssh
 cat >/root/.ssh/authorized_keys <<'END_OF_KEYS'
 {% for key in spec.ssh_keys %}
 {{ key }}
@@ -67,21 +73,25 @@ END_OF_KEYS
 chmod 600 /root/.ssh/authorized_keys
 {% endif %}
 {% include "boot/_first_boot_unit.sh" %}
+{% if dialect.ubuntu %}
+{# Debian's installer is told to leave the order alone; Ubuntu's does not know the question. #}
+{% include "boot/_boot_order.sh" %}
+{% endif %}
 {% for service in spec.services %}
 systemctl enable {{ service }} || :
 {% endfor %}
 END_OF_FINISH
     if ! in-target bash /root/pxeapp-finish; then
-        report failed "The last script failed: $(tail -n 10 /var/log/syslog | cut -c1-200)" 20
+        report failed "The last script failed: $(tail -n 10 /var/log/syslog | cut -c1-200)" 300
         exit 1
     fi
     rm -f /target/root/pxeapp-finish
-    report installed "debian-installer installed {{ spec.release.name }} as {{ spec.role }}." 180
+    report installed "debian-installer installed {{ spec.release.name }} as {{ spec.role }}." 900
 }
 
 case $1 in
     started)
-        report started "debian-installer started on $(uname -r)." 3
+        report started "debian-installer started on $(uname -r)." 15
         sh "$0" watch </dev/null >/dev/null 2>&1 &
         ;;
     watch | disk | finish) "$1" ;;

@@ -6,6 +6,7 @@ template of the same name, in the data directory, wins over ours.
 
 from __future__ import annotations
 
+import shlex
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -48,6 +49,8 @@ class Templates:
             keep_trailing_newline=True,
             autoescape=False,  # these are boot scripts and answer files; each output language escapes in its own way
         )
+        # For a site's own templates: {{ spec.vars.motd | sh }} is one word of a shell command, whatever it holds.
+        self._environment.filters["sh"] = lambda value: shlex.quote(str(value))
         self._environment.filters.update(filters or {})
 
     def first(self, *names: str) -> str:
@@ -84,5 +87,5 @@ def _position(error: BaseException, name: str) -> tuple[str, int | str]:
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = frame.filename
         if any(f"/{folder}/" in path for folder in TEMPLATE_FOLDERS) and not path.endswith(".py"):
-            return path.removeprefix(root).lstrip("/"), frame.lineno or "?"
+            return path.removeprefix(f"{root}/"), frame.lineno or "?"  # a site's own template with its whole path
     return name, "?"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pxeapp.answers import releases
+from pxeapp.answers.console import consoles
 from pxeapp.answers.spec import AnswerSpec
 from pxeapp.machines import mac as macs
 from pxeapp.templates import Templates
@@ -29,10 +30,11 @@ def kernel_args(spec: AnswerSpec) -> str:
         "inst.ks.sendmac",
         "inst.ks.sendsn",
         f"inst.repo={spec.release.install_url}",
+        "inst.nosave=input_ks",  # the file with its tokens is not copied to the installed system
         "inst.cmdline",  # a question that nobody answers is an error, not a wait
         "ip=dhcp",
         f"BOOTIF={macs.dashed(spec.boot.mac)}",
         "rd.net.timeout.carrier=30",  # switch ports that take their time
-        spec.release.kernel_args or CONSOLE,
+        consoles(spec.release.kernel_args, CONSOLE),
     ]
     return " ".join(words)

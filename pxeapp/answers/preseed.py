@@ -5,7 +5,8 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from pxeapp.answers import releases
-from pxeapp.answers.spec import AnswerSpec
+from pxeapp.answers.console import consoles
+from pxeapp.answers.spec import AnswerSpec, Card
 from pxeapp.machines import mac as macs
 from pxeapp.templates import Templates
 
@@ -33,7 +34,11 @@ def script(spec: AnswerSpec, templates: Templates) -> str:
 
 
 def kernel_args(spec: AnswerSpec) -> str:
-    """debian-installer's command line. What is behind `---` stays in the installed system."""
+    """debian-installer's command line. What is behind `---` stays in the installed system.
+
+    Whatever it must know before it has a network stands here: the preseed itself comes too late for it.
+    """
+    dialect = releases.debian(spec.release.family, spec.release.version)
     words = [
         "auto=true",
         "priority=critical",
@@ -42,12 +47,28 @@ def kernel_args(spec: AnswerSpec) -> str:
         f"domain={spec.domain}",  # empty is an answer too: without it the installer asks
         "interface=auto",
         f"BOOTIF={macs.dashed(spec.boot.mac)}",
+        *_static(spec.boot),
         "locale=C.UTF-8" if spec.locale.startswith("C") else f"locale={spec.locale}",
         f"keymap={spec.keyboard}",
+        *(["console-setup/ask_detect=false"] if dialect.ubuntu else []),
         "DEBIAN_FRONTEND=noninteractive",
         "TERM=dumb",
-        spec.release.kernel_args or CONSOLE,
+        consoles(spec.release.kernel_args, CONSOLE),
         "---",
         CONSOLE,
     ]
     return " ".join(words)
+
+
+def _static(card: Card) -> list[str]:
+    if card.address is None:
+        return []
+    servers = " ".join(card.dns)
+    return [
+        "netcfg/disable_autoconfig=true",
+        f"netcfg/get_ipaddress={card.ip}",
+        f"netcfg/get_netmask={card.netmask}",
+        f"netcfg/get_gateway={card.gateway or 'none'}",
+        *([f'netcfg/get_nameservers="{servers}"'] if servers else []),
+        "netcfg/confirm_static=true",
+    ]

@@ -34,21 +34,20 @@ def render(kind: str, spec: AnswerSpec, templates: Templates) -> str:
     """One answer file; raises NotFound for a kind that this release's installer does not read."""
     renderer = RENDERERS.get((spec.release.installer, kind))
     if renderer is None:
-        raise NotFound(
-            f"{spec.release.name} is given no {kind}.", hint=f"It is given: {', '.join(kinds(spec.release.installer))}."
-        )
+        given = ", ".join(kinds(spec.release.installer))
+        raise NotFound(f"{spec.release.name} is given no {kind}.", hint=f"It is given: {given}.")
     return renderer(spec, templates)
 
 
 def kernel_args(spec: AnswerSpec) -> str:
     """The installer's kernel command line."""
-    make = KERNEL_ARGS.get(spec.release.installer)
-    if make is None:
-        raise NotFound(f"The installer {spec.release.installer} of {spec.release.name} is not supported yet.")
-    return make(spec)
+    return KERNEL_ARGS[spec.release.installer](spec)
 
 
 def mask(text: str, spec: AnswerSpec) -> str:
     """The text with tokens and the password hash replaced: what an operator may see and paste into a ticket."""
+    for url in (spec.answer_url, spec.callback_url):
+        place, _, _token = url.rpartition("/")
+        text = text.replace(url, f"{place}/{MASK}")
     masked = _TOKEN.sub(rf"\1{MASK}", text)
     return masked.replace(spec.root_password_hash, MASK) if spec.root_password_hash else masked

@@ -14,6 +14,7 @@ from typing import Any
 
 from netaddr import AddrFormatError, IPAddress, IPNetwork
 
+from pxeapp.answers import releases
 from pxeapp.errors import FieldProblem, Invalid
 from pxeapp.machines import mac as macs
 
@@ -21,16 +22,19 @@ _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 HOSTNAME = re.compile(_LABEL)
 DOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*|")
 PACKAGE = re.compile(r"[-@]?\^?[A-Za-z0-9][A-Za-z0-9+._:-]{0,127}")
+DEBIAN_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]{0,127}(:[a-z0-9]{1,20})?")
 SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9@._-]{0,127}")
 DISK = re.compile(r"disk/by-(path|id)/[A-Za-z0-9._:+-]+|[a-z0-9]{2,32}")
+# Ours: they stand in shell commands too, so they have no query.
+NODE_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]_-]+(/[A-Za-z0-9._~-]+)*")
 URL = re.compile(r"https?://[A-Za-z0-9.:\[\]_-]+(/[A-Za-z0-9._~+:@%=&?/-]*)?")
 WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,62}")
 WORDS = re.compile(r"([A-Za-z0-9._+/-]+( [A-Za-z0-9._+/-]+)*)?")
-ZONE = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,2}")
+ZONE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}")
 LOCALE = re.compile(r"[A-Za-z]{1,3}(_[A-Z]{2})?(\.[A-Za-z0-9-]+)?")
 CRYPT = re.compile(r"\$(1|5|6|y|2[aby])\$[A-Za-z0-9./$=,]{8,250}")
 SSH_KEY = re.compile(
-    r"(ssh-(ed25519|rsa)|ecdsa-sha2-nistp\d+|sk-[a-z0-9@.-]+) [A-Za-z0-9+/=]{20,4000}( [A-Za-z0-9@._+-]{1,200})?"
+    r"(ssh-(ed25519|rsa)|ecdsa-sha2-nistp[0-9]+|sk-[a-z0-9@.-]+) [A-Za-z0-9+/=]{20,4000}( [A-Za-z0-9@._+-]{1,200})?"
 )
 LAYOUTS = ("plain", "lvm")
 INTERFACE = re.compile(r"[A-Za-z0-9._-]{1,15}")
@@ -87,6 +91,7 @@ class ReleaseSpec:
     repositories: tuple[Repository, ...] = ()
     kernel_args: str = ""
     udeb_suite: str = ""
+    net_image: str = ""  # the squashfs that an Ubuntu installer from the server ISO unpacks in place of debootstrap
     allow_unauthenticated: bool = False
 
 
@@ -117,6 +122,7 @@ class AnswerSpec:
     vars: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
+        releases.check(self.release.installer, self.release.family, self.release.version)
         problems = [*_identity(self), *_network(self), *_storage(self), *_system(self), *_release(self.release)]
         if problems:
             raise BadAnswerValue("The answer file cannot be made.", problems=problems)
@@ -127,7 +133,7 @@ def _identity(spec: AnswerSpec) -> Iterable[FieldProblem]:
     yield from _match("domain", spec.domain, DOMAIN, "Write it as rack.example.org.")
     yield from _match("role", spec.role, WORD, "Use letters, digits, dots and dashes.")
     for name in ("answer_url", "callback_url"):
-        yield from _match(name, getattr(spec, name), URL, "Check PXEAPP_NODE_URL.")
+        yield from _match(name, getattr(spec, name), NODE_URL, "Check PXEAPP_NODE_URL.")
 
 
 def _network(spec: AnswerSpec) -> Iterable[FieldProblem]:
@@ -139,15 +145,23 @@ def _network(spec: AnswerSpec) -> Iterable[FieldProblem]:
             yield from _match(f"{where}.name", card.name, INTERFACE, "Write it as eno1.")
         if card.vlan is not None and not 1 <= card.vlan <= 4094:
             yield FieldProblem(f"{where}.vlan", f"{card.vlan} is not a VLAN.", "Use 1 to 4094.")
-        if card.address is not None and "/" not in card.address:
-            yield FieldProblem(f"{where}.address", f"{card.address} has no prefix.", "Give its network a CIDR.")
-        for name, value in (
-            ("address", card.address),
-            ("gateway", card.gateway),
-            *(("dns", each) for each in card.dns),
-        ):
+        for name, value in (("gateway", card.gateway), *(("dns", each) for each in card.dns)):
             if value is not None and not _is_address(value):
                 yield FieldProblem(f"{where}.{name}", f"{value!r} is not an address.", "Write it as 10.0.0.7.")
+        if card.address is not None:
+            yield from _static(where, card, card.address)
+
+
+def _static(where: str, card: Card, address: str) -> Iterable[FieldProblem]:
+    """A static address goes to the installer in IPv4's words only: address, netmask, gateway."""
+    ip, slash, prefix = address.partition("/")
+    if not _is_address(ip) or ":" in ip:
+        yield FieldProblem(f"{where}.address", f"{ip!r} is not an IPv4 address.", "Write it as 10.0.0.7, or use DHCP.")
+    elif not slash or not prefix.isascii() or not prefix.isdigit() or not 1 <= int(prefix) <= 32:
+        yield FieldProblem(f"{where}.address", f"{address} has no prefix.", "Give its network a CIDR.")
+    elif card.gateway is not None and _is_address(card.gateway) and IPAddress(card.gateway) not in IPNetwork(address):
+        fix = "Give the network a gateway of its own."
+        yield FieldProblem(f"{where}.gateway", f"{card.gateway} cannot be reached from {address}.", fix)
 
 
 def _storage(spec: AnswerSpec) -> Iterable[FieldProblem]:
@@ -167,8 +181,17 @@ def _storage(spec: AnswerSpec) -> Iterable[FieldProblem]:
 
 
 def _system(spec: AnswerSpec) -> Iterable[FieldProblem]:
+    dialect = releases.dialect(spec.release.family, spec.release.version)
+    debian = isinstance(dialect, releases.Debian)
+    if spec.root_password_hash and spec.root_password_hash[1:].split("$", 1)[0] not in dialect.crypt:
+        known = ", ".join(f"${name}$" for name in dialect.crypt)
+        yield FieldProblem(
+            "root_password_hash",
+            f"{spec.release.name} cannot check a hash of this kind, so nobody could sign in.",
+            f"It knows {known}; make one with: openssl passwd -6",
+        )
     for name, values, pattern, fix in (
-        ("packages", spec.packages, PACKAGE, "Write package names."),
+        ("packages", spec.packages, DEBIAN_PACKAGE if debian else PACKAGE, "Write package names."),
         ("services", spec.services, SERVICE, "Write unit names."),
         ("ssh_authorized_keys", spec.ssh_keys, SSH_KEY, "Paste the public key: type, key, comment."),
         ("timezone", [spec.timezone], ZONE, "Write it as Europe/Rome."),
@@ -184,22 +207,43 @@ def _system(spec: AnswerSpec) -> Iterable[FieldProblem]:
         for value in values:
             yield from _match(name, value, pattern, fix, secret=name == "root_password_hash")
     for server in spec.ntp:
-        if not _is_address(server):
-            yield from _match("ntp", server, DOMAIN, "Write a host name or an address.")
+        if not server or not _is_address(server):
+            yield from _match("ntp", server or " ", DOMAIN, "Write a host name or an address.")
+    for name, value in spec.vars.items():
+        yield from _one_line(f"vars.{name}", [name, value])
+
+
+def _one_line(where: str, value: Any) -> Iterable[FieldProblem]:
+    """A site's templates may write variables anywhere: none of them may begin a line of its own."""
+    if isinstance(value, Mapping):
+        value = [*value.keys(), *value.values()]
+    if isinstance(value, (list, tuple)):
+        for each in value:
+            yield from _one_line(where, each)
+    elif not str(value).isprintable():
+        fix = "Take it out; texts of several lines belong in a template of the site's own."
+        yield FieldProblem(where[:80], "holds a line break or a control character.", fix)
 
 
 def _release(release: ReleaseSpec) -> Iterable[FieldProblem]:
-    if release.install_url:
-        yield from _match("release.install_url", release.install_url, URL, "Write http://host/path.")
+    for name in ("name", "family", "version", "installer"):
+        yield from _match(f"release.{name}", getattr(release, name), WORD, "Use letters, digits, dots and dashes.")
+    fix = "PATCH the release's install_url: the tree or mirror its installer reads, http://host/path."
+    yield from _match("release.install_url", release.install_url, URL, fix)
+    if release.net_image:
+        yield from _match("release.net_image", release.net_image, URL, "Write http://host/path.")
     yield from _match("release.udeb_suite", release.udeb_suite or "x", WORD, "Write a suite's name.")
     if not release.kernel_args.isprintable():
         yield FieldProblem("release.kernel_args", "holds a line break or a control character.", "Take it out.")
+    debian = release.installer == releases.Debian.installer
     for number, repository in enumerate(release.repositories):
         where = f"release.repositories.{number}"
         yield from _match(f"{where}.name", repository.name, WORD, "Use letters, digits, dots and dashes.")
         yield from _match(f"{where}.url", repository.url, URL, "Write http://host/path.")
         yield from _match(f"{where}.suite", repository.suite, WORDS, "Write a suite's name.")
         yield from _match(f"{where}.components", repository.components, WORDS, "Write words such as: main contrib.")
+        if debian and not repository.suite:
+            yield FieldProblem(f"{where}.suite", "is missing.", "Name the suite; for a flat repository write: ./")
         if repository.key:
             yield from _match(f"{where}.key", repository.key, URL, "Write http://host/path.")
 
@@ -213,8 +257,8 @@ def _match(
 
 
 def _is_address(value: str) -> bool:
+    """An address in the one spelling that every installer reads."""
     try:
-        IPNetwork(value) if "/" in value else IPAddress(value)
+        return str(IPAddress(value)) == value
     except (AddrFormatError, ValueError):
         return False
-    return True

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pxeapp.answers import releases as dialects
-from pxeapp.answers import render, roles
+from pxeapp.answers import render, roles, variables
 from pxeapp.answers.models import Role
 from pxeapp.answers.spec import AnswerSpec, Card, ReleaseSpec, Repository
 from pxeapp.boot.spec import InstallBoot
@@ -24,6 +24,7 @@ from pxeapp.software.models import Release
 from pxeapp.vault import Vault
 
 UNISSUED = "TOKEN"  # stands for a token where an operator looks at what would be rendered
+NOWHERE = "http://appliance.invalid:8081"  # stands for our address where only the rest is checked
 
 
 def check_deployable(session: Session, machine: Machine, *, release: str | None, role: str | None) -> tuple[str, str]:
@@ -32,8 +33,22 @@ def check_deployable(session: Session, machine: Machine, *, release: str | None,
     if problems or release is None or role is None:
         raise Invalid(f"{machine.name} cannot be deployed.", problems=problems)
     row = software_releases.bootable(session, release)
-    dialects.dialect(row.family, row.version)
+    # Whatever its installer would be told is made once now: what is wrong with it is said before anything is touched.
+    boot_of(machine, row, answer_spec(session, machine, row, role, **_urls(NOWHERE, UNISSUED, UNISSUED)))
     return release, role
+
+
+def boot_of(machine: Machine, release: Release, spec: AnswerSpec) -> InstallBoot:
+    """What the loader of a machine is told for this specification."""
+    media = f"media/{release.name}"
+    return InstallBoot(
+        machine=machine.name,
+        mac=machine.mac,
+        release=release.name,
+        kernel=f"{media}/{release.kernel or 'missing'}",
+        initrds=(f"{media}/{release.initrd or 'missing'}",),
+        args=render.kernel_args(spec),
+    )
 
 
 def install_boot(
@@ -41,16 +56,7 @@ def install_boot(
 ) -> InstallBoot:
     """What the machine's loader is told in this attempt."""
     release = software_releases.bootable(session, deployment.release)
-    spec = answer_spec(session, settings, machine, release, deployment.role, **_urls(settings, vault, deployment))
-    media = f"media/{release.name}"
-    return InstallBoot(
-        machine=machine.name,
-        mac=machine.mac,
-        release=release.name,
-        kernel=f"{media}/{release.kernel}",
-        initrds=(f"{media}/{release.initrd}",),
-        args=render.kernel_args(spec),
-    )
+    return boot_of(machine, release, _spec(session, settings, vault, machine, release, deployment))
 
 
 def answers_of(
@@ -58,77 +64,77 @@ def answers_of(
 ) -> AnswerSpec:
     """The specification of this attempt's answer file, with its tokens."""
     release = software_releases.get(session, deployment.release)
-    return answer_spec(session, settings, machine, release, deployment.role, **_urls(settings, vault, deployment))
+    return _spec(session, settings, vault, machine, release, deployment)
 
 
 def preview(session: Session, settings: Settings, machine: Machine, *, release: str, role: str) -> AnswerSpec:
     """The same without an attempt: the tokens are placeholders."""
-    node = settings.node_url
     row = software_releases.get(session, release)
-    return answer_spec(
-        session,
-        settings,
-        machine,
-        row,
-        role,
-        answer_url=f"{node}/a/{UNISSUED}",
-        callback_url=f"{node}/c/{UNISSUED}",
-    )
+    return answer_spec(session, machine, row, role, **_urls(settings.node_url, UNISSUED, UNISSUED))
 
 
 def answer_spec(
     session: Session,
-    settings: Settings,
     machine: Machine,
     release: Release,
     role_name: str,
     *,
+    node_url: str,
     answer_url: str,
     callback_url: str,
 ) -> AnswerSpec:
     """From rows to the specification. A machine's own variables win over its role's."""
     role = roles.get(session, role_name)
     said: dict[str, Any] = {**role.vars, **machine.vars}
+    known = variables.read(said)
     networks = {row.name: row for row in session.scalars(select(Network))}
     boot, cards = _cards(machine, networks)
     network = _boot_network(machine, networks)
     package_family = "el" if release.family in dialects.EL_FAMILIES else "debian"
     return AnswerSpec(
         hostname=machine.name,
-        domain=str(said.get("domain", network.domain if network else "")),
+        domain=known.domain if known.domain is not None else network.domain if network else "",
         boot=boot,
         cards=cards,
-        release=_release(release, settings),
+        release=_release(release, node_url),
         role=role.name,
-        packages=(*role.packages.get(package_family, ()), *said.get("packages", ())),
+        packages=(*role.packages.get(package_family, ()), *known.packages),
         services=tuple(role.services.get(package_family, [])),
         answer_url=answer_url,
         callback_url=callback_url,
         system_disk=next((disk.path for disk in machine.disks if disk.purpose == "system"), None),
         data_disks=tuple(disk.path for disk in machine.disks if disk.purpose == "data"),
         keep_disks=tuple(disk.path for disk in machine.disks if disk.purpose == "keep"),
-        layout=str(said.get("layout", role.storage.get("layout", "plain"))),
-        timezone=str(said.get("timezone", "Etc/UTC")),
-        locale=str(said.get("locale", "en_US.UTF-8")),
-        keyboard=str(said.get("keyboard", "us")),
-        ntp=tuple(said.get("ntp", network.ntp if network else ())),
-        ssh_keys=tuple(said.get("ssh_authorized_keys", ())),
-        root_password_hash=said.get("root_password_hash"),
+        layout=known.layout or str(role.storage.get("layout", "plain")),
+        timezone=known.timezone,
+        locale=known.locale,
+        keyboard=known.keyboard,
+        ntp=known.ntp if known.ntp is not None else tuple(network.ntp) if network else (),
+        ssh_keys=known.ssh_authorized_keys,
+        root_password_hash=known.root_password_hash,
         vars=said,
     )
 
 
-def _urls(settings: Settings, vault: Vault, deployment: Deployment) -> dict[str, str]:
-    node = settings.node_url
-    return {
-        "answer_url": f"{node}/a/{tokens.derive(vault, deployment, tokens.CONFIG)}",
-        "callback_url": f"{node}/c/{tokens.derive(vault, deployment, tokens.CALLBACK)}",
-    }
+def _spec(
+    session: Session,
+    settings: Settings,
+    vault: Vault,
+    machine: Machine,
+    release: Release,
+    deployment: Deployment,
+) -> AnswerSpec:
+    config, callback = (tokens.derive(vault, deployment, scope) for scope in (tokens.CONFIG, tokens.CALLBACK))
+    return answer_spec(session, machine, release, deployment.role, **_urls(settings.node_url, config, callback))
 
 
-def _release(row: Release, settings: Settings) -> ReleaseSpec:
+def _urls(node_url: str, config: str, callback: str) -> dict[str, str]:
+    return {"node_url": node_url, "answer_url": f"{node_url}/a/{config}", "callback_url": f"{node_url}/c/{callback}"}
+
+
+def _release(row: Release, node_url: str) -> ReleaseSpec:
     def filled(url: str) -> str:
-        return url.replace("{node_url}", settings.node_url)
+        return url.replace("{node_url}", node_url)
 
     return ReleaseSpec(
         name=row.name,
@@ -148,6 +154,7 @@ def _release(row: Release, settings: Settings) -> ReleaseSpec:
         ),
         kernel_args=row.kernel_args,
         udeb_suite=row.settings.get("udeb_suite", ""),
+        net_image=filled(str(row.settings.get("net_image", ""))),
         allow_unauthenticated=bool(row.settings.get("allow_unauthenticated")),
     )
 

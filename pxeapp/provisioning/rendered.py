@@ -9,7 +9,6 @@ from sqlalchemy.orm import Session
 
 from pxeapp.answers import render
 from pxeapp.boot import grub, ipxe, pxelinux
-from pxeapp.boot.spec import InstallBoot
 from pxeapp.config import Settings
 from pxeapp.errors import FieldProblem, Invalid
 from pxeapp.machines.models import Machine
@@ -46,14 +45,7 @@ def rendered(
         raise Invalid(
             f"{release} has no {kind!r}.", problems=[FieldProblem("kind", repr(kind), f"Use {', '.join(kinds)}.")]
         )
-    boot = InstallBoot(
-        machine=machine.name,
-        mac=machine.mac,
-        release=release,
-        kernel=f"media/{release}/{row.kernel or 'missing'}",
-        initrds=(f"media/{release}/{row.initrd or 'missing'}",),
-        args=render.kernel_args(spec),
-    )
+    boot = plan.boot_of(machine, row, spec)
     texts = {
         "ipxe": lambda: ipxe.render(boot, templates, node_url=settings.node_url),
         "grub": lambda: grub.render(boot, templates),
@@ -63,6 +55,6 @@ def rendered(
     for name in kinds:
         if kind in ("", name):
             text = texts[name]() if name in texts else render.render(name, spec, templates)
-            shown = render.mask(text, spec).replace(plan.UNISSUED, render.MASK)
+            shown = render.mask(text, spec)
             found.append({"kind": name, "sha256": hashlib.sha256(shown.encode()).hexdigest(), "text": shown})
     return found

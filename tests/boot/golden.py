@@ -8,9 +8,9 @@ from pathlib import Path
 FOLDER = Path(__file__).parent / "golden"
 
 
-def check(name: str, text: str) -> None:
+def check(name: str, text: str, folder: Path = FOLDER) -> None:
     """Compare with the golden file, or write it."""
-    path = FOLDER / name
+    path = folder / name
     if os.environ.get("PXEAPP_GOLDEN"):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)

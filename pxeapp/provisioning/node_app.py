@@ -10,9 +10,10 @@ import re
 from http import HTTPStatus
 
 from flask import Flask, Response, current_app, request, send_file
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from pxeapp.boot import firmware, grub, ipxe, localdisk
+from pxeapp.boot.spec import Boot
 from pxeapp.db import now
 from pxeapp.errors import FieldProblem, Invalid, NotFound, PxeError
 from pxeapp.machines import mac as mac_address
@@ -26,6 +27,7 @@ from pxeapp.software import media
 
 EVENT_LIMIT = 16 * 1024  # bytes; an event is a word and a log's tail
 SAID_LIMIT = 100  # characters kept of each thing a firmware says about itself
+TOO_LARGE = f"The body is too large: an event may have {EVENT_LIMIT} bytes, a log {node_logs.LIMIT}; send its tail.\n"
 LOG_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 ACCEL_PREFIX = "/_media/"  # the front's internal location, see software/mirror.py
 
@@ -63,15 +65,17 @@ def boot_ipxe() -> Response:
     """An iPXE script for any client: the deployment's when it is armed, else local boot."""
     asking = _asking("iPXE")
     provisioner = _provisioner()
-    if "seen" in request.args:
+    if asking is not None and "seen" in request.args:
         # Our own script tells us who its machine is (see boot/_identity.ipxe); it does not ask to be installed.
         netboot.record_sighting(provisioner, asking, now=now())
         return _text("#!ipxe\n")
-    boot = netboot.decide(provisioner, asking, now=now())
-    node_url = provisioner.settings.node_url
-    identified = asking.serial is not None
+    anonymous = asking is not None and asking.serial is None
     return _script(
-        asking, "ipxe", ipxe.render(boot, provisioner.templates, node_url=node_url, report_identity=not identified)
+        asking,
+        "ipxe",
+        ipxe.render(
+            _decide(asking), provisioner.templates, node_url=provisioner.settings.node_url, report_identity=anonymous
+        ),
     )
 
 
@@ -79,8 +83,9 @@ def boot_grub() -> Response:
     """The same decision as a GRUB configuration."""
     asking = _asking("GRUB")
     provisioner = _provisioner()
-    boot = netboot.decide(provisioner, asking, now=now())
-    return _script(asking, "grub", grub.render(boot, provisioner.templates, node_url=provisioner.settings.node_url))
+    return _script(
+        asking, "grub", grub.render(_decide(asking), provisioner.templates, node_url=provisioner.settings.node_url)
+    )
 
 
 def boot_program(name: str) -> Response:
@@ -100,10 +105,10 @@ def answer(token: str, kind: str) -> Response:
 
 def event(token: str) -> tuple[Response, int]:
     """One report from an installer or a freshly installed system; committed before it is answered."""
+    _check(token)
     report = _report()
-    provisioner = _provisioner()
     at = now()
-    with provisioner.database.write() as session:
+    with _provisioner().database.write() as session:
         deployment_id = tokens.redeem(session, token, tokens.CALLBACK, now=at)
         deployment = steps.locked(session, deployment_id)
         if deployment is None:
@@ -117,12 +122,14 @@ def event(token: str) -> tuple[Response, int]:
 
 def log(token: str, name: str) -> tuple[Response, int]:
     """A log that the installer sends; a later one of the same name replaces it."""
+    _check(token)
     if not LOG_NAME.fullmatch(name):
         raise Invalid("The log's name is not one.", hint="Use a-z, 0-9, dot, dash and underscore.")
+    content = request.get_data(cache=False)  # before the transaction: a slow client must not hold the write lock
     at = now()
     with _provisioner().database.write() as session:
         deployment_id = tokens.redeem(session, token, tokens.CALLBACK, now=at)
-        node_logs.keep(session, deployment_id, name, request.get_data(cache=False), now=at)
+        node_logs.keep(session, deployment_id, name, content, now=at)
     return _text("kept\n"), HTTPStatus.CREATED
 
 
@@ -130,6 +137,8 @@ def media_file(release: str, file: str) -> Response:
     """A kernel, an initrd or another of a release's files: public, and evidence when a claimed machine asks."""
     provisioner = _provisioner()
     address = _address()
+    if not media.FILE_PATH.fullmatch(f"{release}/{file}"):
+        raise NotFound("There is no such file.")  # a NUL, for one, is nothing that a database can be asked for
     with provisioner.database.read() as session:
         path = media.locate(session, provisioner.settings, release, file)
         counts = evidence.expecting(session, address, Step.KERNEL_FETCHED)
@@ -144,12 +153,20 @@ def media_file(release: str, file: str) -> Response:
     return send_file(path, mimetype="application/octet-stream", conditional=True, max_age=0)
 
 
-def _asking(loader: str) -> Asking:
+def _decide(asking: Asking | None) -> Boot:
+    return netboot.FROM_DISK if asking is None else netboot.decide(_provisioner(), asking, now=now())
+
+
+def _asking(loader: str) -> Asking | None:
+    """Who asks; None for a card whose address we cannot read: it boots from its disk as any stranger does."""
     said = request.args
+    mac = mac_address.parse_or_none(said.get("mac", ""))
+    if mac is None:
+        return None
     # iPXE calls BIOS "pcbios i386"; the sightings speak the firmware table's names.
     client = firmware.of_ipxe(said.get("platform", ""), said.get("arch", ""))
     return Asking(
-        mac=mac_address.normalise(said.get("mac", "")),
+        mac=mac,
         address=_address(),
         loader=loader,
         arch=client.name if client else None,
@@ -164,9 +181,14 @@ def _said(value: str | None) -> str | None:
     return "".join(char for char in value if char.isprintable())[:SAID_LIMIT].strip() or None
 
 
+def _check(token: str) -> None:
+    """No token, no answer, whatever the body is; it is not even read."""
+    with _provisioner().database.read() as session:
+        tokens.check(session, token, tokens.CALLBACK, now=now())
+
+
 def _report() -> Report:
-    if (request.content_length or 0) > EVENT_LIMIT:
-        raise Invalid("The event is too long.", hint=f"Send at most {EVENT_LIMIT} bytes; logs go to /logs/NAME.")
+    request.max_content_length = EVENT_LIMIT
     try:
         body = request.get_json(force=True, silent=False, cache=False)
     except RecursionError:
@@ -190,8 +212,9 @@ def _address() -> str:
     return request.remote_addr or "unknown"
 
 
-def _script(asking: Asking, kind: str, text: str) -> Response:
-    netboot.record_served(_provisioner(), mac=asking.mac, kind=kind, content=text.encode(), now=now())
+def _script(asking: Asking | None, kind: str, text: str) -> Response:
+    if asking is not None:
+        netboot.record_served(_provisioner(), mac=asking.mac, kind=kind, content=text.encode(), now=now())
     return _text(text)
 
 
@@ -217,4 +240,6 @@ def _our_error(error: PxeError) -> tuple[Response, int]:
 
 
 def _http_error(error: HTTPException) -> tuple[Response, int]:
+    if isinstance(error, RequestEntityTooLarge):
+        return _text(TOO_LARGE), HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     return _text(f"{error.name}\n"), error.code or HTTPStatus.INTERNAL_SERVER_ERROR

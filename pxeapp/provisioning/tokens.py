@@ -79,6 +79,12 @@ def redeem(session: Session, token: str, scope: str, *, now: dt.datetime) -> int
     return row.deployment_id
 
 
+def check(session: Session, token: str, scope: str, *, now: dt.datetime) -> None:
+    """Raises UnknownToken for one that `redeem` would not take; changes nothing. Done before a body is read."""
+    if _lookup(session, token, scope, now).uses_left == 0:
+        raise UnknownToken
+
+
 def _lookup(session: Session, token: str, scope: str, now: dt.datetime) -> NodeToken:
     wanted = hashed(token[:128])
     row = session.scalar(select(NodeToken).where(NodeToken.token_hash == wanted))

@@ -15,6 +15,9 @@ from pxeapp.provisioning import grants, steps
 from pxeapp.provisioning.models import Deployment
 from pxeapp.provisioning.steps import Step
 from pxeapp.vault import Vault, open_vault
+from tests.provisioning.rack import rack
+
+__all__ = ["rack"]
 
 T0 = dt.datetime(2026, 11, 24, 2, 0, tzinfo=dt.UTC)
 MAC = "52:54:00:00:00:01"

@@ -3,131 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
-from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from pxeapp import config
-from pxeapp.answers import roles
-from pxeapp.app import create_provisioner
-from pxeapp.bmc.connect import FAKE_FOLDER, Connector
-from pxeapp.bmc.fake import FakeBmc
-from pxeapp.bmc.hands import Carrier
-from pxeapp.bmc.power import PowerTimings
 from pxeapp.db import now as present
 from pxeapp.errors import Conflict, Invalid
 from pxeapp.machines import selectors
 from pxeapp.machines.lifecycle import State
-from pxeapp.machines.models import Bmc, Event, Machine, Sighting
-from pxeapp.migrations import upgrade
+from pxeapp.machines.models import Event, Sighting
 from pxeapp.provisioning import explain, leases, lifecycle
-from pxeapp.provisioning.models import Deployment, NodeToken, Served
-from pxeapp.provisioning.netboot import Provisioner
-from pxeapp.provisioning.node_app import create_node_app
-from pxeapp.provisioning.queue import Queue
-from pxeapp.provisioning.reconciler import Reconciler
+from pxeapp.provisioning.models import NodeToken, Served
 from pxeapp.provisioning.steps import ORDER, Step
-from pxeapp.software import releases
-from pxeapp.software.releases import Description
+from tests.provisioning.rack import Rack
 from tests.provisioning.simulated import SimulatedMachine
-
-MAC = "52:54:00:00:00:01"
-NO_GAP = PowerTimings(poll=dt.timedelta(0), gap=dt.timedelta(0))  # the gap is proved in tests/bmc
-
-
-@dataclass
-class Rack:
-    """One machine and everything that works on it."""
-
-    provisioner: Provisioner
-    client: FlaskClient
-    bmc: FakeBmc
-    carrier: Carrier
-    reconciler: Reconciler
-
-    def deploy(self, **more: object) -> int:
-        with self.provisioner.database.write() as session:
-            machine = selectors.get(session, "node1", lock=True)
-            said: dict[str, object] = {"release": "rocky-9", "role": "compute", **more}
-            deployment = lifecycle.deploy(session, machine, requested_by="user:ada", now=present(), **said)  # type: ignore[arg-type]
-            return deployment.id
-
-    def work(self, deployment_id: int) -> None:
-        """What the worker and the BMC worker do until nothing is due any more; time passes as it must."""
-        later = present()
-        for _ in range(60):
-            self.reconciler.look(deployment_id, now=later)
-            for hand in self.carrier.claim(limit=5):
-                while self.carrier.step(hand):
-                    pass
-            if self.step(deployment_id) != Step.ARMED:
-                break
-            later += dt.timedelta(seconds=2)
-        self.reconciler.look(deployment_id, now=later + dt.timedelta(seconds=1))
-
-    def look(self, deployment_id: int, *, after: dt.timedelta = dt.timedelta(seconds=1)) -> None:
-        self.reconciler.look(deployment_id, now=present() + after)
-
-    def deployment(self, deployment_id: int) -> Deployment:
-        with self.provisioner.database.read() as session:
-            return session.get_one(Deployment, deployment_id)
-
-    def step(self, deployment_id: int) -> str:
-        return self.deployment(deployment_id).step
-
-    def machine(self) -> Machine:
-        with self.provisioner.database.read() as session:
-            return selectors.get(session, "node1")
-
-    def simulated(self, address: str = "10.77.0.11") -> SimulatedMachine:
-        return SimulatedMachine(self.client, MAC, address)
-
-
-@pytest.fixture
-def rack(tmp_path: Path) -> Iterator[Rack]:
-    settings = config.load({"PXEAPP_DATA_DIR": str(tmp_path / "data"), "PXEAPP_NODE_URL": "http://10.77.0.1:8081"})
-    provisioner = create_provisioner(settings)
-    upgrade(provisioner.database)
-    files = tmp_path / "files"
-    files.mkdir()
-    (files / "vmlinuz").write_bytes(b"kernel" * 1000)
-    (files / "initrd.img").write_bytes(b"initrd" * 1000)
-    with provisioner.database.write() as session:
-        roles.ensure_builtin(session)
-        machine = Machine(name="node1", mac=MAC, state=State.ENROLLED, created_at=present(), updated_at=present())
-        machine.bmc = Bmc(type="fake", address="node1")
-        session.add(machine)
-    releases.add_from_directory(
-        provisioner.database,
-        settings,
-        Description(
-            name="rocky-9",
-            family="rocky",
-            version="9",
-            installer="kickstart",
-            install_url="{node_url}/repo/rocky/9/BaseOS/x86_64/os",
-        ),
-        files,
-        kernel="vmlinuz",
-        initrd="initrd.img",
-        actor="user:ada",
-        now=present(),
-    )
-    bmc = FakeBmc(settings.data_dir / FAKE_FOLDER, "node1")
-    bmc.set_power("on")
-    app = create_node_app(provisioner, Queue(settings.queue_url), behind_front=False)
-    yield Rack(
-        provisioner,
-        app.test_client(),
-        bmc,
-        Carrier(provisioner.database, Connector(settings, provisioner.vault), "bmc:1", present, NO_GAP),
-        Reconciler(provisioner.database, provisioner.vault, "worker:1"),
-    )
-    provisioner.database.dispose()
 
 
 def test_from_order_to_active_every_step_with_its_evidence(rack: Rack) -> None:

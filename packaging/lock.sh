@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.."
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 "${VENV:-.venv}/bin/python" -m venv "$scratch/venv"
-"$scratch/venv/bin/python" -m pip install --quiet --disable-pip-version-check uv
+"$scratch/venv/bin/python" -m pip install -qq --disable-pip-version-check uv
 
 # Extras are kept: pip refuses a hashed lock in which one package asks for `pydantic[email]` and the lock says `pydantic`.
 compile() {

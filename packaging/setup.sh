@@ -31,7 +31,7 @@ if [ "${2:-}" = --packages ]; then
     exit
 fi
 # The pages' scripts are fetched once, with npm; where they lie already, nobody needs its 360 packages.
-[ "$here/web/vendor/version" -nt "$here/web/package.json" ] || wanted="$wanted npm"
+[ -n "$(find "$here/web/vendor/version" -newer "$here/web/package.json" 2>/dev/null)" ] || wanted="$wanted npm"
 
 find_python() {
     for candidate in python3 python3.14 python3.13 python3.12 python3.11; do
@@ -112,7 +112,7 @@ install_packages() {
     fi
 }
 
-pip_install() { "$venv/bin/python" -m pip --quiet --disable-pip-version-check --no-input install "$@"; }
+pip_install() { "$venv/bin/python" -m pip -qq --disable-pip-version-check --no-input install "$@"; }
 
 install_python() {
     # Whatever tests is enough to run. The place is in the stamp because an editable install names it.

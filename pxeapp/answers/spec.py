@@ -29,15 +29,16 @@ DISK = re.compile(r"disk/by-(path|id)/[A-Za-z0-9._:+-]+|[a-z0-9]{2,32}")
 NODE_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]_-]+(/[A-Za-z0-9._~-]+)*")
 URL = re.compile(r"https?://[A-Za-z0-9.:\[\]_-]+(/[A-Za-z0-9._~+:@%=&?/-]*)?")
 WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,62}")
-WORDS = re.compile(r"([A-Za-z0-9._+/-]+( [A-Za-z0-9._+/-]+)*)?")
-ZONE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}")
+_PART = r"[A-Za-z0-9.][A-Za-z0-9._+/-]{0,63}"
+WORDS = re.compile(rf"({_PART}( {_PART}){{0,15}})?")
+ZONE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]{0,31}(/[A-Za-z0-9_+-]{1,31}){0,2}")
 LOCALE = re.compile(r"[A-Za-z]{1,3}(_[A-Z]{2})?(\.[A-Za-z0-9-]+)?")
 CRYPT = re.compile(r"\$(1|5|6|y|2[aby])\$[A-Za-z0-9./$=,]{8,250}")
 SSH_KEY = re.compile(
     r"(ssh-(ed25519|rsa)|ecdsa-sha2-nistp[0-9]+|sk-[a-z0-9@.-]+) [A-Za-z0-9+/=]{20,4000}( [A-Za-z0-9@._+-]{1,200})?"
 )
 LAYOUTS = ("plain", "lvm")
-INTERFACE = re.compile(r"[A-Za-z0-9._-]{1,15}")
+INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}")
 
 
 class BadAnswerValue(Invalid):
@@ -140,14 +141,14 @@ def _network(spec: AnswerSpec) -> Iterable[FieldProblem]:
     for number, card in enumerate((spec.boot, *spec.cards)):
         where = f"interfaces.{number}"
         if macs.parse_or_none(card.mac) != card.mac:
-            yield FieldProblem(f"{where}.mac", f"{card.mac!r} is not in our one spelling.")
+            yield FieldProblem(f"{where}.mac", f"{_shown(card.mac)} is not in our one spelling.")
         if card.name is not None:
             yield from _match(f"{where}.name", card.name, INTERFACE, "Write it as eno1.")
         if card.vlan is not None and not 1 <= card.vlan <= 4094:
             yield FieldProblem(f"{where}.vlan", f"{card.vlan} is not a VLAN.", "Use 1 to 4094.")
         for name, value in (("gateway", card.gateway), *(("dns", each) for each in card.dns)):
             if value is not None and not _is_address(value):
-                yield FieldProblem(f"{where}.{name}", f"{value!r} is not an address.", "Write it as 10.0.0.7.")
+                yield FieldProblem(f"{where}.{name}", f"{_shown(value)} is not an address.", "Write it as 10.0.0.7.")
         if card.address is not None:
             yield from _static(where, card, card.address)
 
@@ -156,9 +157,11 @@ def _static(where: str, card: Card, address: str) -> Iterable[FieldProblem]:
     """A static address goes to the installer in IPv4's words only: address, netmask, gateway."""
     ip, slash, prefix = address.partition("/")
     if not _is_address(ip) or ":" in ip:
-        yield FieldProblem(f"{where}.address", f"{ip!r} is not an IPv4 address.", "Write it as 10.0.0.7, or use DHCP.")
+        yield FieldProblem(
+            f"{where}.address", f"{_shown(ip)} is not an IPv4 address.", "Write it as 10.0.0.7, or use DHCP."
+        )
     elif not slash or not prefix.isascii() or not prefix.isdigit() or not 1 <= int(prefix) <= 32:
-        yield FieldProblem(f"{where}.address", f"{address} has no prefix.", "Give its network a CIDR.")
+        yield FieldProblem(f"{where}.address", f"{_shown(address)} has no prefix.", "Give its network a CIDR.")
     elif card.gateway is not None and _is_address(card.gateway) and IPAddress(card.gateway) not in IPNetwork(address):
         fix = "Give the network a gateway of its own."
         yield FieldProblem(f"{where}.gateway", f"{card.gateway} cannot be reached from {address}.", fix)
@@ -167,14 +170,14 @@ def _static(where: str, card: Card, address: str) -> Iterable[FieldProblem]:
 def _storage(spec: AnswerSpec) -> Iterable[FieldProblem]:
     fix = "Write disk/by-path/..., disk/by-id/... or a name such as sda."
     for name, disks in (
-        ("disks.system", [spec.system_disk] if spec.system_disk else []),
+        ("disks.system", [] if spec.system_disk is None else [spec.system_disk]),
         ("disks.data", spec.data_disks),
         ("disks.keep", spec.keep_disks),
     ):
         for disk in disks:
             yield from _match(name, disk, DISK, fix)
     if spec.layout not in LAYOUTS:
-        yield FieldProblem("storage.layout", f"{spec.layout!r} is not a layout.", f"Use {', '.join(LAYOUTS)}.")
+        yield FieldProblem("storage.layout", f"{_shown(spec.layout)} is not a layout.", f"Use {', '.join(LAYOUTS)}.")
     others = {*spec.data_disks, *spec.keep_disks}
     if spec.system_disk in others:
         yield FieldProblem("disks.system", f"{spec.system_disk} is also a data disk.", "Name each disk once.")
@@ -199,7 +202,7 @@ def _system(spec: AnswerSpec) -> Iterable[FieldProblem]:
         ("keyboard", [spec.keyboard], WORD, "Write it as us or de."),
         (
             "root_password_hash",
-            [spec.root_password_hash] if spec.root_password_hash else [],
+            [] if spec.root_password_hash is None else [spec.root_password_hash],
             CRYPT,
             "Use a crypt(3) hash.",
         ),
@@ -252,8 +255,12 @@ def _match(
     name: str, value: str, pattern: re.Pattern[str], fix: str, *, secret: bool = False
 ) -> Iterable[FieldProblem]:
     if not pattern.fullmatch(value):
-        shown = "The value" if secret else repr(value[:100])
+        shown = "The value" if secret else _shown(value)
         yield FieldProblem(name, f"{shown} is not possible in an answer file.", fix)
+
+
+def _shown(value: str) -> str:
+    return repr(value[:100])
 
 
 def _is_address(value: str) -> bool:

@@ -12,9 +12,12 @@ import pytest
 
 import pxeapp
 from pxeapp.db import Base, Database
-from tests.postgres import postgresql_server, postgresql_url
+from tests import postgres
 
-__all__ = ["postgresql_server", "postgresql_url"]  # fixtures
+postgresql_server = postgres.postgresql_server
+postgresql_url = postgres.postgresql_url
+postgresql_database = postgres.postgresql_database
+_postgresql_with_tables = postgres._postgresql_with_tables
 
 
 def load_models() -> None:
@@ -38,13 +41,9 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
-def any_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """A fresh database with every table, once on SQLite and once on a real PostgreSQL."""
+def any_database(request: pytest.FixtureRequest) -> Database:
+    """A database with every table and no row, once on SQLite and once on a real PostgreSQL."""
     load_models()
-    url = (
-        f"sqlite:///{tmp_path / 'test.db'}" if request.param == "sqlite" else request.getfixturevalue("postgresql_url")
-    )
-    database = Database(url)
-    Base.metadata.create_all(database.engine)
-    yield database
-    database.dispose()
+    name = "database" if request.param == "sqlite" else "postgresql_database"
+    found: Database = request.getfixturevalue(name)
+    return found

@@ -16,12 +16,17 @@ from pxeapp.errors import Conflict, FieldProblem, Invalid, NotFound
 from pxeapp.machines.models import Interface, Network
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+# It ends up in dnsmasq's configuration and in answer files: nothing but what a domain can be.
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+DOMAIN = re.compile(rf"(?=.{{0,253}}$)({_LABEL}(\.{_LABEL})*)?")
 FIELDS = ("cidr", "gateway", "dns", "ntp", "domain", "vlan", "dhcp_start", "dhcp_end")
+
+EMPTY: dict[str, Any] = {"dns": [], "ntp": [], "domain": ""}  # what null makes of a field; the others become null
 
 
 def get(session: Session, name: str) -> Network:
     """A network by name; raises NotFound."""
-    row = session.scalar(select(Network).where(Network.name == name))
+    row = session.scalar(select(Network).where(Network.name == name)) if NAME.fullmatch(name) else None
     if row is None:
         raise NotFound(f"There is no network {name!r}.", hint="See: GET /api/v1/networks")
     return row
@@ -35,7 +40,11 @@ def listing(session: Session, *, after: str = "", limit: int = 100) -> Sequence[
 def create(session: Session, said: Mapping[str, Any], *, actor: str, now: dt.datetime) -> Network:
     """Add a network; raises Invalid with every problem."""
     name = str(said.get("name", ""))
-    problems = [] if NAME.fullmatch(name) else [FieldProblem("name", repr(name), "Use a-z, 0-9 and dashes.")]
+    problems = (
+        []
+        if NAME.fullmatch(name)
+        else [FieldProblem("name", f"{name!r} cannot be a network's name.", "Use a-z, 0-9 and dashes.")]
+    )
     problems += _problems(said)
     if problems:
         raise Invalid("The network cannot be added.", problems=problems)
@@ -76,15 +85,18 @@ def wire(row: Network) -> dict[str, Any]:
 def _fill(row: Network, said: Mapping[str, Any]) -> None:
     for field in FIELDS:
         if field in said:
-            setattr(row, field, said[field])
+            setattr(row, field, said[field] if said[field] is not None else EMPTY.get(field))
     row.cidr = str(IPNetwork(row.cidr).cidr)
 
 
 def _problems(said: Mapping[str, Any]) -> Iterable[FieldProblem]:
+    cidr = str(said.get("cidr", ""))
     try:
-        network = IPNetwork(str(said.get("cidr", "")))
+        if "/" not in cidr:  # netaddr would make it a network of one address
+            raise ValueError(cidr)
+        network = IPNetwork(cidr)
     except (AddrFormatError, ValueError):
-        yield FieldProblem("cidr", f"{said.get('cidr')!r} is not a network.", "Write it as 10.0.0.0/24.")
+        yield FieldProblem("cidr", f"{cidr!r} is not a network.", "Write it as 10.0.0.0/24.")
         return
     if network.version != 4:
         yield FieldProblem("cidr", "is IPv6.", "We netboot over IPv4; use an IPv4 network.")
@@ -97,14 +109,20 @@ def _problems(said: Mapping[str, Any]) -> Iterable[FieldProblem]:
         for value in said.get(field) or []:
             if _address(value) is None:
                 yield FieldProblem(field, f"{value!r} is not an address.", "Write it as 10.0.0.7.")
+    if not DOMAIN.fullmatch(said.get("domain") or ""):
+        yield FieldProblem("domain", f"{said.get('domain')!r} is not a domain.", "Write it as rack1.example.org.")
+    vlan = said.get("vlan")
+    if vlan is not None and (isinstance(vlan, bool) or not isinstance(vlan, int) or not 1 <= vlan <= 4094):
+        yield FieldProblem("vlan", f"{vlan!r} is not a VLAN.", "Use 1 to 4094.")
+    yield from _range_problems(said)
+
+
+def _range_problems(said: Mapping[str, Any]) -> Iterable[FieldProblem]:
     start, end = _address(said.get("dhcp_start")), _address(said.get("dhcp_end"))
     if (start is None) != (end is None):
         yield FieldProblem("dhcp_end", "only one end of the range is given.", "Give both or neither.")
     elif start is not None and end is not None and start > end:
         yield FieldProblem("dhcp_end", "the range runs backwards.", "Swap its ends.")
-    vlan = said.get("vlan")
-    if vlan is not None and not (isinstance(vlan, int) and 1 <= vlan <= 4094):
-        yield FieldProblem("vlan", f"{vlan!r} is not a VLAN.", "Use 1 to 4094.")
 
 
 def _address(value: Any) -> IPAddress | None:

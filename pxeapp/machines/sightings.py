@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import String, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from pxeapp.machines.models import Sighting
@@ -34,8 +34,8 @@ def record(
     row.last_seen = max(now, row.last_seen)
     row.machine_id = machine_id if machine_id is not None else row.machine_id
     for name, value in said.items():
-        if value:
-            setattr(row, name, value)
+        if value and (fitting := _fit(name, value)):
+            setattr(row, name, fitting)
     session.flush()
     return row
 
@@ -50,6 +50,13 @@ def count_loader_request(session: Session, *, mac: str) -> int:
         .execution_options(synchronize_session=False)
     )
     return counted or 0
+
+
+def _fit(name: str, value: str) -> str:
+    """What of a stranger's words a column can hold: PostgreSQL refuses what is too long, NUL and half a character."""
+    column = Sighting.__table__.c[name].type
+    limit = column.length if isinstance(column, String) else None
+    return "".join(letter for letter in value if letter.isprintable())[:limit]
 
 
 def _make_room(session: Session) -> None:

@@ -111,9 +111,16 @@ def _fill(row: Role, said: Mapping[str, Any]) -> None:
 
 
 def _problems(said: Mapping[str, Any]) -> list[FieldProblem]:
-    found = []
+    found = [
+        FieldProblem(field, "is not an object.", 'Write {"name": ...}.')
+        for field in ("packages", "services", "storage", "vars")
+        if not isinstance(said.get(field, {}), Mapping)
+    ]
+    if not isinstance(said.get("description", ""), str):
+        found.append(FieldProblem("description", "is not a text."))
     for field, pattern in (("packages", PACKAGE), ("services", SERVICE)):
-        for family, names in dict(said.get(field) or {}).items():
+        families = said.get(field)
+        for family, names in families.items() if isinstance(families, Mapping) else ():
             where = f"{field}.{family}"
             if family not in FAMILIES:
                 found.append(FieldProblem(where, "is not a family.", f"Use {', '.join(FAMILIES)}."))

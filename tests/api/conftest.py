@@ -100,10 +100,10 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, dict[s
     context = create_app(settings).extensions["pxeapp"]
     (folder / "linux").write_bytes(b"kernel")
     (folder / "initrd.gz").write_bytes(b"initrd")
+    debian = Description(name="debian-13", family="debian", version="13", install_url="{node_url}/mirror/debian")
     releases.add_from_directory(
-        context.database, settings, Description(name="debian-13", family="debian", version="13"), folder,
-        kernel="linux", initrd="initrd.gz", actor="test", now=now(),
-    )  # fmt: skip
+        context.database, settings, debian, folder, kernel="linux", initrd="initrd.gz", actor="test", now=now()
+    )
     tokens = {}
     with context.database.write() as session:
         for role in ROLES:

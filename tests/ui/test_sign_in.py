@@ -1,0 +1,235 @@
+"""Signing in and out: cookies, CSRF, guessing, and sessions that end when they should."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from pxeapp import config
+from pxeapp.accounts import service
+from pxeapp.app import create_app
+from pxeapp.db import now
+from pxeapp.ui.sign_in_limit import TRIES, TRIES_AT_NAME, WINDOW, SignInLimit, TooManyTries
+from tests.api.conftest import PASSWORD, Api
+
+T0 = dt.datetime(2026, 11, 24, 2, 0, tzinfo=dt.UTC)
+
+
+def sign_in(client: FlaskClient, name: str = "admin", password: str = PASSWORD, **more: Any) -> Any:
+    return client.post("/login", data={"name": name, "password": password, **more.pop("data", {})}, **more)
+
+
+def csrf(client: FlaskClient) -> str:
+    found = re.search(r'name="csrf" value="([^"]+)"', client.get("/").text)
+    assert found is not None
+    return found[1]
+
+
+def cookie(client: FlaskClient) -> str:
+    found = client.get_cookie("pxeapp_session")
+    return found.value if found else ""
+
+
+@pytest.fixture
+def browser(api: Api) -> FlaskClient:
+    """Somebody signed in."""
+    client = api.app.test_client()
+    assert sign_in(client).status_code == HTTPStatus.SEE_OTHER
+    return client
+
+
+def test_the_right_password_leads_to_the_machines(api: Api) -> None:
+    reply = sign_in(api.app.test_client())
+    assert (reply.status_code, reply.headers["Location"]) == (HTTPStatus.SEE_OTHER, "/")
+
+
+@pytest.mark.parametrize(
+    ("name", "password"), [("admin", "wrong"), ("nobody", PASSWORD), ("", ""), ("admin", PASSWORD + " ")]
+)
+def test_whatever_is_wrong_gets_the_same_answer(api: Api, name: str, password: str) -> None:
+    reply = sign_in(api.app.test_client(), name, password)
+    assert reply.status_code == HTTPStatus.UNAUTHORIZED
+    assert "User name or password is wrong." in reply.text
+    assert "Set-Cookie" not in reply.headers or "user" not in reply.headers["Set-Cookie"]
+
+
+def test_the_session_cookie_is_kept_from_scripts_and_other_sites(api: Api) -> None:
+    header = sign_in(api.app.test_client()).headers["Set-Cookie"]
+    flags = {part.strip() for part in header.split(";")}
+    assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= flags
+    assert not any(flag.startswith("Domain") for flag in flags)
+    assert PASSWORD not in header
+
+
+def test_a_cookie_that_came_by_https_never_goes_by_http(api: Api) -> None:
+    assert "Secure" in sign_in(api.app.test_client(), base_url="https://appliance.example").headers["Set-Cookie"]
+    assert "Secure" not in sign_in(api.app.test_client()).headers["Set-Cookie"]
+
+
+def test_the_session_is_another_one_after_signing_in(api: Api) -> None:
+    client = api.app.test_client()
+    client.get("/login")
+    before = cookie(client)
+    assert before, "the sign-in page has a session of its own, for its CSRF token"
+    sign_in(client)
+    with client.session_transaction() as session:
+        assert "csrf" not in session, "what somebody planted before is of no use afterwards"
+    client.get("/")
+    assert cookie(client) != before
+
+
+def test_a_forged_cookie_is_nobody(api: Api, browser: FlaskClient) -> None:
+    payload, _, signature = cookie(browser).rpartition(".")
+    forger = api.app.test_client()
+    forger.set_cookie("pxeapp_session", f"{payload}.{signature[::-1]}")
+    assert forger.get("/").headers["Location"] == "/login"
+
+
+def test_a_change_by_cookie_needs_the_csrf_token_of_that_session(api: Api, browser: FlaskClient) -> None:
+    said = {"name": "node1", "mac": "52:54:00:00:00:01"}
+    other = api.app.test_client()
+    sign_in(other)
+    for headers in ({}, {"X-CSRF-Token": ""}, {"X-CSRF-Token": "guess"}, {"X-CSRF-Token": csrf(other)}):
+        assert browser.post("/api/v1/machines", json=said, headers=headers).status_code == HTTPStatus.FORBIDDEN
+    assert browser.get("/api/v1/machines").json["items"] == []
+    token = {"X-CSRF-Token": csrf(browser)}
+    assert browser.post("/api/v1/machines", json=said, headers=token).status_code == HTTPStatus.CREATED
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_no_other_site_can_sign_a_visitor_in_or_out(api: Api, browser: FlaskClient, site: str) -> None:
+    headers = {"Sec-Fetch-Site": site}
+    assert sign_in(api.app.test_client(), headers=headers).status_code == HTTPStatus.FORBIDDEN
+    assert browser.post("/logout", data={"csrf": csrf(browser)}, headers=headers).status_code == HTTPStatus.FORBIDDEN
+    assert browser.get("/").status_code == HTTPStatus.OK
+
+
+def test_signing_out_ends_every_copy_of_the_session(api: Api, browser: FlaskClient) -> None:
+    stolen = cookie(browser)
+    assert browser.post("/logout", data={"csrf": csrf(browser)}).headers["Location"] == "/login"
+    assert browser.get("/").headers["Location"] == "/login"
+    thief = api.app.test_client()
+    thief.set_cookie("pxeapp_session", stolen)
+    assert thief.get("/").headers["Location"] == "/login"
+    assert thief.get("/api/v1/machines").status_code == HTTPStatus.UNAUTHORIZED
+
+
+@pytest.mark.parametrize("change", [{"disabled": True}, {"password": "another-long-one"}])
+def test_a_session_ends_when_its_account_is_disabled_or_gets_a_new_password(
+    api: Api, browser: FlaskClient, change: dict[str, Any]
+) -> None:
+    with api.write() as session:
+        service.create_user(session, name="second", role="admin", password=PASSWORD, actor="test", now=now())
+        service.change_user(session, "admin", actor="test", now=now(), **change)
+    assert browser.get("/").headers["Location"] == "/login"
+
+
+def test_a_session_ends_with_its_user(api: Api, browser: FlaskClient) -> None:
+    with api.write() as session:
+        service.create_user(session, name="second", role="admin", password=PASSWORD, actor="test", now=now())
+        service.delete_user(session, "admin", actor="test", now=now())
+    assert browser.get("/api/v1/machines").status_code == HTTPStatus.UNAUTHORIZED
+
+
+def test_a_demoted_user_loses_the_role_in_a_session_that_is_open(api: Api, browser: FlaskClient) -> None:
+    token = {"X-CSRF-Token": csrf(browser)}
+    assert browser.get("/api/v1/users", headers=token).status_code == HTTPStatus.OK
+    with api.write() as session:
+        service.create_user(session, name="second", role="admin", password=PASSWORD, actor="test", now=now())
+        service.change_user(session, "admin", role="viewer", actor="test", now=now())
+    assert browser.get("/api/v1/users", headers=token).status_code == HTTPStatus.FORBIDDEN
+
+
+def test_guessing_is_slowed_down_even_for_the_right_password(api: Api) -> None:
+    client = api.app.test_client()
+    for _ in range(TRIES):
+        assert sign_in(client, password="wrong").status_code == HTTPStatus.UNAUTHORIZED
+    reply = sign_in(client)
+    assert reply.status_code == HTTPStatus.TOO_MANY_REQUESTS
+    assert "Wait five minutes." in reply.text
+    elsewhere = sign_in(client, environ_overrides={"REMOTE_ADDR": "10.0.0.9"})
+    assert elsewhere.status_code == HTTPStatus.SEE_OTHER, "a guesser does not lock the others out"
+
+
+def test_the_limit_forgets_after_its_window_and_forgives_what_was_right() -> None:
+    limit = SignInLimit()
+    for _ in range(TRIES * 3):
+        limit.count("ada", "10.0.0.1", T0)
+        limit.forgive("ada", "10.0.0.1")
+    for _ in range(TRIES):
+        limit.count("ada", "10.0.0.1", T0)
+    with pytest.raises(TooManyTries):
+        limit.count("ada", "10.0.0.1", T0 + WINDOW - dt.timedelta(seconds=1))
+    limit.count("ada", "10.0.0.1", T0 + WINDOW)
+
+
+def test_many_addresses_that_guess_at_one_name_are_slowed_down_too() -> None:
+    limit = SignInLimit()
+    for number in range(TRIES_AT_NAME):
+        limit.count("ada", f"10.0.{number}.1", T0)
+    with pytest.raises(TooManyTries):
+        limit.count("ada", "10.9.9.9", T0)
+    limit.count("eve", "10.9.9.9", T0)
+
+
+@pytest.mark.parametrize(
+    ("back", "leads_to"),
+    [
+        ("/machines/node1?x=1", "/machines/node1?x=1"), ("https://evil.example/", "/"), ("//evil.example/", "/"),
+        ("/\\evil.example", "/"), ("javascript:alert(1)", "/"), ("/a\r\nSet-Cookie: x=1", "/"),
+    ],
+)  # fmt: skip
+def test_after_signing_in_one_is_where_one_wanted_to_be_and_never_elsewhere(api: Api, back: str, leads_to: str) -> None:
+    assert sign_in(api.app.test_client(), data={"back": back}).headers["Location"] == leads_to
+
+
+def test_a_page_leads_to_the_sign_in_page_and_back_again(api: Api) -> None:
+    client = api.app.test_client()
+    place = client.get("/machines/node1").headers["Location"]
+    assert place == "/login?back=/machines/node1"
+    assert 'name="back" value="/machines/node1"' in client.get(place).text
+
+
+def test_a_part_of_a_page_whose_session_ended_sends_the_whole_page_to_sign_in(api: Api) -> None:
+    reply = api.app.test_client().get("/machines-table", headers={"HX-Request": "true"})
+    assert (reply.status_code, reply.headers["HX-Redirect"], reply.data) == (HTTPStatus.NO_CONTENT, "/login", b"")
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/login", "/healthz", "/api/v1/machines", "/nothing", "/assets/static/pxeapp.css"]
+)
+def test_every_answer_has_the_security_headers(browser: FlaskClient, path: str) -> None:
+    headers = browser.get(path).headers
+    policy = headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["X-Frame-Options"] == "DENY"
+    assert headers["Referrer-Policy"] == "same-origin"
+    assert "no-store" in headers["Cache-Control"] or path.startswith("/assets/")
+
+
+def test_an_address_in_a_header_is_believed_only_from_a_trusted_proxy(api: Api, tmp_path: Any) -> None:
+    settings = {"PXEAPP_DATA_DIR": str(api.context.settings.data_dir), "PXEAPP_TRUSTED_PROXIES": "10.0.0.0/24"}
+    app = create_app(config.load(settings))
+    limit = app.extensions["pxeapp.sign_in_limit"]
+
+    def counted(remote: str, forwarded: str) -> bool:
+        client = app.test_client()
+        headers = {"X-Forwarded-For": forwarded, "X-Forwarded-Proto": "https"}
+        reply = sign_in(client, password="wrong", headers=headers, environ_overrides={"REMOTE_ADDR": remote})
+        assert reply.status_code == HTTPStatus.UNAUTHORIZED
+        return any(key == "address:203.0.113.7" and tries for key, tries in limit._tries.items())
+
+    assert not counted("192.0.2.1", "203.0.113.7"), "anybody may write a header"
+    assert not counted("10.0.0.5", "203.0.113.7, 198.51.100.9"), (
+        "what stands left of the last stranger is a stranger's word"
+    )
+    assert counted("10.0.0.5", "198.51.100.9, 203.0.113.7, 10.0.0.6")
+    app.extensions["pxeapp"].database.dispose()

@@ -1,5 +1,6 @@
 # The first boot from its own disk: call in until answered, then forget how. The script holds the token: root's alone.
-install -m 700 /dev/null /usr/local/sbin/pxeapp-first-boot
+: >/usr/local/sbin/pxeapp-first-boot
+chmod 700 /usr/local/sbin/pxeapp-first-boot
 cat >/usr/local/sbin/pxeapp-first-boot <<'END_OF_SCRIPT'
 {% include "boot/first-boot.sh" %}
 END_OF_SCRIPT

@@ -64,7 +64,8 @@ finish() {
     cat >/target/root/pxeapp-finish <<'END_OF_FINISH'
 set -e
 {% if spec.ssh_keys %}
-install -d -m 700 /root/.ssh
+mkdir -p /root/.ssh
+chmod 700 /root/.ssh
 cat >/root/.ssh/authorized_keys <<'END_OF_KEYS'
 {% for key in spec.ssh_keys %}
 {{ key }}

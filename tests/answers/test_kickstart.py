@@ -181,4 +181,5 @@ def test_the_callback_token_is_roots_alone_and_the_config_token_is_not_in_the_fi
     inside = [script.script for script in parsed(found).scripts if script.type == KS_SCRIPT_POST and script.inChroot]
     files = {path: body for script in inside for path, body in shells.inner(script).items() if CALLBACK_TOKEN in body}
     assert list(files) == ["/usr/local/sbin/pxeapp-first-boot"]
-    assert "install -m 700 /dev/null /usr/local/sbin/pxeapp-first-boot" in inside[0]
+    program = "/usr/local/sbin/pxeapp-first-boot"
+    assert inside[0].index(f": >{program}\nchmod 700 {program}\n") < inside[0].index(f"cat >{program} ")

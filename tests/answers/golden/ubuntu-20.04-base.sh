@@ -70,13 +70,15 @@ disk() {
 finish() {
     cat >/target/root/pxeapp-finish <<'END_OF_FINISH'
 set -e
-install -d -m 700 /root/.ssh
+mkdir -p /root/.ssh
+chmod 700 /root/.ssh
 cat >/root/.ssh/authorized_keys <<'END_OF_KEYS'
 ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ6hZ8Yyq0T7v1n5m0c2c0X1 ada@ops
 END_OF_KEYS
 chmod 600 /root/.ssh/authorized_keys
 # The first boot from its own disk: call in until answered, then forget how. The script holds the token: root's alone.
-install -m 700 /dev/null /usr/local/sbin/pxeapp-first-boot
+: >/usr/local/sbin/pxeapp-first-boot
+chmod 700 /usr/local/sbin/pxeapp-first-boot
 cat >/usr/local/sbin/pxeapp-first-boot <<'END_OF_SCRIPT'
 #!/bin/bash
 # Written by pxeapp at installation. Whatever the system has to speak HTTP with is used; nothing is installed for it.

@@ -40,6 +40,10 @@ class _Speaking(click.Group):
             # Never the statement with its parameters: they may hold what nobody should read.
             cause = str(getattr(error, "orig", None) or type(error).__name__).splitlines()[0]
             click.echo(f"pxeapp: The database cannot be used: {cause}. For a new one run: pxeapp db upgrade", err=True)
+        except BrokenPipeError:
+            raise  # whoever read our output has seen enough; click ends quietly
+        except OSError as error:
+            click.echo(f"pxeapp: {error.filename or 'A file'} cannot be used: {error.strerror or error}.", err=True)
         sys.exit(1)
 
 

@@ -16,14 +16,18 @@ from typing import Any, cast
 import click
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy import select
 
 from pxeapp import config
 from pxeapp.api.context import Context, known_site
+from pxeapp.api.machines import event as event_wire
+from pxeapp.api.power import wire as power_wire
 from pxeapp.app import create_context
 from pxeapp.bmc import power as powering
 from pxeapp.db import now
 from pxeapp.errors import Conflict, NotFound
 from pxeapp.machines import imports, readers, selectors, wire
+from pxeapp.machines.models import Event
 from pxeapp.machines.selectors import Filter
 from pxeapp.provisioning import explain as explaining
 from pxeapp.provisioning import lifecycle
@@ -31,6 +35,7 @@ from pxeapp.provisioning import wire as deployment_wire
 
 ACTOR = "user:local"  # whoever may run this on the appliance may read its database anyway
 FORMS = {".json": "json", ".yaml": "yaml", ".yml": "yaml", ".csv": "csv"}
+PIPE_WIDTH = 1000
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -82,7 +87,7 @@ def list_machines(state: str, role: str, search: str, as_json: bool) -> None:
             )
             rows += [wire.machine(row) for row in found]
     if as_json:
-        _print(rows)
+        _print({"items": rows, "next": None})
         return
     _table(("name", "mac", "state", "power", "role", "release", "fault"), rows)
 
@@ -127,37 +132,74 @@ def deploy(key: str, release: str | None, role: str | None, reimage: bool, as_js
 
 @machine.command("abort")
 @click.argument("key")
-def abort(key: str) -> None:
+@as_json
+def abort(key: str, as_json: bool) -> None:
     """Abort the running deployment."""
     with _context().database.write() as session:
-        deployment = lifecycle.abort(session, selectors.get(session, key, lock=True), requested_by=ACTOR, now=now())
-    click.echo(deployment.reason)
+        row = selectors.get(session, key, lock=True)
+        deployment = lifecycle.abort(session, row, requested_by=ACTOR, now=now())
+        found = deployment_wire.deployment(deployment, row.name)
+    if as_json:
+        _print(found)
+    else:
+        click.echo(found["reason"])
 
 
 @machine.command("release")
 @click.argument("key")
-def release(key: str) -> None:
+@as_json
+def release(key: str, as_json: bool) -> None:
     """Take a machine out of use; its disk is not touched."""
     with _context().database.write() as session:
         row = selectors.get(session, key, lock=True)
         lifecycle.release_machine(session, row, requested_by=ACTOR, now=now())
-    click.echo(f"{row.name} is {row.state}.")
+        found = wire.machine(row)
+    if as_json:
+        _print(found)
+    else:
+        click.echo(f"{found['name']} is {found['state']}.")
 
 
 @machine.command("power")
 @click.argument("key")
 @click.argument("action", type=click.Choice(["on", "off", "cycle"]), required=False)
-def power(key: str, action: str | None) -> None:
+@as_json
+def power(key: str, action: str | None, as_json: bool) -> None:
     """Show a machine's power, or order it on, off or cycled."""
-    with _context().database.write() as session:
-        row = selectors.get(session, key, lock=True)
-        if action is None:
-            seen = f"seen {row.power_seen_at:%Y-%m-%d %H:%M:%S} UTC" if row.power_seen_at else "never seen"
-            click.echo(f"{row.name} is {row.power} ({seen}).")
-            return
-        lifecycle.refuse_power_order(row)
-        powering.request(session, machine_id=row.id, goal=cast(powering.Goal, action), requested_by=ACTOR, now=now())
-    click.echo(f"{row.name} was ordered {action}; the BMC worker carries it out.")
+    database = _context().database
+    if action is not None:
+        with database.write() as session:
+            row = selectors.get(session, key, lock=True)
+            lifecycle.refuse_power_order(row)
+            goal = cast(powering.Goal, action)
+            powering.request(session, machine_id=row.id, goal=goal, requested_by=ACTOR, now=now())
+    with database.read() as session:
+        row = selectors.get(session, key)
+        last = powering.latest(session, row.id)
+    if as_json:
+        _print(power_wire(row, last))
+    elif action is not None:
+        click.echo(f"{row.name} was ordered {action}; the BMC worker carries it out.")
+    else:
+        seen = f"seen {row.power_seen_at:%Y-%m-%d %H:%M:%S} UTC" if row.power_seen_at else "never seen"
+        click.echo(f"{row.name} is {row.power} ({seen}).")
+        if last is not None:
+            click.echo(f"Last order: {last.goal}, {last.outcome or last.phase}. {last.error}".rstrip())
+
+
+@machine.command("events")
+@click.argument("key")
+@as_json
+def events(key: str, as_json: bool) -> None:
+    """A machine's timeline, oldest first."""
+    with _context().database.read() as session:
+        row = selectors.get(session, key)
+        rows = session.scalars(select(Event).where(Event.machine_id == row.id).order_by(Event.id)).all()
+    if as_json:
+        _print({"items": [event_wire(each) for each in rows], "next": None})
+        return
+    for each in rows:
+        click.echo(f"{each.at:%Y-%m-%d %H:%M:%S}  {each.source:<10}  {each.kind:<16}  {each.message}")
 
 
 @machine.command("explain")
@@ -206,7 +248,8 @@ def _print(value: object) -> None:
 
 
 def _table(columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
-    table = Table(*columns)
+    """Aligned, without rules; where no terminal limits it, one line for each row, as grep and awk want it."""
+    table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
         table.add_row(*(str(row[name] or "") for name in columns))
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table, crop=False)

@@ -12,6 +12,7 @@ from pxeapp.bmc import power
 from pxeapp.bmc.models import PowerAction
 from pxeapp.db import now
 from pxeapp.machines import selectors
+from pxeapp.machines.models import Machine
 from pxeapp.provisioning import lifecycle
 
 bp = APIBlueprint("power", __name__, url_prefix="/api/v1", tag="Power")
@@ -29,12 +30,7 @@ def show(key: str) -> dict[str, Any]:
     """The power state, when it was seen, and the last power action"""
     with context().database.read() as session:
         row = selectors.get(session, key)
-        action = power.latest(session, row.id)
-        return {
-            "power": row.power,
-            "seen_at": row.power_seen_at.isoformat() if row.power_seen_at else None,
-            "action": _action(action) if action else None,
-        }
+        return wire(row, power.latest(session, row.id))
 
 
 @bp.post("/machines/<key>/power")
@@ -47,6 +43,15 @@ def order(key: str, said: PowerIn) -> dict[str, Any]:
         lifecycle.refuse_power_order(row)
         action = power.request(session, machine_id=row.id, goal=said.action, requested_by=actor().label, now=now())
         return _action(action)
+
+
+def wire(row: Machine, action: PowerAction | None) -> dict[str, Any]:
+    """A machine's power on the wire: what it is, when that was seen, and the last order."""
+    return {
+        "power": row.power,
+        "seen_at": row.power_seen_at.isoformat() if row.power_seen_at else None,
+        "action": _action(action) if action else None,
+    }
 
 
 def _action(row: PowerAction) -> dict[str, Any]:

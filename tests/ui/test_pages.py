@@ -172,7 +172,7 @@ def _luminance(colour: str) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-@pytest.mark.parametrize(("scheme", "colours"), _tokens())
+@pytest.mark.parametrize(("scheme", "colours"), list(_tokens()))
 def test_every_text_is_readable_on_its_background(scheme: str, colours: dict[str, str]) -> None:
     """WCAG AA: 4.5 to 1."""
     pairs = [(ink, back) for ink in ("ink", "dim", "accent", "bad", "busy") for back in ("card", "paper", "hover")]

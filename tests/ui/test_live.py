@@ -1,0 +1,173 @@
+"""The pages in a real Chromium, served by the real web process: live, calm, and without a word in the console."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import requests
+
+from pxeapp import config, serve, templates
+from pxeapp.db import Database, now
+from pxeapp.machines import selectors, timeline
+from pxeapp.machines.lifecycle import State
+from pxeapp.provisioning import lifecycle, steps
+from pxeapp.provisioning.steps import Step
+from pxeapp.vault import open_vault
+from tests.ui import browser as browsers
+from tests.ui import rack
+from tests.ui.browser import Browser
+
+pytestmark = [
+    pytest.mark.chromium,
+    pytest.mark.network,
+    pytest.mark.skipif(bool(browsers.missing()), reason=f"{browsers.missing()} is not installed"),
+    pytest.mark.skipif(
+        not (templates.data_root() / "web" / "vendor" / "version").exists(),
+        reason="the page assets are not there; run: make web",
+    ),
+]
+PASSWORD = "a-long-password"
+# Counts every shift of the layout that nobody asked for by typing or clicking.
+WATCH_SHIFTS = (
+    "window.shifts = 0;"
+    "new PerformanceObserver(list => list.getEntries().forEach(entry => window.shifts += entry.value))"
+    ".observe({type: 'layout-shift', buffered: false});"
+)
+
+
+@dataclass
+class Appliance:
+    """A running web process and the database behind it."""
+
+    url: str
+    database: Database
+
+
+@pytest.fixture(scope="module")
+def appliance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Appliance]:
+    """`pxeapp web` on a loopback port, after the preparation that `pxeapp serve` makes, with machines in it."""
+    folder = tmp_path_factory.mktemp("live")
+    (folder / "password").write_text(PASSWORD)
+    port = browsers.free_port()
+    environ = {
+        "PXEAPP_DATA_DIR": str(folder / "data"),
+        "PXEAPP_HTTP_LISTEN": f"127.0.0.1:{port}",
+        "PXEAPP_ADMIN_PASSWORD_FILE": str(folder / "password"),
+    }
+    settings = config.load(environ)
+    serve.prepare(settings)
+    database = Database(settings.database_url)
+    rack.fill(database, open_vault(settings.data_dir), now=now())
+    log = folder / "web.log"
+    argv = [sys.executable, "-m", "pxeapp", "web"]
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PXEAPP_")}
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(
+            argv, env={**inherited, **environ}, stdout=output, stderr=output, cwd=folder, start_new_session=True
+        ) as process,
+    ):
+        try:
+            _wait_until_ready(f"http://127.0.0.1:{port}/readyz", process, log)
+            yield Appliance(f"http://127.0.0.1:{port}", database)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    database.dispose()
+
+
+def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 90
+    with requests.Session() as http:
+        http.trust_env = False
+        while time.monotonic() < deadline and process.poll() is None:
+            with contextlib.suppress(requests.ConnectionError):
+                if http.get(url, timeout=10).ok:
+                    return
+            time.sleep(0.1)
+    raise AssertionError(f"pxeapp web did not become ready: {log.read_text(errors='replace')}")
+
+
+@pytest.fixture
+def window(appliance: Appliance, tmp_path: Path) -> Iterator[Browser]:
+    """A window of somebody who is signed in."""
+    with browsers.browser(tmp_path / "browser") as opened:
+        opened.sign_in(appliance.url, "admin", PASSWORD)
+        yield opened
+
+
+def test_the_list_follows_the_rows_and_disturbs_nobody(appliance: Appliance, window: Browser) -> None:
+    assert "compute-01" in window.text(".machines")
+    assert "storage-02" in window.text(".attention")
+    window.run(WATCH_SHIFTS)
+    window.run("document.querySelector('.machines tbody tr:first-child a').focus()")
+    focused = window.run("return document.activeElement.textContent")
+    window.run("getSelection().selectAllChildren(document.querySelector('.machines .mono'))")
+    selected = window.run("return String(getSelection())")
+    window.run("document.querySelector('input[type=search]').value = 'half-typed'")
+    row = "[...document.querySelectorAll('.machines tr')].find(each => each.textContent.includes('spare-01'))"
+    assert "available" in window.run(f"return {row}.textContent")
+
+    with appliance.database.write() as session:
+        machine = selectors.get(session, "spare-01")
+        machine.state, machine.role, machine.release = State.DEPLOYING, "compute", "debian-13"
+        rack.tell(session, machine, until=Step.KERNEL_FETCHED, began=now() - dt.timedelta(seconds=30))
+
+    window.until(lambda: "kernel fetched" in window.run(f"return {row}.textContent"), "the new step of spare-01")
+    assert "deploying" in window.run(f"return {row}.textContent")
+    assert window.run("return document.activeElement.textContent") == focused == "compute-01"
+    assert window.run("return String(getSelection())") == selected == "52:54:00:00:01:01"
+    assert window.run("return document.querySelector('input[type=search]').value") == "half-typed"
+    assert window.run("return window.shifts") == 0
+    assert window.complaints() == []
+
+
+def test_a_machines_timeline_grows_while_one_looks_at_it(appliance: Appliance, window: Browser) -> None:
+    window.click(".machines a[href$='/machines/storage-01']")
+    window.until(lambda: window.text("h1") == "storage-01", "the machine's page")
+    assert "Waiting until it fetches a boot loader" in window.text("#step-nbp_fetched")
+    with appliance.database.write() as session:
+        deployment = lifecycle.latest(session, selectors.get(session, "storage-01").id)
+        assert deployment is not None
+        fetched = {"source": "tftp", "message": "Fetched undionly.kpxe.", "bytes": 73000}
+        steps.advance(session, deployment, Step.NBP_FETCHED, now=now(), **fetched)  # type: ignore[arg-type]
+    window.until(lambda: "Fetched undionly.kpxe." in window.text(".timeline"), "the new event")
+    assert "bytes=73000" in window.text(".timeline li:first-child")
+    assert window.run("return document.querySelector('#step-nbp_fetched').className") == "reached"
+
+    with appliance.database.write() as session:
+        machine = selectors.get(session, "storage-01")
+        machine.state, machine.fault = State.DEPLOY_FAILED, "It fetched no kernel."
+        timeline.note(
+            session, machine_id=machine.id, at=now(), source="reconciler", kind="deploy failed", message=machine.fault
+        )
+    window.until(lambda: "deploy failed" in window.text(".title"), "the new state")
+    assert "It fetched no kernel." in window.text(".timeline")
+    assert window.complaints() == []
+
+
+def test_when_the_session_ends_the_page_asks_to_sign_in(appliance: Appliance, window: Browser) -> None:
+    window.go(f"{appliance.url}/machines/compute-01")
+    window.devtools("Network.clearBrowserCookies")
+    window.until(lambda: window.address().endswith("/login"), "the sign-in page")
+    assert "Sign in" in window.text("h1")
+    assert window.complaints() == []
+
+
+@pytest.mark.parametrize("path", ["/", "/machines/compute-04", "/machines/storage-02"])
+def test_nothing_is_wider_than_a_phone(appliance: Appliance, tmp_path: Path, path: str) -> None:
+    with browsers.browser(tmp_path / "browser", width=375, height=800) as window:
+        window.sign_in(appliance.url, "admin", PASSWORD)
+        window.go(appliance.url + path)
+        assert window.run("return document.documentElement.scrollWidth") <= 375
+        assert window.complaints() == []

@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from netaddr import AddrFormatError, IPNetwork
 
@@ -32,7 +31,7 @@ class Listen:
     port: int
 
     def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +87,10 @@ DEFAULTS: dict[str, str] = {
     "mirror_upstreams": "",  # NAME=URL, comma separated; empty: taken from this host's own package sources
     "fetch_networks": "",  # where release files may be downloaded from; empty: anywhere but this host and link-local
 }
+_LISTEN = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
+_INTERFACE = re.compile(r"[^\s/:]{1,15}")  # what Linux takes; it ends up in dnsmasq's configuration
+# Machines are given this in boot scripts, kernel command lines and answer files: no space, quote or brace.
+_NODE_URL = re.compile(r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?(/[A-Za-z0-9._~+-]+)*/?")
 # Both end up in nginx's configuration: nothing that could mean something there.
 _UPSTREAM_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 _PATH = r"(/[A-Za-z0-9._~+-]+)*/?"
@@ -101,7 +104,8 @@ def load(environ: Mapping[str, str] | None = None, *, toml: Path | None = None) 
     """Read the settings once; raises ConfigError with one sentence when something is wrong."""
     environ = os.environ if environ is None else environ
     raw = dict(DEFAULTS)
-    raw.update(_from_toml(toml or Path(environ.get(PREFIX + "CONFIG", "pxeapp.toml")), required=toml is not None))
+    named = toml or (Path(environ[PREFIX + "CONFIG"]) if environ.get(PREFIX + "CONFIG") else None)
+    raw.update(_from_toml(named or Path("pxeapp.toml"), required=named is not None))
     known = {PREFIX + name.upper(): name for name in DEFAULTS}
     for variable, value in environ.items():
         if variable in known:
@@ -124,8 +128,12 @@ def _build(raw: Mapping[str, str]) -> Settings:
             f"PXEAPP_DHCP is {dhcp} but PXEAPP_DHCP_INTERFACE is empty.",
             hint="Name the interface of the provisioning network; we never serve DHCP on all of them.",
         )
+    if raw["dhcp_interface"] and not _INTERFACE.fullmatch(raw["dhcp_interface"]):
+        raise ConfigError(
+            f"PXEAPP_DHCP_INTERFACE is {raw['dhcp_interface']!r}.", hint="Name one interface as `ip link` shows it."
+        )
     password_file = Path(raw["admin_password_file"]) if raw["admin_password_file"] else None
-    if password_file is not None and not os.access(password_file, os.R_OK):
+    if password_file is not None and not (password_file.is_file() and os.access(password_file, os.R_OK)):
         raise ConfigError(
             f"PXEAPP_ADMIN_PASSWORD_FILE names {password_file}, which cannot be read.",
             hint="Create it readable by this user, or leave the setting out to have a password made and shown once.",
@@ -156,21 +164,28 @@ def _from_toml(path: Path, *, required: bool) -> dict[str, str]:
         return {}
     try:
         content: dict[str, Any] = tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
         raise ConfigError(f"{path} cannot be read as TOML: {error}.") from error
     unknown = sorted(set(content) - set(DEFAULTS))
     if unknown:
         raise ConfigError(f"{path} has unknown settings: {', '.join(unknown)}.")
-    return {
-        name: ",".join(map(str, value)) if isinstance(value, list) else str(value) for name, value in content.items()
-    }
+    return {name: _one_text(value) for name, value in content.items()}
+
+
+def _one_text(value: Any) -> str:
+    """TOML's lists and tables as the variables write them: `a,b` and `name=value,name=value`."""
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    if isinstance(value, dict):
+        return ",".join(f"{key}={inner}" for key, inner in value.items())
+    return str(value)
 
 
 def _listen(name: str, value: str) -> Listen:
-    host, colon, port = value.rpartition(":")
-    if not colon or not host or not port.isdigit() or not 0 <= int(port) <= 65535:
+    match = _LISTEN.fullmatch(value)
+    if match is None or int(match["port"]) > 65535:
         raise ConfigError(f"PXEAPP_{name.upper()} is {value!r}.", hint="Write HOST:PORT, for example 0.0.0.0:8080.")
-    return Listen(host.strip("[]"), int(port))
+    return Listen(match["host"].strip("[]"), int(match["port"]))
 
 
 def _networks(name: str, value: str) -> tuple[IPNetwork, ...]:
@@ -199,9 +214,9 @@ def _upstreams(name: str, value: str) -> dict[str, str]:
 def _node_url(value: str, listen: Listen) -> str:
     if not value:
         host = _own_address() if listen.host in ("0.0.0.0", "::") else listen.host  # noqa: S104 - compared, not bound
-        return f"http://{host}:{listen.port}"
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return f"http://{Listen(host, listen.port)}"
+    match = _NODE_URL.fullmatch(value)
+    if match is None or not 0 < int(match["port"] or 80) <= 65535:
         raise ConfigError(f"PXEAPP_NODE_URL is {value!r}.", hint="Write how machines reach us: http://10.0.0.1:8081.")
     return value.rstrip("/")
 

@@ -12,13 +12,32 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import ChoiceLoader, FileSystemLoader, StrictUndefined, TemplateNotFound, TemplateSyntaxError
-from jinja2.exceptions import SecurityError, UndefinedError
+from jinja2 import (
+    BaseLoader,
+    Environment,
+    FileSystemLoader,
+    StrictUndefined,
+    TemplateNotFound,
+    TemplateRuntimeError,
+    TemplateSyntaxError,
+)
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from pxeapp.errors import Invalid, PxeError
 
 TEMPLATE_FOLDERS = ("kickstarts", "preseeds", "boot")
+
+
+# What a template's own expressions can raise; a limit of the sandbox is an OverflowError.
+WRONG_INSIDE = (
+    TemplateRuntimeError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 
 class TemplateError(Invalid):
@@ -33,6 +52,29 @@ def data_root() -> Path:
     return packaged if packaged.is_dir() else Path(__file__).parent.parent
 
 
+class _SiteFirst(BaseLoader):
+    """The site's template, else ours; one that the site adds or takes away later counts from the next rendering on."""
+
+    def __init__(self, site: FileSystemLoader, ours: FileSystemLoader) -> None:
+        self._site = site
+        self._ours = ours
+
+    def get_source(self, environment: Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
+        """Where Jinja2 asks; the third part says later whether what it keeps compiled is still right."""
+        try:
+            return self._site.get_source(environment, template)
+        except TemplateNotFound:
+            text, path, unchanged = self._ours.get_source(environment, template)
+        return text, path, lambda: unchanged() and not self._site_has(environment, template)
+
+    def _site_has(self, environment: Environment, template: str) -> bool:
+        try:
+            self._site.get_source(environment, template)
+        except TemplateNotFound:
+            return False
+        return True
+
+
 class Templates:
     """Renders templates named by folder and file, for example `kickstarts/base.ks`."""
 
@@ -40,7 +82,7 @@ class Templates:
         self, override_dir: Path | None = None, filters: Mapping[str, Callable[..., Any]] | None = None
     ) -> None:
         ours = FileSystemLoader(data_root())
-        loader = ChoiceLoader([FileSystemLoader(override_dir), ours]) if override_dir else ours
+        loader = _SiteFirst(FileSystemLoader(override_dir), ours) if override_dir else ours
         self._environment = ImmutableSandboxedEnvironment(
             loader=loader,
             undefined=StrictUndefined,
@@ -76,9 +118,11 @@ class Templates:
             raise TemplateError(f"There is no template {error.name}.") from error
         except TemplateSyntaxError as error:
             raise TemplateError(f"{error.name or name}, line {error.lineno}: {error.message}.") from error
-        except (UndefinedError, SecurityError, TypeError, ValueError) as error:
+        except UnicodeDecodeError as error:
+            raise TemplateError(f"{name} is not UTF-8.") from error
+        except WRONG_INSIDE as error:
             template, line = _position(error, name)
-            raise TemplateError(f"{template}, line {line}: {error}.") from error
+            raise TemplateError(f"{template}, line {line}: {_reason(error)}.") from error
 
 
 def _position(error: BaseException, name: str) -> tuple[str, int | str]:
@@ -89,3 +133,8 @@ def _position(error: BaseException, name: str) -> tuple[str, int | str]:
         if any(f"/{folder}/" in path for folder in TEMPLATE_FOLDERS) and not path.endswith(".py"):
             return path.removeprefix(f"{root}/"), frame.lineno or "?"  # a site's own template with its whole path
     return name, "?"
+
+
+def _reason(error: BaseException) -> str:
+    said = str(error) or type(error).__name__
+    return said.splitlines()[0].rstrip(".")

@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import os
 import stat
+import tempfile
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken
@@ -56,16 +57,23 @@ class Vault:
 def open_vault(data_dir: Path) -> Vault:
     """Open `secret.key` in the data directory, making it at the first start."""
     path = data_dir / "secret.key"
-    data_dir.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        _create(path)
-    return Vault(_read(path))
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            _create(path)
+        return Vault(_read(path))
+    except OSError as error:
+        raise ConfigError(
+            f"The key file {path} cannot be used: {error.strerror or error}.",
+            hint="PXEAPP_DATA_DIR must be a folder that this user may write to.",
+        ) from error
 
 
 def _create(path: Path) -> None:
     """Write the key beside its place and link it in: no other process ever reads half a key, and the first wins."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    # A name of its own each time: two containers that share the folder may well have the same process number.
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # made with 0600
+    draft = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(base64.urlsafe_b64encode(os.urandom(32)) + b"\n")

@@ -313,7 +313,8 @@ def _apply_bmc(vault: Vault, row: Machine, said: BmcIn | None) -> bool:
     if said.password is not None and _present_password(vault, bmc) != said.password:
         bmc.password_encrypted = vault.encrypt(said.password)
         changed = True
-    row.bmc = bmc
+    if row.bmc is None:  # setting the same one again would cost more than all the comparing above
+        row.bmc = bmc
     return changed
 
 

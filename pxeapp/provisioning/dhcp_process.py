@@ -78,6 +78,7 @@ class DhcpProcess:
         settings = provisioner.settings
         self._runner = DnsmasqRunner(settings.run_dir / "dnsmasq.conf", self.observe)
         self._stop = threading.Event()
+        self._said = ""  # the last complaint: looking every two seconds, we say each only once
 
     def run(self, stop: threading.Event) -> None:
         """Blocks until `stop`; without a network row it waits for one, since there is nothing to answer on."""
@@ -104,8 +105,11 @@ class DhcpProcess:
                 text = dnsmasq.render(plan(session, settings, settings.dhcp), self._provisioner.templates)
             self._runner.apply(text)
         except PxeError as error:
-            log.warning("dnsmasq keeps its last configuration: %s", error)
+            if str(error) != self._said:
+                log.warning("dnsmasq keeps its last configuration: %s", error)
+            self._said = str(error)
             return self._runner.conf_path.exists()
+        self._said = ""
         return True
 
     def _refresh_for_ever(self) -> None:

@@ -6,6 +6,7 @@ X-Real-IP; directly on a port it believes only the connection.
 
 from __future__ import annotations
 
+import json
 import re
 from http import HTTPStatus
 
@@ -35,7 +36,7 @@ ACCEL_PREFIX = "/_media/"  # the front's internal location, see software/mirror.
 def create_node_app(provisioner: Provisioner, queue: Queue, *, behind_front: bool) -> Flask:
     """The machines' application: a handful of routes, each with a limit of its own."""
     app = Flask("pxeapp.node", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = node_logs.LIMIT
+    app.config["MAX_CONTENT_LENGTH"] = EVENT_LIMIT
     app.extensions["pxeapp"] = provisioner
     app.extensions["pxeapp_queue"] = queue
     app.config["BEHIND_FRONT"] = behind_front
@@ -125,7 +126,7 @@ def log(token: str, name: str) -> tuple[Response, int]:
     _check(token)
     if not LOG_NAME.fullmatch(name):
         raise Invalid("The log's name is not one.", hint="Use a-z, 0-9, dot, dash and underscore.")
-    content = request.get_data(cache=False)  # before the transaction: a slow client must not hold the write lock
+    content = _body(node_logs.LIMIT)  # before the transaction: a slow client must not hold the write lock
     at = now()
     with _provisioner().database.write() as session:
         deployment_id = tokens.redeem(session, token, tokens.CALLBACK, now=at)
@@ -187,12 +188,22 @@ def _check(token: str) -> None:
         tokens.check(session, token, tokens.CALLBACK, now=now())
 
 
+def _body(limit: int) -> bytes:
+    """The whole body. Werkzeug cuts a chunked one at the limit and says nothing, so we ask for a byte more."""
+    request.max_content_length = limit + 1
+    content = request.get_data(cache=False)
+    if len(content) > limit:
+        raise RequestEntityTooLarge
+    return content
+
+
 def _report() -> Report:
-    request.max_content_length = EVENT_LIMIT
     try:
-        body = request.get_json(force=True, silent=False, cache=False)
+        body = json.loads(_body(EVENT_LIMIT))
     except RecursionError:
         raise Invalid("The event is nested too deeply.") from None
+    except ValueError:
+        body = None
     if not isinstance(body, dict) or not isinstance(body.get("event"), str):
         fix = 'Send {"event": "started", "message": "..."}.'
         raise Invalid(

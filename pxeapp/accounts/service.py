@@ -22,6 +22,7 @@ from pxeapp.errors import Conflict, FieldProblem, Invalid, NotFound, Unauthentic
 # So that a token that leaked into a log or a repository is found by a search.
 TOKEN_PREFIX = "pxe_"  # noqa: S105 - the part that is no secret
 MIN_PASSWORD = 10
+MAX_TOKEN_NAME = 63
 LAST_USED_STEP = dt.timedelta(minutes=1)  # a busy token writes its row once a minute, not at every request
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,62}")
 # OWASP's smaller setting: the default's 64 MiB for each try would let a guesser without an account fill the memory.
@@ -69,7 +70,10 @@ def change_user(
 ) -> User:
     """Change a user; a new password or a disabled account ends every session of theirs at once."""
     user = get_user(session, name)
-    problems = [*_role_problems(role or user.role), *(_password_problems(password) if password is not None else [])]
+    problems = [
+        *(_role_problems(role) if role is not None else []),
+        *(_password_problems(password) if password is not None else []),
+    ]
     if problems:
         raise Invalid("The user cannot be changed.", problems=problems)
     if (role not in (None, ADMIN) or disabled) and user.role == ADMIN and _is_last_admin(session, user):
@@ -103,15 +107,20 @@ def delete_user(session: Session, name: str, *, actor: str, now: dt.datetime) ->
 
 def get_user(session: Session, name: str) -> User:
     """A user by name; raises NotFound."""
-    user = session.scalar(select(User).where(User.name == name))
+    user = _by_name(session, name)
     if user is None:
-        raise NotFound(f"There is no user {name}.")
+        raise NotFound(f"There is no user {name[:63]!r}.")
     return user
+
+
+def _by_name(session: Session, name: str) -> User | None:
+    """Nothing but a possible name is looked for: PostgreSQL refuses to compare with a NUL."""
+    return session.scalar(select(User).where(User.name == name)) if _NAME.fullmatch(name) else None
 
 
 def sign_in(session: Session, name: str, password: str) -> User:
     """The user behind name and password; raises the same Unauthenticated for whatever is wrong."""
-    user = session.scalar(select(User).where(User.name == name))
+    user = _by_name(session, name)
     try:
         _hasher.verify(user.password_hash if user and user.password_hash else _NOBODY, password)
     except (VerificationError, InvalidHashError):
@@ -147,7 +156,11 @@ def create_token(
     expires_at: dt.datetime | None = None,
 ) -> tuple[ApiToken, str]:
     """A new token's row and its secret, which is never to be had again."""
-    if problems := _role_problems(role):
+    problems = _role_problems(role)
+    if not 0 < len(name) <= MAX_TOKEN_NAME or not name.isprintable():
+        fix = f"Use one line of at most {MAX_TOKEN_NAME} characters."
+        problems.append(FieldProblem("name", f"{name[:MAX_TOKEN_NAME]!r} cannot be a token's name.", fix))
+    if problems:
         raise Invalid("The token cannot be made.", problems=problems)
     secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
     row = ApiToken(
@@ -216,8 +229,9 @@ def _digest(secret: str) -> str:
 
 
 def _is_last_admin(session: Session, user: User) -> bool:
-    others = select(User.id).where(User.role == ADMIN, User.disabled.is_(False), User.id != user.id)
-    return session.scalar(others.limit(1)) is None
+    """Asked under a lock on all of them, or two administrators could remove each other at the same moment."""
+    admins = select(User.id).where(User.role == ADMIN, User.disabled.is_(False)).order_by(User.id).with_for_update()
+    return set(session.scalars(admins)) <= {user.id}
 
 
 def _role_problems(role: str) -> list[FieldProblem]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 from flask import render_template
@@ -148,8 +149,5 @@ def _events(session: Session, row: Machine) -> list[EventLine]:
     """The newest first, each with the time since the one before it."""
     found = select(Event).where(Event.machine_id == row.id).order_by(Event.id.desc()).limit(EVENTS_SHOWN + 1)
     events = session.scalars(found).all()
-    older = [*events[1:], None]
-    lines = [
-        EventLine(event, event.at - before.at if before else None) for event, before in zip(events, older, strict=True)
-    ]
-    return lines[:EVENTS_SHOWN]
+    pairs = zip_longest(events, events[1:])
+    return [EventLine(event, event.at - before.at if before else None) for event, before in pairs][:EVENTS_SHOWN]

@@ -51,7 +51,7 @@ class Browser:
         wanted = {"browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
         opened = self._call("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
         self._session = f"/session/{opened['sessionId']}"
-        self._size(width, height)
+        self.resize(width, height)
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.devtools("Emulation.setEmulatedMedia", features=scheme)
 
@@ -102,7 +102,7 @@ class Browser:
         if whole:
             height = self.run("return Math.ceil(document.querySelector('main').getBoundingClientRect().bottom)")
         if height:
-            self._size(self.run("return window.innerWidth"), height)
+            self.resize(self.run("return window.innerWidth"), height)
         return base64.b64decode(self._call("GET", f"{self._session}/screenshot"))
 
     def sign_in(self, url: str, name: str, password: str) -> None:
@@ -120,7 +120,8 @@ class Browser:
                 self._call("DELETE", self._session)
             self._session = ""
 
-    def _size(self, width: int, height: int) -> None:
+    def resize(self, width: int, height: int) -> None:
+        """Make the page as large as this, whatever the window is."""
         self.devtools(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
         )

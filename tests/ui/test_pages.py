@@ -47,8 +47,9 @@ def test_what_failed_stands_first_with_its_reason(pages: FlaskClient) -> None:
     assert "storage-02" in attention
     assert "it fetched no boot loader" in attention
     assert "compute-01" not in attention
-    tallies = re.findall(r'class="tally ([a-z-]+)', text)
-    assert tallies == ["deploy-failed", "deploying", "enrolled", "active", "available"]
+    tallies = re.findall(r'id="s-([a-z-]+)" class="tally', text)
+    assert tallies[0] == "all"
+    assert tallies[1:] == ["deploy-failed", "deploying", "enrolled", "active", "available"]
 
 
 def test_every_machine_is_listed_with_what_is_happening_to_it(pages: FlaskClient) -> None:

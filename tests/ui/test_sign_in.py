@@ -204,7 +204,8 @@ def test_a_part_of_a_page_whose_session_ended_sends_the_whole_page_to_sign_in(ap
     "path", ["/", "/login", "/healthz", "/api/v1/machines", "/nothing", "/assets/static/pxeapp.css"]
 )
 def test_every_answer_has_the_security_headers(browser: FlaskClient, path: str) -> None:
-    headers = browser.get(path).headers
+    with browser.get(path) as reply:
+        headers = reply.headers
     policy = headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "frame-ancestors 'none'" in policy

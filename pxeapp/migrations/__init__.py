@@ -11,6 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 
 from pxeapp.db import Database
+from pxeapp.errors import ConfigError
 
 
 def alembic_config(database: Database | None = None) -> Config:
@@ -24,6 +25,12 @@ def alembic_config(database: Database | None = None) -> Config:
 def upgrade(database: Database) -> tuple[str | None, str]:
     """Bring the schema to its head; returns the revisions before and after. Idempotent."""
     before = present_revision(database.engine)
+    known = {script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()}
+    if before is not None and before not in known:
+        raise ConfigError(
+            f"The database is at schema {before}, which this version of pxeapp does not know.",
+            hint="Run the version that made it or a newer one; or restore a backup from this version.",
+        )
     command.upgrade(alembic_config(database), "head")
     return before, head_revision()
 

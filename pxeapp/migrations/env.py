@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from alembic import context
+from sqlalchemy import Connection
 
 from pxeapp.db import Base, Database
 from pxeapp.migrations import tables
@@ -13,16 +14,31 @@ assert tables  # noqa: S101 - imported so that Base.metadata is whole
 def run() -> None:
     """Migrate; SQLite changes tables by copying them (batch mode)."""
     database: Database = context.config.attributes["database"]
+    sqlite = database.engine.dialect.name == "sqlite"
     with database.engine.connect() as connection:
+        if sqlite:
+            _foreign_keys(connection, "OFF")
         context.configure(
             connection=connection,
             target_metadata=Base.metadata,
-            render_as_batch=database.engine.dialect.name == "sqlite",
+            render_as_batch=sqlite,
             transaction_per_migration=True,
             compare_type=True,
         )
         with context.begin_transaction():
             context.run_migrations()
+        if sqlite:
+            _foreign_keys(connection, "ON")
+
+
+def _foreign_keys(connection: Connection, state: str) -> None:
+    """To change a table SQLite drops it, and with foreign keys on that deletes every row that points to it.
+
+    Said to the driver itself, since the pragma does nothing inside a transaction.
+    """
+    driver = connection.connection.driver_connection
+    if driver is not None:
+        driver.execute(f"PRAGMA foreign_keys={state}")
 
 
 run()

@@ -6,8 +6,10 @@ Huey pickles its tasks, so whoever can write the queue runs code in the worker: 
 
 from __future__ import annotations
 
+import importlib
 import logging
 import sqlite3
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ except ImportError:  # only a scaled-out installation has it
 
 
 QUEUE_NAME = "pxeapp"
+REDIS_TIMEOUT_S = 3.0  # longer than the second for which a worker waits for the next task
 AWAY = (sqlite3.Error, OSError, RedisError)  # RedisError is no OSError, not even its ConnectionError
 log = logging.getLogger(__name__)
 
@@ -72,8 +75,33 @@ def _open(url: str) -> Huey:
         return SqliteHuey(QUEUE_NAME, filename=str(path), results=False, timeout=30)  # type: ignore[no-untyped-call]
     if parts.scheme in ("redis", "rediss", "unix"):
         return RedisHuey(  # type: ignore[no-untyped-call]
-            QUEUE_NAME, url=url, results=False, blocking=True, read_timeout=1
+            QUEUE_NAME, connection_pool=_redis_pool(url), results=False, blocking=True, read_timeout=1
         )
     raise ConfigError(
         f"PXEAPP_QUEUE_URL starts with {parts.scheme!r}.", hint="Use sqlite:///path or redis://host:port/0."
     )
+
+
+def _redis_pool(url: str) -> Any:
+    """Connections that give up: a web request must not wait for a Redis that swallows packets."""
+    try:
+        redis = importlib.import_module("redis")
+    except ImportError:
+        raise ConfigError(
+            "PXEAPP_QUEUE_URL names Redis, whose client is not installed.", hint="Install pxeapp[scale-out]."
+        ) from None
+    try:
+        pool = redis.ConnectionPool.from_url(
+            url, socket_connect_timeout=REDIS_TIMEOUT_S, socket_timeout=REDIS_TIMEOUT_S
+        )
+    except ValueError:
+        raise ConfigError(
+            "PXEAPP_QUEUE_URL is not a Redis URL.", hint="Write redis://HOST:PORT/0 or unix:///PATH/redis.sock."
+        ) from None
+    return pool
+
+
+def _redis_errors() -> tuple[type[Exception], ...]:
+    """Redis' own errors, where its client is installed; they are no OSErrors."""
+    redis = sys.modules.get("redis")
+    return (redis.RedisError,) if redis is not None else ()

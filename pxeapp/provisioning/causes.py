@@ -84,6 +84,22 @@ CAUSES: dict[str, tuple[Cause, ...]] = {
         ),
         BMC_HANGS,
     ),
+    "bmc_cipher_suite": (
+        Cause("The BMC allows another cipher suite than we tried.", "Set bmc.cipher_suite to 3 (old BMCs) or 17."),
+    ),
+    "bmc_busy": (
+        Cause("Other programs hold all of the BMC's sessions.", "Close their sessions to it, or wait a minute."),
+        BMC_HANGS,
+    ),
+    "bmc_boot_device": (
+        Cause(
+            "The BMC forgets the one-time boot device (old firmware does).",
+            "Put the network first in the firmware's boot order once, or update the BMC; then deploy again.",
+        ),
+    ),
+    "bmc_too_late": (
+        Cause("No BMC worker came to it in time.", "Look at `pxeapp serve`'s output or start `pxeapp bmc-worker`."),
+    ),
     "power_unconfirmed": (
         Cause(
             "The BMC took the command but the power state did not follow.",
@@ -158,12 +174,11 @@ CAUSES: dict[str, tuple[Cause, ...]] = {
         ),
     ),
     "no_first_boot": (
-        BOOT_ORDER,
         Cause(
             "The boot loader was not written to the disk that the firmware boots.",
-            "Check the machine's system disk; look at its console.",
+            "Look at its console: `pxeapp machine console NAME`; check the machine's system disk.",
         ),
-        Cause("The installed system has no network.", "Check its interface names and VLANs."),
+        Cause("The installed system has no network.", "Log in on its console; check its interface names and VLANs."),
         NODE_URL,
     ),
     "second_claimant": (
@@ -177,9 +192,19 @@ CAUSES: dict[str, tuple[Cause, ...]] = {
     "loader_loop": (
         Cause(
             "Its disk does not boot: the firmware falls through to the network again and again.",
-            "Look at its console; deploy again if the disk is empty.",
+            "Look at its console: `pxeapp machine console NAME`; deploy again if the disk is empty.",
         ),
-        BOOT_ORDER,
+        Cause(
+            "Its firmware starts another disk first, or none: wrong boot order.",
+            "Put the installed disk right behind the network in the firmware's boot order.",
+        ),
+    ),
+    "not_verified": (
+        Cause(
+            "It called in, but its BMC says that it is off.",
+            "Ask the BMC: `pxeapp machine power NAME`; it may be another machine's BMC.",
+        ),
+        Cause("The worker is not running.", "Look at `pxeapp serve`'s output or start `pxeapp worker`."),
     ),
     "aborted": (Cause("An operator aborted it.", "See the audit log for who, and deploy again when ready."),),
 }

@@ -10,13 +10,15 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pxeapp.bmc.models import PowerAction
-from pxeapp.machines.models import Machine, Sighting
+from pxeapp.machines.models import Event, Machine, Sighting
 from pxeapp.provisioning import causes, lifecycle, steps
 from pxeapp.provisioning.causes import Cause
 from pxeapp.provisioning.models import Deployment
 from pxeapp.provisioning.steps import Step
 
-LOOP_AFTER = 3  # loader requests in one life that are no longer an ordinary reboot
+LOOP_AFTER = 3  # loader requests after one installation that are no longer its ordinary reboot
+LOOP_PACE = dt.timedelta(minutes=20)  # a server whose disk does not boot is back at the network sooner than this
+LOOP_FRESH = dt.timedelta(hours=1)  # of one that has not asked for so long the loop is over
 
 EXPECTED: dict[Step, str] = {
     Step.REQUESTED: "the worker arms it and orders the power cycle",
@@ -64,7 +66,7 @@ def explain(session: Session, machine: Machine, now: dt.datetime) -> Explanation
     last = deployment.steps[-1] if deployment.steps else None
     until = deployment.finished_at or now
     waited = int((until - deployment.step_since).total_seconds())
-    code = _code(session, machine, deployment, step)
+    code = _code(session, machine, deployment, step, now)
     return Explanation(
         machine=machine.name,
         state=machine.state,
@@ -94,10 +96,10 @@ def _never_deployed(machine: Machine) -> Explanation:
     )
 
 
-def _code(session: Session, machine: Machine, deployment: Deployment, step: Step) -> str:
+def _code(session: Session, machine: Machine, deployment: Deployment, step: Step, now: dt.datetime) -> str:
     """The code whose causes apply: the failure's own, or what a stall at this step would be called."""
     if deployment.outcome == lifecycle.SUCCEEDED:
-        return "loader_loop" if _loader_requests(session, machine) >= LOOP_AFTER else ""
+        return "loader_loop" if _loops_while_active(session, machine, now) else ""
     if deployment.outcome is not None:
         return deployment.reason_code
     if step == Step.ARMED and deployment.power_action_id is not None:
@@ -119,6 +121,23 @@ def _summary(machine: Machine, deployment: Deployment, step: Step, waited: int) 
 
 def _loader_requests(session: Session, machine: Machine) -> int:
     return session.scalar(select(Sighting.loader_requests).where(Sighting.mac == machine.mac)) or 0
+
+
+def _loops_while_active(session: Session, machine: Machine, now: dt.datetime) -> bool:
+    """Whether an active machine asks for a loader in quick succession.
+
+    With the network first in its boot order it asks at every reboot, some day for the hundredth time: that is no loop.
+    """
+    seen = session.get(Sighting, machine.mac)
+    if seen is None or seen.loader_requests < LOOP_AFTER or now - seen.last_seen > LOOP_FRESH:
+        return False
+    asked = select(Event).where(Event.machine_id == machine.id, Event.kind == "loader_request")
+    said = session.scalars(asked.order_by(Event.id.desc()).limit(2)).all()
+    if len(said) < 2:
+        return False
+    later, earlier = said
+    times = max(1, int(later.evidence.get("count", 0)) - int(earlier.evidence.get("count", 0)))
+    return later.at - earlier.at <= LOOP_PACE * times
 
 
 def _observed(session: Session, machine: Machine, deployment: Deployment, code: str) -> tuple[Cause, ...]:

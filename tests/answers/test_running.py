@@ -49,7 +49,7 @@ def reports(language: str, url: str) -> tuple[tuple[str, ...], str]:
     """The shell and the functions to report with, with a clock and a sleep that take no time."""
     if language == "kickstart":
         body = section(kickstart_for(url), "onerror")
-        return ("bash",), body[: body.index("\nreport failed")] + "\nsleep() { SECONDS=$((SECONDS + 100)); }\n"
+        return ("bash",), body[: body.index("\nsaid=")] + "\nsleep() { SECONDS=$((SECONDS + 100)); }\n"
     body = functions(preseed.script(spec("debian", "13", callback_url=f"{url}/c/{'C' * 43}"), TEMPLATES))
     return ("dash",), body + "\nclock=0\nuptime() { echo $clock; }\nsleep() { clock=$((clock + 100)); }\n"
 
@@ -119,6 +119,12 @@ def test_a_failure_sends_the_logs_tail_and_then_the_logs(tmp_path: Path) -> None
     assert "line 199999" in appliance.events[0]["message"]
     assert len(appliance.logs["anaconda.log"]) == 1_000_000
     assert appliance.logs["anaconda.log"].endswith(b"line 199999\n")
+
+
+def test_a_failure_without_a_log_is_a_failure_all_the_same(tmp_path: Path) -> None:
+    with running() as appliance:
+        run(("bash",), section(kickstart_for(appliance.url), "onerror").replace("/tmp/", f"{tmp_path}/"))
+    assert appliance.events == [{"event": "failed", "message": "Anaconda stopped and left no log."}]
 
 
 class Machine:

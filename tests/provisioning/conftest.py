@@ -15,9 +15,9 @@ from pxeapp.provisioning import grants, steps
 from pxeapp.provisioning.models import Deployment
 from pxeapp.provisioning.steps import Step
 from pxeapp.vault import Vault, open_vault
-from tests.provisioning.rack import rack
+from tests.provisioning.rack import rack, rack_database_url
 
-__all__ = ["rack"]
+__all__ = ["rack", "rack_database_url"]
 
 T0 = dt.datetime(2026, 11, 24, 2, 0, tzinfo=dt.UTC)
 MAC = "52:54:00:00:00:01"

@@ -86,8 +86,20 @@ class Rack:
 
 
 @pytest.fixture
-def rack(tmp_path: Path) -> Iterator[Rack]:
-    settings = config.load({"PXEAPP_DATA_DIR": str(tmp_path / "data"), "PXEAPP_NODE_URL": "http://10.77.0.1:8081"})
+def rack_database_url() -> str:
+    """SQLite in the data directory; test_postgresql.py says otherwise."""
+    return ""
+
+
+@pytest.fixture
+def rack(tmp_path: Path, rack_database_url: str) -> Iterator[Rack]:
+    settings = config.load(
+        {
+            "PXEAPP_DATA_DIR": str(tmp_path / "data"),
+            "PXEAPP_NODE_URL": "http://10.77.0.1:8081",
+            "PXEAPP_DATABASE_URL": rack_database_url,
+        }
+    )
     provisioner = create_provisioner(settings)
     upgrade(provisioner.database)
     files = tmp_path / "files"

@@ -60,9 +60,9 @@ def _parsed(words: list[str]) -> None:
 
 def _pxeapp_commands(words: list[str]) -> Iterator[list[str]]:
     """Each `pxeapp ...` in a command, those behind `rack exec --` and `env` included."""
-    places = [index for index, word in enumerate(words[:-1]) if word == "pxeapp"]
-    for index in places:
-        yield words[index:]
+    for index, word in enumerate(words[:-1]):
+        if word == "pxeapp" and (index == 0 or words[index - 1] == "--" or words[0] == "env"):
+            yield words[index:]
 
 
 def test_every_setting_is_in_the_table_with_its_default() -> None:

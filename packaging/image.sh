@@ -70,10 +70,11 @@ make_base() {
         [ ! -s "$file" ] || sources="$sources $file"
     done
     [ -n "$sources" ] || die "neither /etc/apt/sources.list.d/$ID.sources nor /etc/apt/sources.list says where packages come from."
+    # Ubuntu's minbase has no apt of its own.
     say "making a base of $VERSION_CODENAME with mmdebstrap"
     mkdir -p "$work"
     # shellcheck disable=SC2086  # a list of files
-    mmdebstrap --quiet --variant=minbase --include=ca-certificates "$VERSION_CODENAME" "$base.new" $sources ||
+    mmdebstrap --quiet --variant=minbase --include=apt,ca-certificates "$VERSION_CODENAME" "$base.new" $sources ||
         die "mmdebstrap could not make the base; what it said stands above."
     mv "$base.new" "$base"
 }

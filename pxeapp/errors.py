@@ -27,6 +27,11 @@ class PxeError(Exception):
     def __str__(self) -> str:
         return f"{self.sentence} {self.hint}".strip()
 
+    @property
+    def in_full(self) -> str:
+        """Everything there is to say, on one line: for a reason that is kept."""
+        return str(self)
+
 
 class NotFound(PxeError):
     """What was asked for does not exist (or must look as if it did not)."""
@@ -103,6 +108,11 @@ class Invalid(PxeError):
     def __init__(self, sentence: str, *, problems: Sequence[FieldProblem] = (), hint: str = "") -> None:
         super().__init__(sentence, hint=hint)
         self.problems = tuple(problems)
+
+    @property
+    def in_full(self) -> str:
+        """The sentence and every problem."""
+        return " ".join([str(self), *map(str, self.problems)])
 
     def as_list(self) -> list[dict[str, object]]:
         """The problems as plain dictionaries, for problem+json's `errors` member."""

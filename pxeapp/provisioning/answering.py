@@ -30,8 +30,7 @@ def _give_up(provisioner: Provisioner, token: str, kind: str, error: Invalid, no
         deployment = steps.locked(session, tokens.redeem(session, token, tokens.CONFIG, now=now))
         if deployment is not None and deployment.outcome is None:
             machine = session.get_one(Machine, deployment.machine_id)
-            problems = " ".join(str(problem) for problem in error.problems)
-            reason = f"Its {kind} could not be made: {error} {problems}".strip()
+            reason = f"Its {kind} could not be made: {error.in_full}"
             lifecycle.fail(session, machine, deployment, code="answer_not_made", reason=reason, now=now)
 
 

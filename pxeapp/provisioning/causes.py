@@ -167,6 +167,12 @@ CAUSES: dict[str, tuple[Cause, ...]] = {
             "Compare the machine's disks with what inspection found.",
         ),
     ),
+    "boot_not_made": (
+        Cause(
+            "Its release, its role or one of its values was changed after the deployment had been ordered.",
+            "Mend what the reason names (`pxeapp render NAME` shows what would be given), then deploy again.",
+        ),
+    ),
     "answer_not_made": (
         Cause(
             "A template of the site's own is wrong, or a variable holds what no answer file can.",

@@ -14,9 +14,10 @@ from sqlalchemy.orm import Session
 from pxeapp.boot.spec import Boot, LocalBoot
 from pxeapp.config import Settings
 from pxeapp.db import Database
+from pxeapp.errors import PxeError
 from pxeapp.machines import sightings, timeline
 from pxeapp.machines.models import Machine
-from pxeapp.provisioning import evidence, grants, plan, steps
+from pxeapp.provisioning import evidence, grants, lifecycle, plan, steps
 from pxeapp.provisioning.models import Deployment, Served
 from pxeapp.provisioning.steps import Step
 from pxeapp.templates import Templates
@@ -76,7 +77,13 @@ def decide(provisioner: Provisioner, asking: Asking, *, now: dt.datetime) -> Boo
             address=asking.address,
             arch=asking.arch,
         )
-        return plan.install_boot(session, provisioner.settings, provisioner.vault, machine, deployment)
+        try:
+            return plan.install_boot(session, provisioner.settings, provisioner.vault, machine, deployment)
+        except PxeError as error:
+            # Its release or a value was changed since the order: asking again would not help, and nobody would know.
+            reason = f"Its boot script could not be made: {error.in_full}"
+            lifecycle.fail(session, machine, deployment, code="boot_not_made", reason=reason, now=now)
+            return FROM_DISK
 
 
 def record_sighting(provisioner: Provisioner, asking: Asking, *, now: dt.datetime) -> None:

@@ -55,7 +55,8 @@ WAITS: dict[Step, Wait] = {
     Step.POWER_CYCLED: Wait(15 * MINUTE, "no_dhcp", "no DHCP request of its boot MAC was seen"),
     Step.DHCP_SEEN: Wait(5 * MINUTE, "no_loader", "it fetched no boot loader"),
     Step.NBP_FETCHED: Wait(5 * MINUTE, "no_kernel", "it fetched no kernel"),
-    Step.KERNEL_FETCHED: Wait(10 * MINUTE, "no_answer", "it never asked for its answer file"),
+    # Hundreds of megabytes of initrd over a slow link, then the installer's own start-up.
+    Step.KERNEL_FETCHED: Wait(20 * MINUTE, "no_answer", "it never asked for its answer file"),
     Step.ANSWER_FETCHED: Wait(15 * MINUTE, "installer_silent", "the installer never reported that it started"),
     # Counted from the installer's last word: each progress callback starts it anew.
     Step.INSTALLING: Wait(60 * MINUTE, "installer_silent", "the installer went silent"),

@@ -15,12 +15,11 @@ import pytest
 from pxeapp.answers import kickstart
 from pxeapp.answers.releases import DIALECTS
 from pxeapp.answers.spec import AnswerSpec, Card, ReleaseSpec
-from pxeapp.lab.images.build import StandIn, build
+from pxeapp.lab.images.build import StandIn
 from pxeapp.lab.images.guest.installer import Options, parse_cmdline
 from pxeapp.lab.kvm import TCG
 from pxeapp.templates import Templates
 
-CACHE = Path.home() / ".cache" / "pxeapp-lab"
 MAC = "52:54:00:77:00:01"
 
 
@@ -129,9 +128,8 @@ def qemu(disk: Path, console: Path, *more: str) -> subprocess.Popen[bytes]:
 
 @pytest.mark.qemu
 def test_the_rendered_kickstart_installs_and_the_system_calls_in_from_its_own_disk(
-    appliance: Appliance, tmp_path: Path
+    appliance: Appliance, standin: StandIn, tmp_path: Path
 ) -> None:
-    standin: StandIn = build(CACHE)
     spec = rendered(appliance.server_port)
     assert ("rocky", "9") in DIALECTS
     appliance.kickstart = kickstart.render(spec, Templates())

@@ -209,6 +209,20 @@ def test_an_active_machine_is_not_erased_by_accident(rack: Rack) -> None:
     assert rack.deploy(reimage=True)
 
 
+def test_what_became_unbootable_since_the_order_ends_the_attempt_and_boots_the_disk(rack: Rack) -> None:
+    number = rack.deploy()
+    rack.work(number)
+    with rack.provisioner.database.write() as session:
+        selectors.get(session, "node1").vars = {"timezone": "Nowhere; reboot"}
+    machine = rack.simulated()
+    machine.netboot()
+    assert not machine.was_given_an_installer
+    failed = rack.deployment(number)
+    assert (failed.outcome, failed.reason_code) == ("failed", "boot_not_made")
+    assert "timezone" in failed.reason
+    assert rack.machine().fault == failed.reason
+
+
 @pytest.mark.parametrize(("field", "value"), [("release", "plan9"), ("role", "juggler")])
 def test_unknown_release_or_role_is_refused_with_what_is_known(rack: Rack, field: str, value: str) -> None:
     with pytest.raises(Invalid) as caught:

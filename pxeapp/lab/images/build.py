@@ -35,7 +35,7 @@ LABEL linux
   INITRD /initrd.img
   APPEND {ARGS}
 """
-PROGRAMS = ("bash", "curl")
+PROGRAMS = ("bash", "curl", "install")
 EXECUTABLE = ("init", "udhcpc.script", "system-init", "systemctl", "lsblk")
 GRUB_MODULES = (
     "normal",

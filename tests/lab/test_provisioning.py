@@ -1,0 +1,191 @@
+"""The main job over real firmware, DHCP, TFTP, HTTP and IPMI, while every process of the appliance is killed once.
+
+Two machines, BIOS and UEFI, go from cold metal to `active`. Whatever dies, no power command is sent twice, the data
+disk is not touched, and both call in from their own disks.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pxeapp.lab.appliance import STANDIN, Appliance
+from pxeapp.lab.client import Api
+from pxeapp.lab.images.build import StandIn
+from pxeapp.lab.rack import Rack
+from pxeapp.lab.spec import build
+
+pytestmark = [
+    pytest.mark.qemu,
+    pytest.mark.ipmi_sim,
+    pytest.mark.dnsmasq,
+    pytest.mark.nginx,
+    pytest.mark.timeout(1200),
+    pytest.mark.skipif(shutil.which("ipmi_sim") is None, reason="ipmi_sim (package openipmi) is not installed"),
+    pytest.mark.skipif(shutil.which("qemu-system-x86_64") is None, reason="QEMU is not installed"),
+    pytest.mark.skipif(not os.access("/dev/net/tun", os.W_OK), reason="/dev/net/tun cannot be used here"),
+]
+
+MACHINES = (
+    {
+        "name": "bios1",
+        "firmware": "bios",
+        "role": "storage",
+        "release": STANDIN,
+        "network_first": True,
+        "data_disks": 1,
+    },
+    {"name": "uefi1", "firmware": "uefi", "nic_rom": "firmware", "role": "compute", "release": STANDIN},
+)
+# The step of a machine -> the process that is killed when it gets there. Together: every process, each in the middle
+# of what it is for.
+KILLS = {
+    ("bios1", "armed"): "bmc-worker",
+    ("uefi1", "power_cycled"): "dhcp",
+    ("bios1", "dhcp_seen"): "front",
+    ("uefi1", "dhcp_seen"): "tftp",
+    ("bios1", "kernel_fetched"): "node",
+    ("uefi1", "kernel_fetched"): "worker",
+    ("bios1", "installing"): "web",
+    ("uefi1", "installing"): "serve",
+}
+STEPS = ["armed", "power_cycled", "dhcp_seen", "nbp_fetched", "kernel_fetched", "answer_fetched", "installing"]
+STEPS += ["installed", "first_boot", "verified"]
+PATIENCE_S = 900.0
+MARK = b"this data disk belongs to Cinder" * 16
+
+
+@pytest.fixture(scope="module")
+def appliance(standin: StandIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Appliance]:
+    folder = tmp_path_factory.mktemp("appliance")
+    rack = Rack.up(build({"name": "e2e", "network": "10.76.0.0/24", "machines": list(MACHINES)}), folder / "rack")
+    try:
+        running = Appliance(rack, folder)
+        running.start()
+        running.add_standin(standin)
+        running.register_rack(running.api("admin"))
+        yield running
+    finally:
+        rack.down()
+
+
+@pytest.fixture(scope="module")
+def api(appliance: Appliance) -> Api:
+    return appliance.api("operator")
+
+
+class Killer:
+    """Kills each part once, when its moment has come, and starts `serve` again as a service manager would."""
+
+    def __init__(self, appliance: Appliance) -> None:
+        self.appliance = appliance
+        self.left = dict(KILLS)
+        self.killed: list[str] = []
+
+    def look(self, name: str, reached: list[str]) -> None:
+        for moment in [moment for moment in self.left if moment[0] == name and moment[1] in reached]:
+            self._kill(self.left.pop(moment))
+
+    def _kill(self, part: str) -> None:
+        for pid in _pids(self.appliance, part):
+            os.kill(pid, signal.SIGKILL)
+            self.killed.append(part)
+        if part == "serve":
+            self.appliance.serve()
+
+
+def _pids(appliance: Appliance, part: str) -> list[int]:
+    """The processes of `pxeapp PART` of this appliance, found by its data directory."""
+    mine = f"PXEAPP_DATA_DIR={appliance.folder}/data".encode()
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+            if b"pxeapp" in words and part.encode() in words and mine in (entry / "environ").read_bytes().split(b"\0"):
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def ask(api: Api, path: str) -> Any:
+    """GET, with patience while the web process is dead."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            return api.get(path)
+        except Exception:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.3)
+
+
+def test_both_machines_become_active_although_every_process_dies(appliance: Appliance, api: Api) -> None:
+    data_disk = appliance.rack.places(appliance.rack.spec.machine("bios1")).data_disk(1)
+    with data_disk.open("r+b") as disk:
+        disk.write(MARK)
+    deployments = {name: api.post(f"/machines/{name}/deploy", {})["id"] for name in ("bios1", "uefi1")}
+    killer = Killer(appliance)
+    rows: dict[str, dict[str, Any]] = {}
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        for name, number in deployments.items():
+            rows[name] = ask(api, f"/deployments/{number}")
+            killer.look(name, [step["step"] for step in rows[name]["steps"]])
+        if all(row["outcome"] for row in rows.values()):
+            break
+        time.sleep(0.3)
+    for name, row in rows.items():
+        console = appliance.rack.places(appliance.rack.spec.machine(name)).console_log
+        said = console.read_text(errors="replace")[-2000:] if console.exists() else ""
+        why = f"{name}: {row['reason']} {row['steps'][-1:]}; killed: {killer.killed}\n{said}"
+        assert row["outcome"] == "succeeded", why
+        assert [step["step"] for step in row["steps"]] == STEPS
+        assert ask(api, f"/machines/{name}")["state"] == "active"
+    assert set(killer.killed) >= set(KILLS.values()), "not every process was killed"
+    assert data_disk.read_bytes()[: len(MARK)] == MARK
+    for name in deployments:
+        _assert_each_command_once(appliance, name)
+
+
+def _assert_each_command_once(appliance: Appliance, name: str) -> None:
+    """The machine's own log of what its BMC did: it was off, so one boot device and one power on, and no reset."""
+    log = appliance.rack.places(appliance.rack.spec.machine(name)).folder / "commands.log"
+    commands = [json.loads(line)["command"] for line in log.read_text().splitlines()]
+    assert commands.count("set power 1") == 1, commands
+    assert commands.count("set boot pxe") == 1, commands
+    assert commands.count("set power 0") == 0, commands
+    assert not [command for command in commands if "reset" in command], commands
+
+
+def test_the_loader_came_by_tftp_and_its_bytes_are_on_record(api: Api) -> None:
+    steps = {step["step"]: step for step in ask(api, "/deployments?machine=uefi1")["items"][0]["steps"]}
+    assert steps["nbp_fetched"]["source"] == "tftp"
+    assert "snponly.efi" in steps["nbp_fetched"]["message"]
+    given = ask(api, "/machines/uefi1/rendered")
+    assert "TOKEN" in json.dumps(given) or "***" in json.dumps(given), "tokens must be masked"
+
+
+def test_a_reboot_of_an_active_machine_boots_its_own_disk(appliance: Appliance, api: Api) -> None:
+    """bios1 has the network first: it asks us, and is sent to its disk."""
+    console = appliance.rack.places(appliance.rack.spec.machine("bios1")).console_log
+    before = console.stat().st_size
+    api.post("/machines/bios1/power", {"action": "cycle"})
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline:
+        said = console.read_bytes()[before:]
+        kinds = [event["kind"] for event in ask(api, "/machines/bios1/events?limit=500")["items"]]
+        if "loader_request" in kinds and b"stand-in" in said:
+            break
+        time.sleep(1)
+    assert "loader_request" in kinds
+    assert b"this is not Anaconda" not in said, "an active machine was given an installer"
+    assert ask(api, "/machines/bios1")["state"] == "active"

@@ -37,7 +37,8 @@ def rows(text: str) -> Iterator[Record]:
                 raise broken(_line(event), "it has a second document; send one file for each")
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise broken(line, f"it is not YAML: {error.problem}") from None
+        last = text.count("\n") + 1  # the parser counts one more when it stumbles over the end
+        raise broken(min(line, last), f"it is not YAML: {error.problem}") from None
     except yaml.YAMLError as error:
         position = getattr(error, "position", 0)
         raise broken(text.count("\n", 0, position) + 1, f"it is not YAML: {str(error).splitlines()[0]}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -93,6 +94,14 @@ def rack_database_url() -> str:
 
 @pytest.fixture
 def rack(tmp_path: Path, rack_database_url: str) -> Iterator[Rack]:
+    """A rack for one test."""
+    with built(tmp_path, rack_database_url) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def built(tmp_path: Path, rack_database_url: str = "") -> Iterator[Rack]:
+    """A rack whose files are in this folder."""
     settings = config.load(
         {
             "PXEAPP_DATA_DIR": str(tmp_path / "data"),

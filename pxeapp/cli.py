@@ -1,30 +1,51 @@
-"""The `pxeapp` command: it only gathers the commands that the capabilities bring."""
+"""The `pxeapp` command: a table of the commands that the capabilities bring."""
 
 from __future__ import annotations
 
+import importlib
 import sys
 
 import click
 from sqlalchemy.exc import SQLAlchemyError
 
 from pxeapp import __version__
-from pxeapp.accounts.commands import token, user
-from pxeapp.bmc.commands import bmc_worker
-from pxeapp.boot.commands import boot_programs, dhcp_snippet
-from pxeapp.doctor.commands import doctor
 from pxeapp.errors import Invalid, PxeError
-from pxeapp.lab.commands import rack
-from pxeapp.machine_commands import machine
-from pxeapp.migrations.commands import db
-from pxeapp.provisioning.commands import render
-from pxeapp.serve import dhcp, node, serve, tftp, web, worker
-from pxeapp.software.commands import front, mirror_door, release
 
+# Command -> where it lies. Loaded when it is called: a process that only serves TFTP needs no API, no pages and no BMC
+# driver, and `pxeapp serve` starts one process per part.
+COMMANDS: dict[str, str] = {
+    "serve": "pxeapp.serve:serve",
+    "web": "pxeapp.serve:web",
+    "node": "pxeapp.serve:node",
+    "front": "pxeapp.software.commands:front",
+    "worker": "pxeapp.serve:worker",
+    "bmc-worker": "pxeapp.bmc.commands:bmc_worker",
+    "tftp": "pxeapp.serve:tftp",
+    "dhcp": "pxeapp.serve:dhcp",
+    "db": "pxeapp.migrations.commands:db",
+    "user": "pxeapp.accounts.commands:user",
+    "token": "pxeapp.accounts.commands:token",
+    "machine": "pxeapp.machine_commands:machine",
+    "render": "pxeapp.provisioning.commands:render",
+    "release": "pxeapp.software.commands:release",
+    "mirror-door": "pxeapp.software.commands:mirror_door",
+    "dhcp-snippet": "pxeapp.boot.commands:dhcp_snippet",
+    "boot-programs": "pxeapp.boot.commands:boot_programs",
+    "rack": "pxeapp.lab.commands:rack",
+    "doctor": "pxeapp.doctor.commands:doctor",
+}
 MOST_PROBLEMS = 50
 
 
-class _Speaking(click.Group):
-    """Turns our errors into their sentence and exit code 1; a traceback is for bugs only."""
+class _Main(click.Group):
+    """Loads a command when it is called, and turns our errors into their sentence and exit code 1."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        module, _, attribute = COMMANDS.get(cmd_name, "").partition(":")
+        return getattr(importlib.import_module(module), attribute) if module else None
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -47,15 +68,7 @@ class _Speaking(click.Group):
         sys.exit(1)
 
 
-@click.group(cls=_Speaking, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Main, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def main() -> None:
     """Provision bare metal: netboot, install, bring up and keep servers."""
-
-
-COMMANDS = (
-    serve, web, node, front, worker, bmc_worker, tftp, dhcp,
-    db, user, token, machine, render, release, mirror_door, dhcp_snippet, boot_programs, rack, doctor,
-)  # fmt: skip
-for _command in COMMANDS:
-    main.add_command(_command)

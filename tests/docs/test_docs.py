@@ -24,7 +24,10 @@ named = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 def _leaves(command: click.Command, path: tuple[str, ...] = ("pxeapp",)) -> Iterator[str]:
     if isinstance(command, click.Group):
-        for name, child in command.commands.items():
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            child = command.get_command(context, name)
+            assert child is not None
             yield from _leaves(child, (*path, name))
     elif not command.hidden:
         yield " ".join(path)
@@ -112,8 +115,9 @@ def test_every_command_in_the_prose_exists_with_its_options(page: Path) -> None:
         command: click.Command = main
         for word in words[1:]:
             if isinstance(command, click.Group) and re.fullmatch(r"[a-z][a-z-]*", word):
-                assert word in command.commands, code
-                command = command.commands[word]
+                found = command.get_command(click.Context(command), word)
+                assert found is not None, code
+                command = found
         options = {option for parameter in command.params for option in parameter.opts}
         said = {word for word in words if word.startswith("--") and word != "--"}
         assert said <= options, code

@@ -18,7 +18,10 @@ echo "$ASSETS" | while read -r package file name; do
     version=$(pinned "$package")
     echo "web: fetching $package $version"
     mkdir "$draft/$name"
-    (cd "$draft/$name" && npm pack --silent "$package@$version" >/dev/null </dev/null && tar -xzf ./*.tgz)
+    (cd "$draft/$name" && npm pack --loglevel=error "$package@$version" >/dev/null </dev/null && tar -xzf ./*.tgz) || {
+        echo "web: npm could not fetch $package $version; what it said stands above. Look at npm's registry and proxy settings." >&2
+        exit 1
+    }
     cp "$draft/$name/package/$file" "vendor/$name.min.js"
     cp "$draft/$name/package/LICENSE" "vendor/$name.LICENSE"
 done

@@ -1,13 +1,12 @@
-"""The two applications, each a list of steps: the operators' on HTTP_LISTEN, the machines' on NODE_LISTEN."""
+"""The operators' application, as a list of steps; the machines' is in provisioning/node_app.py."""
 
 from __future__ import annotations
 
 import datetime as dt
 
 from apiflask import APIFlask
-from flask import Flask
 
-from pxeapp import __version__, config, templates
+from pxeapp import __version__, config, templates, wiring
 from pxeapp.api import (
     accounts,
     bodies,
@@ -24,16 +23,9 @@ from pxeapp.api import (
     roles,
     sightings,
 )
-from pxeapp.api.context import Context
 from pxeapp.api.paging import RowNumber
 from pxeapp.config import Settings
-from pxeapp.db import Database
-from pxeapp.provisioning.netboot import Provisioner
-from pxeapp.provisioning.node_app import create_node_app as node_app
-from pxeapp.provisioning.queue import Queue
-from pxeapp.templates import Templates
 from pxeapp.ui import pages
-from pxeapp.vault import open_vault
 
 SESSION_LIFETIME = dt.timedelta(hours=12)
 BLUEPRINTS = (
@@ -44,7 +36,7 @@ BLUEPRINTS = (
 
 def create_app(settings: Settings | None = None) -> APIFlask:
     """The operators' application: API and pages."""
-    context = create_context(settings or config.load())
+    context = wiring.create_context(settings or config.load())
     web = templates.data_root() / "web"
     app = APIFlask(
         "pxeapp",
@@ -75,26 +67,3 @@ def create_app(settings: Settings | None = None) -> APIFlask:
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     return app
-
-
-def create_node_app(settings: Settings | None = None, *, behind_front: bool = False) -> Flask:
-    """The machines' application: boot scripts, answer files, callbacks, media. No operator route."""
-    settings = settings or config.load()
-    return node_app(create_provisioner(settings), Queue(settings.queue_url), behind_front=behind_front)
-
-
-def create_provisioner(settings: Settings) -> Provisioner:
-    """What the machine-facing processes (node, tftp, dhcp) work with."""
-    context = create_context(settings)
-    return Provisioner(settings, context.database, context.vault, context.templates)
-
-
-def create_context(settings: Settings) -> Context:
-    """What the API, the pages and the commands work with."""
-    return Context(
-        settings=settings,
-        database=Database(settings.database_url),
-        vault=open_vault(settings.data_dir),
-        templates=Templates(settings.templates_dir),
-        queue=Queue(settings.queue_url),
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
 import click
@@ -14,14 +15,14 @@ from pxeapp.errors import Invalid, PxeError
 # Command -> where it lies. Loaded when it is called: a process that only serves TFTP needs no API, no pages and no BMC
 # driver, and `pxeapp serve` starts one process per part.
 COMMANDS: dict[str, str] = {
-    "serve": "pxeapp.serve:serve",
-    "web": "pxeapp.serve:web",
-    "node": "pxeapp.serve:node",
+    "serve": "pxeapp.processes.serve:serve",
+    "web": "pxeapp.processes.web:web",
+    "node": "pxeapp.processes.node:node",
     "front": "pxeapp.software.commands:front",
-    "worker": "pxeapp.serve:worker",
+    "worker": "pxeapp.processes.worker:worker",
     "bmc-worker": "pxeapp.bmc.commands:bmc_worker",
-    "tftp": "pxeapp.serve:tftp",
-    "dhcp": "pxeapp.serve:dhcp",
+    "tftp": "pxeapp.processes.tftp:tftp",
+    "dhcp": "pxeapp.processes.dhcp:dhcp",
     "db": "pxeapp.migrations.commands:db",
     "user": "pxeapp.accounts.commands:user",
     "token": "pxeapp.accounts.commands:token",
@@ -72,3 +73,4 @@ class _Main(click.Group):
 @click.version_option(__version__)
 def main() -> None:
     """Provision bare metal: netboot, install, bring up and keep servers."""
+    os.umask(0o027)  # the database, what machines were given and their logs are nobody else's business

@@ -18,11 +18,10 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import select
 
-from pxeapp import config
+from pxeapp import config, wiring
 from pxeapp.api.context import Context, known_site
 from pxeapp.api.machines import event as event_wire
 from pxeapp.api.power import wire as power_wire
-from pxeapp.app import create_context
 from pxeapp.bmc import power as powering
 from pxeapp.db import now
 from pxeapp.errors import Conflict, NotFound
@@ -240,7 +239,7 @@ def console(key: str) -> None:
 
 
 def _context() -> Context:
-    return create_context(config.load())
+    return wiring.create_context(config.load())
 
 
 def _print(value: object) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from pxeapp import config
-from pxeapp.app import create_app, create_node_app
+from pxeapp.app import create_app
 from pxeapp.config import Settings
 from pxeapp.errors import PxeError
+from pxeapp.wiring import create_node_app
 
 
 @pytest.fixture

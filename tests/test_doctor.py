@@ -32,10 +32,10 @@ from pxeapp.doctor.commands import CHECKS, examine
 from pxeapp.doctor.finding import Patient
 from pxeapp.machines import timeline
 from pxeapp.machines.models import Bmc, Machine, Network
+from pxeapp.processes.serve import prepare
 from pxeapp.provisioning import steps
 from pxeapp.provisioning.models import Deployment
 from pxeapp.provisioning.queue import Queue
-from pxeapp.serve import prepare
 from pxeapp.software import releases
 from pxeapp.vault import open_vault
 

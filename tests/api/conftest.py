@@ -14,7 +14,7 @@ from apiflask import APIFlask
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
-from pxeapp import config, serve
+from pxeapp import config
 from pxeapp.accounts import service
 from pxeapp.accounts.models import User
 from pxeapp.accounts.permissions import ROLES
@@ -22,6 +22,7 @@ from pxeapp.api.context import Context
 from pxeapp.app import create_app
 from pxeapp.config import Settings
 from pxeapp.db import now
+from pxeapp.processes.serve import prepare
 from pxeapp.software import releases
 from pxeapp.software.releases import Description
 
@@ -96,7 +97,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, dict[s
             "PXEAPP_NODE_URL": "http://10.77.0.1:8081",
         }
     )
-    serve.prepare(settings)
+    prepare(settings)
     context = create_app(settings).extensions["pxeapp"]
     (folder / "linux").write_bytes(b"kernel")
     (folder / "initrd.gz").write_bytes(b"initrd")

@@ -13,7 +13,6 @@ from flask.testing import FlaskClient
 
 from pxeapp import config
 from pxeapp.answers import roles
-from pxeapp.app import create_provisioner
 from pxeapp.bmc.connect import FAKE_FOLDER, Connector
 from pxeapp.bmc.fake import FakeBmc
 from pxeapp.bmc.hands import Carrier
@@ -32,6 +31,7 @@ from pxeapp.provisioning.reconciler import Reconciler
 from pxeapp.provisioning.steps import Step
 from pxeapp.software import releases
 from pxeapp.software.releases import Description
+from pxeapp.wiring import create_provisioner
 from tests.provisioning.simulated import SimulatedMachine
 
 MAC = "52:54:00:00:00:01"

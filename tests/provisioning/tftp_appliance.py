@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pxeapp import config
-from pxeapp.app import create_provisioner
 from pxeapp.db import now
 from pxeapp.machines.lifecycle import State
 from pxeapp.machines.models import Machine
 from pxeapp.migrations import upgrade
 from pxeapp.software import releases
 from pxeapp.software.releases import Description
+from pxeapp.wiring import create_provisioner
 from tests.boot.tftp.wire import Address, Client, fetch, number, request
 
 MAC = "52:54:00:00:00:01"

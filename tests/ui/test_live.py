@@ -16,10 +16,11 @@ from pathlib import Path
 import pytest
 import requests
 
-from pxeapp import config, serve, templates
+from pxeapp import config, templates
 from pxeapp.db import Database, now
 from pxeapp.machines import selectors, timeline
 from pxeapp.machines.lifecycle import State
+from pxeapp.processes.serve import prepare
 from pxeapp.provisioning import lifecycle, steps
 from pxeapp.provisioning.steps import Step
 from pxeapp.vault import open_vault
@@ -65,7 +66,7 @@ def appliance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Appliance]:
         "PXEAPP_ADMIN_PASSWORD_FILE": str(folder / "password"),
     }
     settings = config.load(environ)
-    serve.prepare(settings)
+    prepare(settings)
     database = Database(settings.database_url)
     rack.fill(database, open_vault(settings.data_dir), now=now())
     log = folder / "web.log"

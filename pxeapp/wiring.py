@@ -1,0 +1,36 @@
+"""The one place that decides which database, queue, vault and templates a process works with."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from pxeapp.api.context import Context
+from pxeapp.config import Settings
+from pxeapp.db import Database
+from pxeapp.provisioning import node_app
+from pxeapp.provisioning.netboot import Provisioner
+from pxeapp.provisioning.queue import Queue
+from pxeapp.templates import Templates
+from pxeapp.vault import open_vault
+
+
+def create_context(settings: Settings) -> Context:
+    """What the API, the pages and the commands work with."""
+    return Context(
+        settings=settings,
+        database=Database(settings.database_url),
+        vault=open_vault(settings.data_dir),
+        templates=Templates(settings.templates_dir),
+        queue=Queue(settings.queue_url),
+    )
+
+
+def create_provisioner(settings: Settings) -> Provisioner:
+    """What the machine-facing processes (node, tftp, dhcp) work with."""
+    context = create_context(settings)
+    return Provisioner(settings, context.database, context.vault, context.templates)
+
+
+def create_node_app(settings: Settings, *, behind_front: bool = False) -> Flask:
+    """The machines' application: boot scripts, answer files, callbacks, media. No operator route."""
+    return node_app.create_node_app(create_provisioner(settings), Queue(settings.queue_url), behind_front=behind_front)

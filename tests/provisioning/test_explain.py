@@ -183,8 +183,12 @@ def test_every_code_has_causes_of_its_own_kind_with_something_to_try(code: str) 
 
 def commands(group: click.Command, path: str = "pxeapp") -> set[str]:
     found = {path}
-    for name, command in getattr(group, "commands", {}).items():
-        found |= commands(command, f"{path} {name}")
+    if isinstance(group, click.Group):
+        context = click.Context(group)
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            assert command is not None
+            found |= commands(command, f"{path} {name}")
     return found
 
 

@@ -86,6 +86,7 @@ def running(folder: Path) -> Iterator[TftpAppliance]:
         while not appliance.answers() and time.monotonic() < deadline:
             pass
         assert fetch(appliance.address, "autoexec.ipxe")
+        time.sleep(1.0)  # for it to see the last acknowledgement
         appliance.idle = appliance.descriptors()
         yield appliance
     finally:

@@ -41,6 +41,10 @@ class Api:
         """POST below /api/v1."""
         return self._answer(self._session.post(f"{self._url}/api/v1{path}", json=body, timeout=TIMEOUT_S))
 
+    def patch(self, path: str, body: Any) -> Any:
+        """PATCH below /api/v1."""
+        return self._answer(self._session.patch(f"{self._url}/api/v1{path}", json=body, timeout=TIMEOUT_S))
+
     @staticmethod
     def _answer(response: requests.Response) -> Any:
         if response.ok:

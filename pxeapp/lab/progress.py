@@ -24,6 +24,17 @@ STEPS = (
     "first_boot",
     "verified",
 )
+# How far an installation is when Debian's installer begins one of its menu items, by the time that they take.
+SHARES = {
+    "download-installer": 0.02,
+    "partman-base": 0.10,
+    "bootstrap-base": 0.14,
+    "apt-setup-udeb": 0.70,
+    "pkgsel": 0.74,
+    "grub-installer": 0.83,
+    "finish-install": 0.95,
+}
+INSTALLING = "installing"
 COLOURS = {"succeeded": "green", "failed": "red", "aborted": "red"}
 
 
@@ -34,6 +45,7 @@ class Row:
     name: str
     what: str  # "UEFI, rocky-9 (stand-in), compute"
     deployment: dict[str, Any] = field(default_factory=dict)
+    _share: float = 0.0
 
     @property
     def step(self) -> str:
@@ -47,12 +59,19 @@ class Row:
         """Step -> the moment it was reached."""
         return {step["step"]: dt.datetime.fromisoformat(step["at"]) for step in self.deployment.get("steps", [])}
 
+    def done(self) -> float:
+        """How many steps are done, the installation in parts."""
+        if self.step == INSTALLING:
+            self._share = max(self._share, SHARES.get(str(self.deployment.get("progress")), 0.0))
+            return len(self.reached()) + self._share
+        return len(self.reached())
+
     def evidence(self) -> str:
         """The last thing that was seen of it."""
         if self.outcome in ("failed", "aborted"):
             return str(self.deployment.get("reason", ""))
         progress = self.deployment.get("progress")
-        if progress and self.step == "installing":
+        if progress and self.step == INSTALLING:
             return str(progress)
         steps = self.deployment.get("steps", [])
         return str(steps[-1]["message"]) if steps else ""
@@ -99,10 +118,9 @@ class Progress:
     def _screen(self, now: dt.datetime) -> RenderableType:
         table = Table.grid(padding=(0, 2))
         for row in self.rows:
-            done = len(row.reached())
             table.add_row(
                 Text(row.name, style="bold"),
-                ProgressBar(total=len(STEPS), completed=done, width=20),
+                ProgressBar(total=len(STEPS), completed=row.done(), width=30),
                 Text(row.outcome or row.step, style=COLOURS.get(row.outcome or "", "cyan")),
                 Text(f"{row.elapsed(now):6.0f} s", style="dim"),
                 Text(row.evidence().splitlines()[0][:100] if row.evidence() else ""),

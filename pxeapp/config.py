@@ -135,7 +135,7 @@ def _build(raw: Mapping[str, str]) -> Settings:
     password_file = Path(raw["admin_password_file"]) if raw["admin_password_file"] else None
     if password_file is not None and not (password_file.is_file() and os.access(password_file, os.R_OK)):
         raise ConfigError(
-            f"PXEAPP_ADMIN_PASSWORD_FILE names {password_file}, which cannot be read.",
+            f"PXEAPP_ADMIN_PASSWORD_FILE names {str(password_file)!r}, which cannot be read.",
             hint="Create it readable by this user, or leave the setting out to have a password made and shown once.",
         )
     return Settings(

@@ -11,6 +11,7 @@ import shutil
 import socket
 import sqlite3
 import subprocess
+import time
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -363,6 +364,10 @@ def test_a_running_dnsmasq_is_known_by_its_configuration(patient: Patient) -> No
         [program, "--no-daemon", f"--conf-file={conf}", "--pid-file"], stderr=subprocess.DEVNULL
     ) as it:
         conf.with_suffix(".pid").write_text(str(it.pid))
+        deadline = time.monotonic() + 10
+        # For a moment during exec the kernel shows no command line at all.
+        while not Path(f"/proc/{it.pid}/cmdline").read_bytes() and time.monotonic() < deadline:
+            time.sleep(0.01)
         found = dhcp.dnsmasq(full)
         it.terminate()
     assert found.status == "ok"

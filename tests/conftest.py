@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 import pxeapp
 from pxeapp.db import Base, Database
 from tests import postgres
+
+# A run is the same every time, so that a red one is somebody's change. To search for more: HYPOTHESIS_PROFILE=explore
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.register_profile("explore", deadline=None, max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 postgresql_server = postgres.postgresql_server
 postgresql_url = postgres.postgresql_url

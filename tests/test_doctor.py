@@ -11,8 +11,8 @@ import shutil
 import socket
 import sqlite3
 import subprocess
-import time
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus

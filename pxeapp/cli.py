@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 
 import click
@@ -73,4 +72,3 @@ class _Main(click.Group):
 @click.version_option(__version__)
 def main() -> None:
     """Provision bare metal: netboot, install, bring up and keep servers."""
-    os.umask(0o027)  # the database, what machines were given and their logs are nobody else's business

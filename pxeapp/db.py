@@ -116,7 +116,7 @@ def _engine(url: str) -> Engine:
     if backend != "sqlite":
         raise ConfigError(f"PXEAPP_DATABASE_URL names {backend}, which we do not run on.", hint=KNOWN_URLS)
     if parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        Path(parsed.database).parent.mkdir(mode=0o750, parents=True, exist_ok=True)
     engine = create_engine(parsed, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")

@@ -58,7 +58,8 @@ def open_vault(data_dir: Path) -> Vault:
     """Open `secret.key` in the data directory, making it at the first start."""
     path = data_dir / "secret.key"
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
+        # What lies in it, the database and what machines were given, is nobody else's business.
+        data_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
         if not path.exists():
             _create(path)
         return Vault(_read(path))

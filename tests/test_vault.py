@@ -27,6 +27,12 @@ def test_the_first_start_makes_a_key_that_only_we_can_read(tmp_path: Path) -> No
     assert [path.name for path in folder.iterdir()] == ["secret.key"]
 
 
+def test_the_data_directory_is_made_for_its_owner_and_group_only(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "data"
+    open_vault(folder)
+    assert stat.S_IMODE(folder.stat().st_mode) & 0o007 == 0
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644, 0o610])
 def test_a_key_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> None:
     open_vault(tmp_path)

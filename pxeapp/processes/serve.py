@@ -34,9 +34,9 @@ def serve() -> None:
 
 def prepare(settings: Settings) -> str | None:
     """Everything that must be there before the first request: key, schema, roles, an administrator."""
+    open_vault(settings.data_dir)
     settings.run_dir.mkdir(parents=True, exist_ok=True)
     settings.media_dir.mkdir(parents=True, exist_ok=True)
-    open_vault(settings.data_dir)
     database = Database(settings.database_url)
     migrations.upgrade(database)
     said = settings.admin_password_file.read_text().strip() if settings.admin_password_file else None

@@ -227,6 +227,7 @@ def _contents(deb: Path, work: Path) -> tarfile.TarFile:
 def _pack(tree: Path, name: str, version: str, fields: Mapping[str, str], work: Path, *, postinst: str = "") -> Path:
     control = tree / "DEBIAN"
     control.mkdir()
+    control.chmod(0o755)  # dpkg-deb refuses what a stricter umask makes
     head = {"Package": name, "Version": version, "Maintainer": MAINTAINER, "Section": "debian-installer"}
     lines = [f"{key}: {value}" for key, value in {**head, "Priority": "optional", **fields}.items() if value]
     (control / "control").write_text("\n".join(lines) + "\n")

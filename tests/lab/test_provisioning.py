@@ -148,7 +148,10 @@ def test_both_machines_become_active_although_every_process_dies(appliance: Appl
         said = console.read_text(errors="replace")[-2000:] if console.exists() else ""
         why = f"{name}: {row['reason']} {row['steps'][-1:]}; killed: {killer.killed}\n{said}"
         assert row["outcome"] == "succeeded", why
-        assert [step["step"] for step in row["steps"]] == STEPS
+        reached = [step["step"] for step in row["steps"]]
+        assert reached == [step for step in STEPS if step in reached], "steps go forward only"
+        # Where the process that would have seen a step was dead, later evidence stands for it.
+        assert set(STEPS) - set(reached) <= {"power_cycled", "dhcp_seen"}
         assert ask(api, f"/machines/{name}")["state"] == "active"
     assert set(killer.killed) >= set(KILLS.values()), "not every process was killed"
     assert data_disk.read_bytes()[: len(MARK)] == MARK

@@ -115,7 +115,7 @@ class Machine:
         """Everything it has said so far."""
         return self._serial.read_text(errors="replace") if self._serial.exists() else ""
 
-    def wait_for(self, text: str, timeout: float = 150) -> str:
+    def wait_for(self, text: str, timeout: float = 240) -> str:
         """The console once it holds `text`; fails with the console's end when the deadline passes or QEMU ends."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:

@@ -19,6 +19,7 @@ from tests.boot.rig import BOOTED, LOCAL, UNARMED, Rig, install
 
 pytestmark = [
     pytest.mark.qemu,
+    pytest.mark.timeout(600),
     pytest.mark.skipif(shutil.which("qemu-system-x86_64") is None, reason="qemu-system-x86 is not installed"),
     pytest.mark.skipif(bool(loaders.report(loaders.find())), reason=loaders.report(loaders.find())),
 ]

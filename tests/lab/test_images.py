@@ -51,7 +51,7 @@ class Appliance(ThreadingHTTPServer):
         self.kickstart = ""
         super().__init__(("127.0.0.1", 0), _Handler)
 
-    def saw(self, event: str, process: subprocess.Popen[bytes], console: Path, timeout: float = 150) -> str:
+    def saw(self, event: str, process: subprocess.Popen[bytes], console: Path, timeout: float = 240) -> str:
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             for name, message in self.events:
@@ -127,6 +127,7 @@ def qemu(disk: Path, console: Path, *more: str) -> subprocess.Popen[bytes]:
 
 
 @pytest.mark.qemu
+@pytest.mark.timeout(600)
 def test_the_rendered_kickstart_installs_and_the_system_calls_in_from_its_own_disk(
     appliance: Appliance, standin: StandIn, tmp_path: Path
 ) -> None:

@@ -22,6 +22,7 @@ from pxeapp.lab.spec import RackSpec, build
 
 pytestmark = [
     pytest.mark.qemu,
+    pytest.mark.timeout(600),
     pytest.mark.ipmi_sim,
     pytest.mark.skipif(shutil.which("ipmi_sim") is None, reason="ipmi_sim (package openipmi) is not installed"),
     pytest.mark.skipif(shutil.which("qemu-system-x86_64") is None, reason="QEMU is not installed"),

@@ -90,8 +90,12 @@ class Killer:
         self.left = dict(KILLS)
         self.killed: list[str] = []
 
-    def look(self, name: str, reached: list[str]) -> None:
-        for moment in [moment for moment in self.left if moment[0] == name and moment[1] in reached]:
+    def look(self, name: str, step: str) -> None:
+        """Kill what is due at this step, or at one that was passed unseen because its witness was dead."""
+        if step not in STEPS:
+            return
+        passed = STEPS[: STEPS.index(step) + 1]
+        for moment in [moment for moment in self.left if moment[0] == name and moment[1] in passed]:
             self._kill(self.left.pop(moment))
 
     def _kill(self, part: str) -> None:
@@ -139,7 +143,7 @@ def test_both_machines_become_active_although_every_process_dies(appliance: Appl
     while time.monotonic() < deadline:
         for name, number in deployments.items():
             rows[name] = ask(api, f"/deployments/{number}")
-            killer.look(name, [step["step"] for step in rows[name]["steps"]])
+            killer.look(name, rows[name]["step"])
         if all(row["outcome"] for row in rows.values()):
             break
         time.sleep(0.3)

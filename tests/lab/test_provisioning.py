@@ -164,11 +164,12 @@ def test_both_machines_become_active_although_every_process_dies(appliance: Appl
 
 
 def _assert_each_command_once(appliance: Appliance, name: str) -> None:
-    """The machine's own log of what its BMC did: it was off, so one boot device and one power on, and no reset."""
+    """The machine's own log of what its BMC did: it was off, so it is switched on, once, and never reset."""
     log = appliance.rack.places(appliance.rack.spec.machine(name)).folder / "commands.log"
     commands = [json.loads(line)["command"] for line in log.read_text().splitlines()]
     assert commands.count("set power 1") == 1, commands
-    assert commands.count("set boot pxe") == 1, commands
+    # Setting it again does no harm; a worker that died while it did so leaves that to its successor.
+    assert commands.count("set boot pxe") in (1, 2), commands
     assert commands.count("set power 0") == 0, commands
     assert not [command for command in commands if "reset" in command], commands
 

@@ -51,7 +51,7 @@ KILLS = {
     ("bios1", "armed"): "bmc-worker",
     ("uefi1", "power_cycled"): "dhcp",
     ("bios1", "dhcp_seen"): "front",
-    ("uefi1", "dhcp_seen"): "tftp",
+    ("uefi1", "armed"): "tftp",  # not while it sends: what it had not yet written down would be seen by HTTP instead
     ("bios1", "kernel_fetched"): "node",
     ("uefi1", "kernel_fetched"): "worker",
     ("bios1", "installing"): "web",

@@ -14,21 +14,16 @@ from pxeapp.templates import Templates
 from pxeapp.vault import open_vault
 
 
-def create_context(settings: Settings) -> Context:
-    """What the API, the pages and the commands work with."""
-    return Context(
-        settings=settings,
-        database=Database(settings.database_url),
-        vault=open_vault(settings.data_dir),
-        templates=Templates(settings.templates_dir),
-        queue=Queue(settings.queue_url),
-    )
-
-
 def create_provisioner(settings: Settings) -> Provisioner:
     """What the machine-facing processes (node, tftp, dhcp) work with."""
-    context = create_context(settings)
-    return Provisioner(settings, context.database, context.vault, context.templates)
+    database = Database(settings.database_url)
+    return Provisioner(settings, database, open_vault(settings.data_dir), Templates(settings.templates_dir))
+
+
+def create_context(settings: Settings) -> Context:
+    """The same with a queue: what the API, the pages and the commands work with."""
+    parts = create_provisioner(settings)
+    return Context(settings, parts.database, parts.vault, parts.templates, Queue(settings.queue_url))
 
 
 def create_node_app(settings: Settings, *, behind_front: bool = False) -> Flask:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import sys
 import time
@@ -11,16 +9,9 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [
-    pytest.mark.qemu,
-    pytest.mark.ipmi_sim,
-    pytest.mark.dnsmasq,
-    pytest.mark.nginx,
-    pytest.mark.timeout(1200),
-    pytest.mark.skipif(shutil.which("ipmi_sim") is None, reason="ipmi_sim (package openipmi) is not installed"),
-    pytest.mark.skipif(shutil.which("qemu-system-x86_64") is None, reason="QEMU is not installed"),
-    pytest.mark.skipif(not os.access("/dev/net/tun", os.W_OK), reason="/dev/net/tun cannot be used here"),
-]
+from tests.lab import needs
+
+pytestmark = [*needs.APPLIANCE, pytest.mark.timeout(1200)]
 
 
 @pytest.mark.usefixtures("standin")

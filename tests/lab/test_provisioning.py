@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -22,17 +21,9 @@ from pxeapp.lab.client import Api
 from pxeapp.lab.images.build import StandIn
 from pxeapp.lab.rack import Rack
 from pxeapp.lab.spec import build
+from tests.lab import needs
 
-pytestmark = [
-    pytest.mark.qemu,
-    pytest.mark.ipmi_sim,
-    pytest.mark.dnsmasq,
-    pytest.mark.nginx,
-    pytest.mark.timeout(1200),
-    pytest.mark.skipif(shutil.which("ipmi_sim") is None, reason="ipmi_sim (package openipmi) is not installed"),
-    pytest.mark.skipif(shutil.which("qemu-system-x86_64") is None, reason="QEMU is not installed"),
-    pytest.mark.skipif(not os.access("/dev/net/tun", os.W_OK), reason="/dev/net/tun cannot be used here"),
-]
+pytestmark = [*needs.APPLIANCE, pytest.mark.timeout(1200)]
 
 MACHINES = (
     {

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import pty
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -19,15 +18,9 @@ from pxeapp.cli import main
 from pxeapp.errors import Conflict, NotFound
 from pxeapp.lab.rack import Rack
 from pxeapp.lab.spec import RackSpec, build
+from tests.lab import needs
 
-pytestmark = [
-    pytest.mark.qemu,
-    pytest.mark.timeout(600),
-    pytest.mark.ipmi_sim,
-    pytest.mark.skipif(shutil.which("ipmi_sim") is None, reason="ipmi_sim (package openipmi) is not installed"),
-    pytest.mark.skipif(shutil.which("qemu-system-x86_64") is None, reason="QEMU is not installed"),
-    pytest.mark.skipif(not os.access("/dev/net/tun", os.W_OK), reason="/dev/net/tun cannot be used here"),
-]
+pytestmark = [*needs.RACK, pytest.mark.timeout(600)]
 
 
 def spec() -> RackSpec:

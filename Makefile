@@ -6,7 +6,7 @@ PYTEST_ARGS ?= -n 2 --dist loadfile
 export VENV
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check golden lock image screenshots clean setup-run setup-demo setup-test web
+.PHONY: help demo run test check bench soak golden lock image screenshots clean setup-run setup-demo setup-test web
 
 help: ## print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,12 @@ check: setup-test ## lint, types and import contracts (what pre-commit runs)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+bench: setup-bench web ## measure the product beside its peers; ARGS="tftp --rounds 3" for a part of it
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+soak: setup-test web ## the long forms of the reliability tests (hours); ARGS="-k tftp" for a part of them
+	@PXEAPP_SOAK=1 $(BIN)/python -m pytest -m soak --timeout 14400 $(ARGS)
+
 golden: ## write the golden boot and answer files anew; read the diff before you commit it
 	PXEAPP_GOLDEN=1 $(BIN)/python -m pytest -q tests/boot tests/answers tests/software tests/lab tests/provisioning/test_diagram.py -m "not qemu and not ipmi_sim"
 
@@ -44,5 +50,5 @@ screenshots: setup-test web ## take the README's pictures from a running applian
 clean: ## remove what was built and installed in this directory, except ./var
 	rm -rf $(VENV) dist build web/vendor .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-setup-run setup-demo setup-test: setup-%:
+setup-run setup-demo setup-test setup-bench: setup-%:
 	@packaging/setup.sh $*

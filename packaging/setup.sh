@@ -2,10 +2,10 @@
 # Installs what a target of the Makefile needs: Debian or Ubuntu packages, then the virtual environment.
 # Says what it installs, asks nothing, changes nothing that is there already; called again it ends at once.
 #
-#   packaging/setup.sh run|demo|test [--packages]      --packages: print the system packages of that purpose and end
+#   packaging/setup.sh run|demo|test|bench [--packages]      --packages: print the system packages of that purpose and end
 set -eu
 
-purpose=${1:?run, demo or test}
+purpose=${1:?run, demo, test or bench}
 here=$(cd "$(dirname "$0")/.." && pwd)
 venv=${VENV:-$here/.venv}
 export LC_ALL=C # we read what apt says
@@ -16,6 +16,7 @@ RUN="dnsmasq-base nginx-light ipxe shim-signed grub-efi-amd64-signed pxelinux sy
 DEMO="qemu-system-x86 qemu-utils ovmf ipxe-qemu openipmi busybox-static cpio mtools dosfstools syslinux syslinux-efi
   extlinux grub-pc-bin curl kmod xz-utils zstd uidmap procps fdisk e2fsprogs"
 TEST="chromium chromium-driver postgresql redis-server shellcheck tftp-hpa atftp mmdebstrap buildah crun npm"
+BENCH="tftpd-hpa atftpd"
 
 say() { printf 'setup: %s\n' "$*"; }
 
@@ -23,7 +24,8 @@ case $purpose in
     run) wanted=$RUN lock=run ;;
     demo) wanted="$RUN $DEMO" lock=run ;;
     test) wanted="$RUN $DEMO $TEST" lock=dev ;;
-    *) say "I know run, demo and test, not '$purpose'." >&2; exit 2 ;;
+    bench) wanted="$RUN $DEMO $TEST $BENCH" lock=dev ;;
+    *) say "I know run, demo, test and bench, not '$purpose'." >&2; exit 2 ;;
 esac
 if [ "${2:-}" = --packages ]; then
     # shellcheck disable=SC2086  # a list of package names

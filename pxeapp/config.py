@@ -53,6 +53,8 @@ class Settings:
     trusted_proxies: tuple[IPNetwork, ...]
     mirror_upstreams: Mapping[str, str]
     fetch_networks: tuple[IPNetwork, ...]
+    installs_at_once: int
+    starts_per_minute: int
 
     @property
     def run_dir(self) -> Path:
@@ -86,6 +88,8 @@ DEFAULTS: dict[str, str] = {
     "trusted_proxies": "",
     "mirror_upstreams": "",  # NAME=URL, comma separated; empty: taken from this host's own package sources
     "fetch_networks": "",  # where release files may be downloaded from; empty: anywhere but this host and link-local
+    "installs_at_once": "100",
+    "starts_per_minute": "300",
 }
 _LISTEN = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
 _INTERFACE = re.compile(r"[^\s/:]{1,15}")  # what Linux takes; it ends up in dnsmasq's configuration
@@ -154,6 +158,8 @@ def _build(raw: Mapping[str, str]) -> Settings:
         trusted_proxies=_networks("trusted_proxies", raw["trusted_proxies"]),
         mirror_upstreams=_upstreams("mirror_upstreams", raw["mirror_upstreams"]),
         fetch_networks=_networks("fetch_networks", raw["fetch_networks"]),
+        installs_at_once=_number("installs_at_once", raw["installs_at_once"], 1, 10_000),
+        starts_per_minute=_number("starts_per_minute", raw["starts_per_minute"], 1, 60_000),
     )
 
 
@@ -186,6 +192,12 @@ def _listen(name: str, value: str) -> Listen:
     if match is None or int(match["port"]) > 65535:
         raise ConfigError(f"PXEAPP_{name.upper()} is {value!r}.", hint="Write HOST:PORT, for example 0.0.0.0:8080.")
     return Listen(match["host"].strip("[]"), int(match["port"]))
+
+
+def _number(name: str, value: str, least: int, most: int) -> int:
+    if not value.isascii() or not value.isdigit() or len(value) > 9 or not least <= int(value) <= most:
+        raise ConfigError(f"PXEAPP_{name.upper()} is {value!r}.", hint=f"Use a whole number from {least} to {most}.")
+    return int(value)
 
 
 def _networks(name: str, value: str) -> tuple[IPNetwork, ...]:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Engine, MetaData, create_engine, event
+from sqlalchemy import JSON, DateTime, Engine, MetaData, create_engine, event, func, select
 from sqlalchemy.engine import Dialect
 from sqlalchemy.engine.url import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -102,6 +102,12 @@ class Database:
     def dispose(self) -> None:
         """Close every pooled connection; call before forking and at the end of a test."""
         self.engine.dispose()
+
+
+def one_at_a_time(session: Session, what: str) -> None:
+    """Until this write transaction ends nobody else passes here. On SQLite the write lock is held already."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(select(func.pg_advisory_xact_lock(func.hashtext(what))))
 
 
 def _engine(url: str) -> Engine:

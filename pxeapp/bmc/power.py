@@ -207,9 +207,13 @@ def request(
     now: dt.datetime,
     boot_device: BootDevice | None = None,
     deployment_id: int | None = None,
+    start_at: dt.datetime | None = None,
     timings: PowerTimings | None = None,
 ) -> PowerAction:
-    """Order an action; the BMC worker carries it out. Raises Conflict while another one runs on this machine."""
+    """Order an action; the BMC worker carries it out, not before `start_at`.
+
+    Raises Conflict while another one runs on this machine.
+    """
     if goal not in STAGES:
         fix = f"Use one of {', '.join(STAGES)}."
         raise Invalid(f"{goal!r} is not a power action.", problems=[FieldProblem("action", f"{goal!r}", fix)], hint=fix)
@@ -226,6 +230,7 @@ def request(
         )
     before = latest(session, machine_id)
     patience = timings or PowerTimings()
+    start = start_at or now
     action = PowerAction(
         machine_id=machine_id,
         deployment_id=deployment_id,
@@ -234,9 +239,9 @@ def request(
         phase=first_phase(goal),
         requested_by=requested_by,
         requested_at=now,
-        phase_since=now,
-        due_at=now,
-        deadline=now + patience.deadline,
+        phase_since=start,
+        due_at=start,
+        deadline=start + patience.deadline,
         command_at=before.command_at if before else None,
         log=[],
     )

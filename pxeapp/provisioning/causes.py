@@ -54,6 +54,16 @@ NODE_URL = Cause(
 )
 
 CAUSES: dict[str, tuple[Cause, ...]] = {
+    "no_turn": (
+        Cause(
+            "Others are installing, and no more than PXEAPP_INSTALLS_AT_ONCE may at once.",
+            "Wait, or raise the setting if the network and the mirror can take more; abort those that hang.",
+        ),
+        Cause(
+            "Machines are switched on one after another, PXEAPP_STARTS_PER_MINUTE of them.",
+            "Wait, or raise the setting if the power feed can take more.",
+        ),
+    ),
     "not_started": (
         Cause("The worker is not running.", "Look at `pxeapp serve`'s output or start `pxeapp worker`."),
         Cause("The database is locked or full.", "Run `pxeapp doctor`."),

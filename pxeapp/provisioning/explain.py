@@ -102,6 +102,8 @@ def _code(session: Session, machine: Machine, deployment: Deployment, step: Step
         return "loader_loop" if _loops_while_active(session, machine, now) else ""
     if deployment.outcome is not None:
         return deployment.reason_code
+    if step == Step.REQUESTED and deployment.progress:
+        return "no_turn"
     if step == Step.ARMED and deployment.power_action_id is not None:
         action = session.get(PowerAction, deployment.power_action_id)
         if action is not None and action.error_code:
@@ -116,6 +118,8 @@ def _summary(machine: Machine, deployment: Deployment, step: Step, waited: int) 
         return f"{machine.name} is {machine.state}: attempt {deployment.attempt} succeeded."
     if deployment.outcome is not None:
         return f"Attempt {deployment.attempt} of {machine.name} {deployment.outcome}: {deployment.reason}"
+    if step == Step.REQUESTED and deployment.progress:
+        return f"{machine.name} was asked for {waited} s ago. {deployment.progress}"
     return f"{machine.name} reached {step} {waited} s ago and waits: {EXPECTED[step]}."
 
 

@@ -17,7 +17,7 @@ from pxeapp.errors import Conflict
 from pxeapp.machines import service, timeline
 from pxeapp.machines.lifecycle import FAILURE_OF, State
 from pxeapp.machines.models import Machine, Sighting
-from pxeapp.provisioning import evidence, grants, steps, tokens
+from pxeapp.provisioning import admission, evidence, grants, steps, tokens
 from pxeapp.provisioning.models import Deployment
 from pxeapp.provisioning.plan import check_deployable
 from pxeapp.provisioning.steps import Step
@@ -56,7 +56,7 @@ def deploy(
         step=Step.REQUESTED,
         step_since=now,
         step_deadline=now + steps.WAITS[Step.REQUESTED].allowance,
-        deadline=now + steps.WHOLE_ATTEMPT,
+        deadline=now + admission.PATIENCE,  # anew when it is admitted
         due_at=now,
     )
     session.add(deployment)

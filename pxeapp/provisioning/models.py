@@ -37,6 +37,7 @@ class Deployment(Base):
     outcome: Mapped[str | None] = mapped_column(String(12))  # None while running; succeeded, failed, aborted
     reason: Mapped[str] = mapped_column(Text, default="")
     reason_code: Mapped[str] = mapped_column(String(40), default="")
+    admitted_at: Mapped[dt.datetime | None] = mapped_column(index=True)  # its turn to be switched on; see admission.py
     finished_at: Mapped[dt.datetime | None]
     power_action_id: Mapped[int | None]
     lease_owner: Mapped[str | None] = mapped_column(String(100))

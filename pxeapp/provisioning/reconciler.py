@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
 
 from pxeapp.bmc import power
 from pxeapp.bmc.models import PowerAction
 from pxeapp.db import Database
+from pxeapp.machines import timeline
 from pxeapp.machines.models import Machine
-from pxeapp.provisioning import grants, leases, lifecycle, steps
+from pxeapp.provisioning import admission, grants, leases, lifecycle, steps
+from pxeapp.provisioning.admission import Limits, Turn
 from pxeapp.provisioning.models import Deployment
 from pxeapp.provisioning.steps import Step
 from pxeapp.vault import Vault
@@ -32,6 +34,7 @@ class Reconciler:
     database: Database
     vault: Vault
     owner: str
+    limits: Limits = field(default_factory=Limits)
 
     def look(self, deployment_id: int, *, now: dt.datetime) -> bool:
         """Look at one deployment if it is due and free; False when there was nothing to do."""
@@ -60,7 +63,14 @@ class Reconciler:
 
 
 def _arm(look: Reconciler, session: Session, machine: Machine, deployment: Deployment, now: dt.datetime) -> None:
-    """Open the grant and order the power cycle in one commit: neither is ever without the other."""
+    """When its turn has come, open the grant and order the power cycle in one commit: neither is ever alone."""
+    turn = admission.turn(session, look.limits, deployment, now=now)
+    if turn.why:
+        _queue(session, machine, deployment, turn, now)
+        return
+    deployment.admitted_at = turn.at
+    deployment.progress = ""
+    deployment.deadline = turn.at + steps.WHOLE_ATTEMPT  # its time begins now; the queue had a patience of its own
     grants.arm(session, look.vault, deployment, now=now)
     if machine.bmc is not None:
         action = power.request(
@@ -71,6 +81,7 @@ def _arm(look: Reconciler, session: Session, machine: Machine, deployment: Deplo
             requested_by="system:reconciler",
             deployment_id=deployment.id,
             now=now,
+            start_at=turn.at,
         )
         session.flush()
         deployment.power_action_id = action.id
@@ -78,7 +89,29 @@ def _arm(look: Reconciler, session: Session, machine: Machine, deployment: Deplo
     else:
         message = "Armed for 30 minutes; it has no BMC, so switch it on and have it boot from the network."
     steps.advance(session, deployment, Step.ARMED, now=now, source="reconciler", message=message)
-    deployment.due_at = now + LOOK_AT_POWER
+    deployment.due_at = turn.at + LOOK_AT_POWER
+
+
+def _queue(session: Session, machine: Machine, deployment: Deployment, turn: Turn, now: dt.datetime) -> None:
+    """It waits for its turn. That a worker looked at it is proof enough that it was not forgotten."""
+    if now >= deployment.deadline:
+        hours = int(admission.PATIENCE.total_seconds() // 3600)
+        reason = f"It waited {hours} h for its turn: {turn.why}."
+        lifecycle.fail(session, machine, deployment, code="no_turn", reason=reason, now=now)
+        return
+    if not deployment.progress:
+        timeline.note(
+            session,
+            machine_id=machine.id,
+            deployment_id=deployment.id,
+            at=now,
+            source="reconciler",
+            kind="queued",
+            message=f"It waits for its turn: {turn.why}.",
+        )
+    deployment.progress = f"It waits for its turn: {turn.why}."
+    deployment.step_deadline = now + steps.WAITS[Step.REQUESTED].allowance
+    deployment.due_at = turn.at
 
 
 def _await_power(

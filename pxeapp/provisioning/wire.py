@@ -31,6 +31,7 @@ def deployment(row: Deployment, machine: str) -> dict[str, Any]:
         "outcome": row.outcome,
         "reason": row.reason,
         "reason_code": row.reason_code,
+        "admitted_at": _iso(row.admitted_at),
         "finished_at": _iso(row.finished_at),
         "grant": row.grant,
         "armed_until": _iso(row.armed_until),

@@ -12,6 +12,7 @@ from huey.exceptions import HueyException
 from pxeapp.config import Settings
 from pxeapp.db import Database, now
 from pxeapp.provisioning import leases
+from pxeapp.provisioning.admission import Limits
 from pxeapp.provisioning.models import Deployment
 from pxeapp.provisioning.queue import Queue
 from pxeapp.provisioning.reconciler import Reconciler
@@ -29,7 +30,8 @@ class Worker:
     def __init__(self, settings: Settings) -> None:
         self.database = Database(settings.database_url)
         owner = f"{socket.gethostname()}:{os.getpid()}"
-        self.reconciler = Reconciler(self.database, open_vault(settings.data_dir), owner)
+        limits = Limits(settings.installs_at_once, settings.starts_per_minute)
+        self.reconciler = Reconciler(self.database, open_vault(settings.data_dir), owner, limits)
         self.queue = Queue(settings.queue_url, look=self.look)
         self._stop = threading.Event()
 

@@ -46,7 +46,7 @@ def test_every_setting_can_be_a_variable_and_everything_lies_below_the_data_fold
         "tftp_listen": "10.0.0.1:6969", "tftp_networks": "10.0.0.0/24, 10.0.1.0/24", "dhcp": "proxy",
         "dhcp_interface": "br-lan.7", "bmc_networks": "10.9.0.0/16", "admin_password_file": str(password),
         "trusted_proxies": "10.0.0.9", "mirror_upstreams": "debian=http://deb.example.org/debian/",
-        "fetch_networks": "192.0.2.0/24",
+        "fetch_networks": "192.0.2.0/24", "installs_at_once": "7", "starts_per_minute": "60",
     }  # fmt: skip
     assert set(said) == set(DEFAULTS)
     settings = config.load({PREFIX + name.upper(): value for name, value in said.items()})
@@ -56,6 +56,7 @@ def test_every_setting_can_be_a_variable_and_everything_lies_below_the_data_fold
     assert settings.tftp_networks == (IPNetwork("10.0.0.0/24"), IPNetwork("10.0.1.0/24"))
     assert settings.mirror_upstreams == {"debian": "http://deb.example.org/debian"}
     assert settings.admin_password_file == password
+    assert (settings.installs_at_once, settings.starts_per_minute) == (7, 60)
     for folder in (settings.run_dir, settings.media_dir, settings.templates_dir):
         assert folder.parent == tmp_path
 
@@ -72,6 +73,7 @@ def test_the_node_url_follows_the_listener() -> None:
         ("http_listen", "0.0.0.0:70000"),
         ("http_listen", "0.0.0.0:²"), ("http_listen", "::1:80"), ("node_listen", "a b:80"),
         ("tftp_listen", "0.0.0.0:tftp"),
+        ("installs_at_once", "0"), ("installs_at_once", "many"), ("starts_per_minute", "1e3"),
         ("node_url", "10.0.0.1:8081"), ("node_url", "ftp://10.0.0.1"), ("node_url", "http://"),
         ("node_url", "http://[bad"),
         ("node_url", "http://10.0.0.1:99999"), ("node_url", "http://a/\nexit"), ("node_url", "http://a/${net0/mac}"),

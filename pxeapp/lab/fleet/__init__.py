@@ -1,0 +1,1 @@
+"""Machines and BMCs by the hundred, simulated in one process, speaking the real protocols over the wire."""

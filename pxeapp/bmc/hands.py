@@ -15,12 +15,12 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from pxeapp.bmc import power
-from pxeapp.bmc.commits import GroupCommit
 from pxeapp.bmc.connect import Connector
 from pxeapp.bmc.errors import BmcError, BmcHangs
 from pxeapp.bmc.models import PowerAction
 from pxeapp.bmc.ports import Driver, PowerState
 from pxeapp.bmc.power import Decision, Observation, PowerTimings, Standing
+from pxeapp.commits import GroupCommit
 from pxeapp.db import Database
 from pxeapp.errors import PxeError
 from pxeapp.machines.models import Bmc, Machine, Sighting

@@ -14,10 +14,10 @@ from sqlalchemy import ColumnElement, and_, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from pxeapp.bmc import power
-from pxeapp.bmc.commits import GroupCommit
 from pxeapp.bmc.connect import Connector
 from pxeapp.bmc.models import PowerAction
 from pxeapp.bmc.ports import PowerState
+from pxeapp.commits import GroupCommit
 from pxeapp.db import Database
 from pxeapp.errors import PxeError
 from pxeapp.machines.models import Bmc, Machine

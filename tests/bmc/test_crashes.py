@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy.orm import Session
 
 from pxeapp.bmc import power
-from pxeapp.bmc.commits import GroupCommit
 from pxeapp.bmc.fake import Behaviour
 from pxeapp.bmc.hands import Carrier, Hand
+from pxeapp.commits import GroupCommit
 from tests.bmc.conftest import Bench
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime as dt
 
 from pxeapp.bmc import polling
-from pxeapp.bmc.commits import GroupCommit
 from pxeapp.bmc.polling import Poller
+from pxeapp.commits import GroupCommit
 from pxeapp.machines.models import Machine
 from tests.bmc.conftest import T0, Bench
 

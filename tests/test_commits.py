@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import event, func, select
 from sqlalchemy.orm import Session
 
-from pxeapp.bmc.commits import GroupCommit
+from pxeapp.commits import GroupCommit
 from pxeapp.db import Database
 from pxeapp.machines.models import Machine
 from tests.bmc.conftest import T0

@@ -28,6 +28,8 @@ from pyghmi.ipmi.private.session import Session
 LOGIN_S = 8.0  # pyghmi tries twice, about 5 s in all
 ANSWER_S = 8.0  # three repeats of a question
 SLICE_S = 0.25  # a packet that comes between our look and our wait is noticed after this long
+STRANGE_PACKETS = 2  # one may be late or a double; a BMC that sent more, and nothing of use, answers garbage
+NO_RESOURCES = 0x01  # the status code (table 13-15) of a BMC that has no session to spare
 SHA1, SHA256 = 1, 256  # how pyghmi numbers the hashes of cipher suites 3 and 17
 SUITES: dict[int, int] = {3: SHA1, 17: SHA256}
 Answer = dict[str, Any]
@@ -81,6 +83,7 @@ class RmcpSession(Session):
     def __init__(self, address: str, port: int, username: str, password: str, *, suite: int | None = None) -> None:
         self._suite = suite
         self._trouble: str | None = None
+        self._strange = 0
         self._login: list[Answer] = []
         super().__init__(  # type: ignore[no-untyped-call]
             address, username.encode(), password.encode(), port, onlogon=self._login.append
@@ -88,12 +91,12 @@ class RmcpSession(Session):
         deadline = time.monotonic() + LOGIN_S
         if not self._wait(lambda: bool(self._login) or self.broken, deadline):
             self.abandon()
-            raise NoAnswer
+            raise self._silence()
         refusal = self._login[0].get("error", "") if self._login else self.errormsg
         if refusal or self.broken:
             self.abandon()
             if not refusal or refusal == "timeout":
-                raise NoAnswer
+                raise self._silence()
             raise LoginRefused(refusal)
         self.logontries = 0  # a session that breaks is thrown away, not silently begun anew
 
@@ -101,7 +104,7 @@ class RmcpSession(Session):
         """A question, repeated by pyghmi while no answer comes; harmless for what changes nothing."""
         answer = self._request(netfn, command, data, seconds=ANSWER_S, retry=True)
         if answer is None:
-            raise NoAnswer
+            raise self._silence()
         return answer
 
     def send_once(self, netfn: int, command: int, data: tuple[int, ...], *, seconds: float) -> Answer | None:
@@ -133,8 +136,10 @@ class RmcpSession(Session):
 
     def process_pktqueue(self) -> None:
         """Handle what came; what cannot be decoded is this session's trouble and nobody else's."""
+        came, before = bool(self.pktqueue), self._progress()
         try:
             super().process_pktqueue()  # type: ignore[no-untyped-call]
+            self._strange += came and self._progress() == before
         except IpmiException:
             self._trouble = self._trouble or "no answer"
         except Exception as error:  # noqa: BLE001 - pyghmi decodes without checking: garbage shows up as anything
@@ -147,12 +152,20 @@ class RmcpSession(Session):
         super()._initsession()  # type: ignore[no-untyped-call]
         self.attemptedhash = SUITES.get(self._suite or 17, SHA256)
 
-    def _open_rmcpplus_request(self) -> None:
-        if self._suite is not None and self.attemptedhash != SUITES[self._suite]:
-            # pyghmi falls back from suite 17 to 3; where the operator chose one, that is a downgrade.
-            self.onlogon({"error": "No Cipher suite match with proposed security algorithms"})  # type: ignore[no-untyped-call]
-            return
-        super()._open_rmcpplus_request()  # type: ignore[no-untyped-call]
+    def _got_rmcp_response(self, data: bytes) -> None:
+        if data[0] == self.rmcptag and data[1] and (self._suite is not None or data[1] == NO_RESOURCES):
+            # pyghmi falls back from suite 17 to 3 whatever the refusal. Where the operator chose a suite that is a
+            # downgrade, and a BMC that is busy is only asked again. From 3 it falls no further, and tells the reason.
+            self.attemptedhash = SHA1
+        super()._got_rmcp_response(data)  # type: ignore[no-untyped-call]
+
+    def _progress(self) -> tuple[object, ...]:
+        """Changes with every packet that pyghmi could use."""
+        return self.sessioncontext, self.rmcptag, self.seqlun, self.logged, bool(self._login)
+
+    def _silence(self) -> NoAnswer | Garbage:
+        """Why there is no answer: nothing came, or nothing that could be understood."""
+        return NoAnswer() if self._strange < STRANGE_PACKETS else Garbage("nothing that IPMI knows")
 
     def _request(
         self, netfn: int, command: int, data: tuple[int, ...], *, seconds: float, retry: bool
@@ -175,7 +188,7 @@ class RmcpSession(Session):
             self.process_pktqueue()
             if self._trouble is not None:
                 self.abandon()
-                raise NoAnswer if self._trouble == "no answer" else Garbage(self._trouble)
+                raise self._silence() if self._trouble == "no answer" else Garbage(self._trouble)
             if done():
                 break
             now = time.monotonic()

@@ -3,12 +3,15 @@
 SQLite is the default and PostgreSQL the scaled-out choice. On SQLite a write transaction
 starts with BEGIN IMMEDIATE: a transaction that reads first and writes later is refused at
 once with "database is locked" when another writer came between, whatever the busy timeout.
+
+A database that cannot be used (locked for too long, full, read-only, damaged, gone) raises DatabaseUnavailable with
+its sentence, wherever it happens; the next transaction tries anew, so that work goes on once it is mended.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,11 +19,13 @@ from typing import Any
 from sqlalchemy import JSON, DateTime, Engine, MetaData, create_engine, event, func, select
 from sqlalchemy.engine import Dialect
 from sqlalchemy.engine.url import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
 from pxeapp.errors import ConfigError
+from pxeapp.storage import faults
+from pxeapp.storage.sqlite import SqliteFile
 
 BUSY_TIMEOUT_S = 30.0
 KNOWN_URLS = "Use postgresql://USER:PASSWORD@HOST/NAME or sqlite:////PATH/FILE, or leave it out for SQLite."
@@ -79,17 +84,23 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.engine = _engine(url)
+        self.file = _sqlite_file(url)  # None where it is no file
+        self.engine = _engine(url, self.file)
+        self.before_each: Callable[[], None] | None = None  # asked before each transaction, see appliance/clock.py
 
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A session for queries; what it changes is thrown away, what it loaded stays readable afterwards."""
+        if self.before_each is not None:
+            self.before_each()
         with Session(self.engine, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A session that commits at the end, or rolls back whole if the block raises."""
+        if self.before_each is not None:
+            self.before_each()
         with Session(self.engine, expire_on_commit=False) as session:
             session.connection(execution_options={"pxeapp_write": True})
             try:
@@ -110,23 +121,50 @@ def one_at_a_time(session: Session, what: str) -> None:
         session.execute(select(func.pg_advisory_xact_lock(func.hashtext(what))))
 
 
-def _engine(url: str) -> Engine:
+def _parsed(url: str) -> URL:
     try:
-        parsed = make_url(url)
+        return make_url(url)
     except ArgumentError:
         # Never the URL itself: it holds a password.
         raise ConfigError("PXEAPP_DATABASE_URL is not a database URL.", hint=KNOWN_URLS) from None
+
+
+def _sqlite_file(url: str) -> SqliteFile | None:
+    parsed = _parsed(url)
+    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
+        return None
+    return SqliteFile(Path(parsed.database).absolute())
+
+
+def _engine(url: str, file: SqliteFile | None) -> Engine:
+    parsed = _parsed(url)
     backend = parsed.get_backend_name()
     if backend == "postgresql":
-        return _postgresql(parsed)
-    if backend != "sqlite":
+        engine = _postgresql(parsed)
+    elif backend == "sqlite":
+        engine = _sqlite(parsed, file)
+    else:
         raise ConfigError(f"PXEAPP_DATABASE_URL names {backend}, which we do not run on.", hint=KNOWN_URLS)
-    if parsed.database:
-        Path(parsed.database).parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-    engine = create_engine(parsed, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False})
+
+    @event.listens_for(engine, "handle_error")
+    def _translate(context: Any) -> BaseException | None:
+        wrapped = context.sqlalchemy_exception
+        if isinstance(wrapped, OperationalError | InterfaceError) or type(wrapped) is DatabaseError:
+            return faults.translated(context.original_exception, file.path if file else None)
+        return None  # a constraint, a value, a statement: not the database's fault
+
+    return engine
+
+
+def _sqlite(url: URL, file: SqliteFile | None) -> Engine:
+    if file is None:
+        engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False})
+    else:
+        file.path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        engine = create_engine(url, creator=lambda: file.connect(timeout_s=BUSY_TIMEOUT_S))
 
     @event.listens_for(engine, "connect")
-    def _prepare(connection: Any, _record: Any) -> None:
+    def _prepare(connection: Any, record: Any) -> None:
         connection.isolation_level = None  # the driver must not open transactions of its own; _begin does
         cursor = connection.cursor()
         for pragma in (
@@ -137,6 +175,14 @@ def _engine(url: str) -> Engine:
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
+        if file is not None:
+            record.info["file"] = file.identity()
+
+    @event.listens_for(engine, "checkout")
+    def _same_file(_connection: Any, record: Any, _proxy: Any) -> None:
+        """What is written to a file that was moved away or replaced is lost: open the one that is there now."""
+        if file is not None and record.info.get("file") != file.identity():
+            raise DisconnectionError
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Any) -> None:

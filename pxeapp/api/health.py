@@ -9,10 +9,10 @@ from typing import Any
 from apiflask import APIBlueprint
 from flask import Response, jsonify
 from sqlalchemy import func, select, text
-from sqlalchemy.exc import SQLAlchemyError
 
 from pxeapp.api.context import context
 from pxeapp.db import now
+from pxeapp.errors import PxeError
 from pxeapp.machines import selectors
 from pxeapp.machines.models import Sighting
 from pxeapp.migrations import head_revision, present_revision
@@ -70,8 +70,8 @@ def _database() -> str:
         with context().database.read() as session:
             session.execute(text("SELECT 1"))
         found, wanted = present_revision(context().database.engine), head_revision()
-    except SQLAlchemyError as error:
-        return f"cannot be used: {type(error).__name__}"
+    except PxeError as error:
+        return error.sentence
     return "" if found == wanted else f"is at schema {found}, not {wanted}; run: pxeapp db upgrade"
 
 

@@ -10,7 +10,7 @@ from apiflask import APIFlask
 from apiflask.exceptions import HTTPError
 from flask import Response, jsonify, render_template, request
 from pydantic import ValidationError
-from sqlalchemy.exc import DataError, IntegrityError, OperationalError
+from sqlalchemy.exc import DataError, IntegrityError
 from werkzeug.exceptions import HTTPException
 
 from pxeapp.errors import FieldProblem, Invalid, PxeError
@@ -18,6 +18,7 @@ from pxeapp.machines import wire
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_S = "5"
 # Where werkzeug's own sentences tell less, or speak to somebody who typed an address by hand.
 SENTENCES = {
     HTTPStatus.NOT_FOUND: "There is nothing at {path}.",
@@ -38,7 +39,6 @@ def install(app: APIFlask) -> None:
     app.register_error_handler(PxeError, _ours)
     app.register_error_handler(IntegrityError, _integrity)
     app.register_error_handler(DataError, _data)
-    app.register_error_handler(OperationalError, _operational)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _bug)
     app.error_callback = _validation  # error_processor() would also take all of werkzeug's errors away from _http
@@ -65,6 +65,9 @@ def _is_for_a_page() -> bool:
 def _ours(error: PxeError) -> tuple[Response, int]:
     errors = error.as_list() if isinstance(error, Invalid) else None
     response, status = problem(error.status, error.title, error.sentence, hint=error.hint, errors=errors)
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        log.error("%s %s was refused: %s", request.method, request.path, error)
+        response.headers["Retry-After"] = RETRY_AFTER_S
     if status == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response, status
@@ -79,14 +82,6 @@ def _data(_error: DataError) -> tuple[Response, int]:
     """PostgreSQL is stricter than SQLite: no NUL in a text, no number beyond its column."""
     detail = "A value is too long, too large, or holds a character that cannot be kept; nothing was changed."
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid input", detail)
-
-
-def _operational(error: OperationalError) -> tuple[Response, int]:
-    log.error("The database refused: %s", error.orig)
-    detail = "The database cannot be used right now; nothing was changed."
-    response, status = problem(HTTPStatus.SERVICE_UNAVAILABLE, "Unavailable", detail, hint="Try again in a moment.")
-    response.headers["Retry-After"] = "5"
-    return response, status
 
 
 def _http(error: HTTPException) -> tuple[Response, int]:

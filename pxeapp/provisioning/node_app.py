@@ -7,6 +7,7 @@ X-Real-IP; directly on a port it believes only the connection.
 from __future__ import annotations
 
 import json
+import logging
 import re
 from http import HTTPStatus
 
@@ -29,6 +30,9 @@ from pxeapp.software import media
 EVENT_LIMIT = 16 * 1024  # bytes; an event is a word and a log's tail
 SAID_LIMIT = 100  # characters kept of each thing a firmware says about itself
 TOO_LARGE = f"The body is too large: an event may have {EVENT_LIMIT} bytes, a log {node_logs.LIMIT}; send its tail.\n"
+LATER = "The appliance cannot record that right now; nothing was changed. Try again in a moment.\n"
+RETRY_AFTER_S = "5"
+log_lines = logging.getLogger(__name__)  # `log` is the route
 LOG_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 ACCEL_PREFIX = "/_media/"  # the front's internal location, see software/mirror.py
 
@@ -247,6 +251,12 @@ def _text(text: str) -> Response:
 def _our_error(error: PxeError) -> tuple[Response, int]:
     if isinstance(error, NotFound):
         return _text("There is nothing here.\n"), HTTPStatus.NOT_FOUND
+    if error.retryable:
+        # What is wrong with the appliance is not the machines' business; that they may come again is.
+        log_lines.error("A machine's request (%s) was refused: %s", request.endpoint, error)
+        reply = _text(LATER)
+        reply.headers["Retry-After"] = RETRY_AFTER_S
+        return reply, error.status
     return _text(f"{error}\n"), error.status
 
 

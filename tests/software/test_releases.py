@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select
-from sqlalchemy.exc import OperationalError
 
 from pxeapp.audit import AuditRow
 from pxeapp.config import Settings
@@ -17,6 +16,7 @@ from pxeapp.errors import Conflict, Invalid, NotFound
 from pxeapp.software import media, releases
 from pxeapp.software.models import Release
 from pxeapp.software.releases import Description
+from pxeapp.storage.faults import DatabaseUnavailable
 from tests.software.conftest import Reply, UpstreamServer
 
 NOW = dt.datetime(2026, 11, 24, 12, 0, tzinfo=dt.UTC)
@@ -88,7 +88,7 @@ def test_replacing_switches_to_new_files_and_keeps_the_former_for_those_who_down
 
 def test_a_failing_database_leaves_no_files(database: Database, settings: Settings, tree: Path) -> None:
     Base.metadata.drop_all(database.engine)
-    with pytest.raises(OperationalError):
+    with pytest.raises(DatabaseUnavailable, match="db upgrade"):
         add(database, settings, tree)
     assert folders(settings) == set()
 

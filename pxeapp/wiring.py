@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Flask
 
 from pxeapp.api.context import Context
+from pxeapp.appliance import clock
 from pxeapp.config import Settings
 from pxeapp.db import Database
 from pxeapp.provisioning import node_app
@@ -17,6 +18,7 @@ from pxeapp.vault import open_vault
 def create_provisioner(settings: Settings) -> Provisioner:
     """What the machine-facing processes (node, tftp, dhcp) work with."""
     database = Database(settings.database_url)
+    clock.watch(database)
     return Provisioner(settings, database, open_vault(settings.data_dir), Templates(settings.templates_dir))
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
+from pxeapp.appliance import observing
 from pxeapp.bmc import power
 from pxeapp.bmc.connect import Connector
 from pxeapp.bmc.errors import BmcError, BmcHangs
@@ -75,7 +76,9 @@ class Carrier:
     def claim(self, *, limit: int) -> list[Hand]:
         """Take due rows that nobody holds, the longest waiting first."""
         now = self.clock()
-        free = or_(PowerAction.lease_until.is_(None), PowerAction.lease_until <= now)
+        until, longest = PowerAction.lease_until, 2 * self.timings.lease
+        # A lease that ends much later than any lease can was taken before the clock was set back.
+        free = or_(until.is_(None), until <= now, until > now + longest)
         with self.database.read() as session:
             due = select(PowerAction.id).where(PowerAction.finished_at.is_(None), PowerAction.due_at <= now, free)
             waiting = session.scalars(due.order_by(PowerAction.due_at).limit(limit)).all()
@@ -229,7 +232,9 @@ class Carrier:
 
     def _known(self, hand: Hand, seen: Observation) -> bool:
         told = hand.told
-        return told is not None and told[0] == seen.power and seen.at - told[1] < TELL_EVERY and seen.trouble is None
+        return (
+            told is not None and told[0] == seen.power and abs(seen.at - told[1]) < TELL_EVERY and seen.trouble is None
+        )
 
     def _commit(self, session: Session, hand: Hand, seen: Observation) -> tuple[Decision, Standing]:
         action = self._mine(session, hand)
@@ -239,6 +244,9 @@ class Carrier:
             decision = power.decide(standing, seen)
             if decision.do == "intend" and self.clock() - seen.at > self.timings.fresh:
                 decision = Decision("observe")  # the commit had to wait: what was seen is no longer news
+            if decision.do == "intend" and (held := observing.present(session)) is not None:
+                action.error_code, action.error = "observing", held.sentence
+                decision = Decision("observe")
             if decision.do == "end":
                 power.end(session, action, outcome=decision.outcome, now=seen.at, error=decision.error)
             elif decision.phase == power.DONE:

@@ -22,6 +22,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from pxeapp import audit
+from pxeapp.appliance import observing
 from pxeapp.bmc.errors import BmcError, BootDeviceIgnored, PowerFlapped, PowerUnconfirmed, PowerUnknown, TooLate
 from pxeapp.bmc.models import PowerAction
 from pxeapp.bmc.ports import BootDevice, PowerState
@@ -212,11 +213,12 @@ def request(
 ) -> PowerAction:
     """Order an action; the BMC worker carries it out, not before `start_at`.
 
-    Raises Conflict while another one runs on this machine.
+    Raises Conflict while another one runs on this machine, and while the appliance only observes.
     """
     if goal not in STAGES:
         fix = f"Use one of {', '.join(STAGES)}."
         raise Invalid(f"{goal!r} is not a power action.", problems=[FieldProblem("action", f"{goal!r}", fix)], hint=fix)
+    observing.refuse(session)
     machine = session.scalar(select(Machine).where(Machine.id == machine_id).with_for_update())
     if machine is None or machine.bmc is None:
         raise Conflict("This machine has no BMC in our records.", hint="Add one, or switch it by hand.")
@@ -242,7 +244,8 @@ def request(
         phase_since=start,
         due_at=start,
         deadline=start + patience.deadline,
-        command_at=before.command_at if before else None,
+        # A command in the future was sent before the clock was set back: it may have been just now.
+        command_at=min(before.command_at, now) if before and before.command_at else None,
         log=[],
     )
     session.add(action)

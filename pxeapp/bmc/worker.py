@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pxeapp.appliance import clock
 from pxeapp.bmc.connect import Connector
 from pxeapp.bmc.hands import Carrier, Hand
 from pxeapp.bmc.lanes import Lane
@@ -27,6 +28,7 @@ from pxeapp.bmc.polling import Health, Poller
 from pxeapp.bmc.power import PowerTimings
 from pxeapp.config import Settings
 from pxeapp.db import Database, now
+from pxeapp.errors import Unavailable
 from pxeapp.vault import open_vault
 
 HANDS_LIMIT = 200
@@ -34,6 +36,8 @@ THREADS: dict[Health, int] = {"well": 16, "sick": 8}
 POLL_THREADS: dict[Health, int] = {"well": 6, "sick": 2}
 # pyghmi's select() fails for good beyond 1,023 descriptors; we are far from it unless something leaks.
 DESCRIPTORS_LIMIT = 700
+SAY_EVERY_S = 30.0  # what keeps the loop from its work
+LONGEST_WAIT_S = 10.0  # between two looks at a BMC
 WORN_EXIT_CODE = 70  # hung, or leaking: another process takes over
 BEAT = b"."
 log = logging.getLogger(__name__)
@@ -63,6 +67,7 @@ class BmcWorker:
         pace: Pace | None = None,
     ) -> None:
         self.database = Database(settings.database_url)
+        clock.watch(self.database)
         connector = Connector(settings, open_vault(settings.data_dir))
         owner = f"{socket.gethostname()}:{os.getpid()}"
         self.carrier = Carrier(self.database, connector, owner, now, timings or PowerTimings())
@@ -88,6 +93,7 @@ class BmcWorker:
             (self._pace.renew, self._count_descriptors),
         )
         self._descriptors = 0
+        self._said_at = -SAY_EVERY_S
 
     def run(self, stop: threading.Event) -> int:
         """Until `stop`, or until it is worn out; gives back what it holds. Returns the process's exit code.
@@ -129,7 +135,8 @@ class BmcWorker:
         return self.poller.look(machine_id, now=now())
 
     def _push(self, hand: Hand) -> None:
-        wait = max(0.0, (hand.next_at - now()).total_seconds())
+        # At most: the clock may be set back between the two moments.
+        wait = min(max(0.0, (hand.next_at - now()).total_seconds()), LONGEST_WAIT_S)
         heapq.heappush(self._heap, (time.monotonic() + wait, next(self._order), hand))
 
     def _start_due(self) -> None:
@@ -215,9 +222,12 @@ class BmcWorker:
         except BrokenPipeError:
             return False
 
-    @staticmethod
-    def _survive(job: Callable[[], None]) -> None:
+    def _survive(self, job: Callable[[], None]) -> None:
         try:
             job()
-        except Exception:  # a locked database passes; the loop must not
+        except Unavailable as error:  # a full or a locked database passes; the loop comes by several times a second
+            if time.monotonic() - self._said_at > SAY_EVERY_S:
+                self._said_at = time.monotonic()
+                log.warning("The BMC worker waits: %s", error)
+        except Exception:
             log.exception("The BMC worker's loop had trouble")

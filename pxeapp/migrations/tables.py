@@ -3,9 +3,10 @@
 from pxeapp import audit
 from pxeapp.accounts import models as accounts
 from pxeapp.answers import models as answers
+from pxeapp.appliance import models as appliance
 from pxeapp.bmc import models as bmc
 from pxeapp.machines import models as machines
 from pxeapp.provisioning import models as provisioning
 from pxeapp.software import models as software
 
-__all__ = ["accounts", "answers", "audit", "bmc", "machines", "provisioning", "software"]
+__all__ = ["accounts", "answers", "appliance", "audit", "bmc", "machines", "provisioning", "software"]

@@ -5,12 +5,18 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import ColumnElement, or_, select, update
 
 from pxeapp.db import Database
 from pxeapp.provisioning.models import Deployment
 
 LEASE = dt.timedelta(seconds=30)  # far longer than one look at a row takes; a look sends nothing and waits for nothing
+
+
+def _free(now: dt.datetime) -> ColumnElement[bool]:
+    """Nobody holds the row. A lease that ends much later than any lease can was taken before the clock was set back."""
+    until = Deployment.lease_until
+    return or_(until.is_(None), until <= now, until > now + 2 * LEASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +37,7 @@ def take(database: Database, deployment_id: int, *, owner: str, now: dt.datetime
                 Deployment.id == deployment_id,
                 Deployment.outcome.is_(None),
                 Deployment.due_at <= now,
-                or_(Deployment.lease_until.is_(None), Deployment.lease_until <= now),
+                _free(now),
             )
             .values(lease_owner=owner, lease_until=now + LEASE, lease_epoch=Deployment.lease_epoch + 1)
             .returning(Deployment.lease_epoch)
@@ -59,7 +65,7 @@ def due(database: Database, *, now: dt.datetime, limit: int = 1000) -> list[int]
             .where(
                 Deployment.outcome.is_(None),
                 Deployment.due_at <= now,
-                or_(Deployment.lease_until.is_(None), Deployment.lease_until <= now),
+                _free(now),
             )
             .order_by(Deployment.due_at)
             .limit(limit)

@@ -12,6 +12,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from pxeapp import audit
+from pxeapp.appliance import observing
 from pxeapp.bmc import power
 from pxeapp.errors import Conflict
 from pxeapp.machines import service, timeline
@@ -41,6 +42,7 @@ def deploy(
     reimage: bool = False,
 ) -> Deployment:
     """Begin an attempt; nothing has moved yet when this returns. After Conflict or Invalid nothing has changed."""
+    observing.refuse(session)
     _refuse_unfit(machine, reimage=reimage)
     release, role = check_deployable(session, machine, release=release or machine.release, role=role or machine.role)
     service.claim(session, machine, "deploy", now=now)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
+from pxeapp.appliance import observing
 from pxeapp.boot.spec import Boot, LocalBoot
 from pxeapp.config import Settings
 from pxeapp.db import Database
@@ -63,7 +64,11 @@ def decide(provisioner: Provisioner, asking: Asking, *, now: dt.datetime) -> Boo
         if deployment is None:
             _count_loader_request(session, machine, asking, None, now)
             return FROM_DISK
-        refusal = grants.claim(session, deployment, address=asking.address, now=now)
+        held = observing.present(session)
+        if held is not None:
+            refusal: grants.Refusal | None = grants.Refusal("observing", held.sentence)
+        else:
+            refusal = grants.claim(session, deployment, address=asking.address, now=now)
         if refusal is not None:
             _refused(session, machine, deployment, asking, refusal, now)
             return FROM_DISK

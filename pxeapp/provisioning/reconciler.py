@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
 
+from pxeapp.appliance import observing
 from pxeapp.bmc import power
 from pxeapp.bmc.models import PowerAction
 from pxeapp.db import Database
@@ -25,6 +26,7 @@ from pxeapp.vault import Vault
 
 LOOK_AGAIN = dt.timedelta(seconds=30)  # evidence sets due_at itself; this only guards against a lost hint
 LOOK_AT_POWER = dt.timedelta(seconds=1)
+WAITS_FOR_RESUME = "the appliance only observes, until somebody runs `pxeapp resume`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,10 @@ class Reconciler:
 
 def _arm(look: Reconciler, session: Session, machine: Machine, deployment: Deployment, now: dt.datetime) -> None:
     """When its turn has come, open the grant and order the power cycle in one commit: neither is ever alone."""
-    turn = admission.turn(session, look.limits, deployment, now=now)
+    held = observing.present(session)
+    turn = (
+        Turn(now + LOOK_AGAIN, WAITS_FOR_RESUME) if held else admission.turn(session, look.limits, deployment, now=now)
+    )
     if turn.why:
         _queue(session, machine, deployment, turn, now)
         return

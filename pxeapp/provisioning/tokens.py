@@ -16,6 +16,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from pxeapp.errors import NotFound
+from pxeapp.provisioning import steps
 from pxeapp.provisioning.models import Deployment, NodeToken
 from pxeapp.vault import Vault
 
@@ -26,6 +27,9 @@ CONFIG_FETCHES = (
     12  # an installer fetches once; firmware that retries, and a second attempt after a lost packet, need a few more
 )
 GRACE = dt.timedelta(minutes=15)  # an installer whose answer was lost asks again: it gets the same 2xx, for this long
+# No token lives longer than this from now on, whatever its row says: not even one from before the clock was set back.
+LEEWAY = dt.timedelta(minutes=5)
+LONGEST = {CONFIG: CONFIG_LIFETIME + LEEWAY, CALLBACK: steps.WHOLE_ATTEMPT + GRACE + LEEWAY}
 
 
 class UnknownToken(NotFound):
@@ -91,7 +95,7 @@ def _lookup(session: Session, token: str, scope: str, now: dt.datetime) -> NodeT
     # The look-up is by hash, which an attacker cannot steer; the comparison is constant-time all the same.
     if row is None or not hmac.compare_digest(row.token_hash, wanted):
         raise UnknownToken
-    if row.scope != scope or row.expires_at <= now:
+    if row.scope != scope or not now < row.expires_at <= now + LONGEST[scope]:
         raise UnknownToken
     return row
 

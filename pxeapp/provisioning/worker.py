@@ -9,8 +9,10 @@ import threading
 
 from huey.exceptions import HueyException
 
+from pxeapp.appliance import clock
 from pxeapp.config import Settings
 from pxeapp.db import Database, now
+from pxeapp.errors import Unavailable
 from pxeapp.provisioning import leases
 from pxeapp.provisioning.admission import Limits
 from pxeapp.provisioning.models import Deployment
@@ -29,6 +31,7 @@ class Worker:
 
     def __init__(self, settings: Settings) -> None:
         self.database = Database(settings.database_url)
+        self.clock = clock.watch(self.database)
         owner = f"{socket.gethostname()}:{os.getpid()}"
         limits = Limits(settings.installs_at_once, settings.starts_per_minute)
         self.reconciler = Reconciler(self.database, open_vault(settings.data_dir), owner, limits)
@@ -37,6 +40,12 @@ class Worker:
 
     def look(self, deployment_id: int) -> None:
         """Look at one row, and again soon if its step asks for that."""
+        try:
+            self._look(deployment_id)
+        except Unavailable as error:  # a full or a locked database; the ticker comes by until it is mended
+            log.warning("Deployment %s waits: %s", deployment_id, error)
+
+    def _look(self, deployment_id: int) -> None:
         if not self.reconciler.look(deployment_id, now=now()):
             return
         with self.database.read() as session:
@@ -47,7 +56,8 @@ class Worker:
                     self.queue.hint(deployment_id, delay_s=max(wait, 0.0) + 0.05)
 
     def tick(self) -> int:
-        """Hint every due row; returns how many."""
+        """Write the time down, and hint every due row; returns how many."""
+        self.clock.beat()
         rows = leases.due(self.database, now=now())
         for deployment_id in rows:
             self.queue.hint(deployment_id)
@@ -76,7 +86,7 @@ class Worker:
         while not self._stop.is_set():
             try:
                 self.tick()
-            except (HueyException, OSError) as error:
+            except (HueyException, OSError, Unavailable) as error:
                 log.warning("A tick failed: %s", error)
             except Exception:  # a ticker that dies silently would strand every row
                 log.exception("A tick failed")

@@ -1,0 +1,1 @@
+"""What the appliance knows of itself: whether it may move anything, and what time it believed it to be."""

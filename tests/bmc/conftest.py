@@ -1,8 +1,9 @@
-"""A machine with a fake BMC, and a carrier whose clock the test moves."""
+"""A machine with a fake BMC and a carrier whose clock the test moves; and a rack that real workers serve."""
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +15,11 @@ from pxeapp.bmc.connect import FAKE_FOLDER, Connector
 from pxeapp.bmc.fake import FakeBmc
 from pxeapp.bmc.hands import Carrier, Hand
 from pxeapp.bmc.models import PowerAction
+from pxeapp.bmc.watchdog import Watchdog
 from pxeapp.db import Database
 from pxeapp.machines.models import Bmc, Machine
 from pxeapp.vault import open_vault
+from tests.bmc.rack import CHILD, Rack, Site, watched
 
 T0 = dt.datetime(2026, 11, 24, 2, 0, tzinfo=dt.UTC)
 MAC = "52:54:00:00:00:01"
@@ -91,3 +94,22 @@ def bench(database: Database, tmp_path: Path) -> Bench:
         machine_id = machine.id
     connector = Connector(settings, open_vault(tmp_path))
     return Bench(database, connector, Clock(), FakeBmc(tmp_path / FAKE_FOLDER, "node1"), machine_id)
+
+
+@pytest.fixture
+def site(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """No worker yet; whichever is started finds this database."""
+    monkeypatch.setenv("PXEAPP_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("PXEAPP_DATABASE_URL", database.url)
+    open_vault(tmp_path)
+    return Site(database, tmp_path)
+
+
+@pytest.fixture
+def rack(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rack]:
+    """Two workers in a hurry under an impatient watchdog."""
+    monkeypatch.setattr("pxeapp.bmc.watchdog.BACKOFF_S", (0.05, 0.2))
+    monkeypatch.setattr("pxeapp.bmc.watchdog.FIRST_BEAT_S", 5.0)
+    watchdog = Watchdog(2, CHILD, missed_s=1.5)
+    with watched(watchdog):
+        yield Rack(site.database, site.data_dir, watchdog)

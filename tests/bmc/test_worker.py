@@ -7,81 +7,23 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from pxeapp import config
 from pxeapp.bmc import power
-from pxeapp.bmc.connect import FAKE_FOLDER
 from pxeapp.bmc.fake import FakeBmc
 from pxeapp.bmc.models import PowerAction
-from pxeapp.bmc.watchdog import Watchdog
 from pxeapp.db import Database, now
 from pxeapp.machines.models import Bmc, Machine
 from pxeapp.vault import open_vault
+from tests.bmc.rack import CHILD, Rack
 from tests.bmc.simulator import free_port, simulated, wait_until
 
 pytestmark = pytest.mark.network  # it opens no socket of ours; ipmi_sim does
-CHILD = (sys.executable, "-m", "tests.bmc.child")
-
-
-@dataclass
-class Rack:
-    """Machines with BMCs, and worker processes that serve them."""
-
-    database: Database
-    data_dir: Path
-    watchdog: Watchdog
-
-    def machine(self, number: int, **bmc: object) -> int:
-        with self.database.write() as session:
-            machine = Machine(name=f"n{number}", mac=f"52:54:00:00:01:{number:02x}", created_at=now(), updated_at=now())
-            machine.bmc = Bmc(**{"type": "fake", "address": f"n{number}", **bmc})
-            session.add(machine)
-            session.flush()
-            return machine.id
-
-    def fake(self, number: int) -> FakeBmc:
-        return FakeBmc(self.data_dir / FAKE_FOLDER, f"n{number}")
-
-    def order(self, machine_id: int, goal: power.Goal) -> int:
-        with self.database.write() as session:
-            return power.request(session, machine_id=machine_id, goal=goal, requested_by="user:ada", now=now()).id
-
-    def action(self, action_id: int) -> PowerAction:
-        with self.database.read() as session:
-            return session.get_one(PowerAction, action_id)
-
-    def ended(self, *action_ids: int) -> bool:
-        return all(self.action(action_id).outcome is not None for action_id in action_ids)
-
-    def power_of(self, machine_id: int) -> str:
-        with self.database.read() as session:
-            return session.scalars(select(Machine.power).where(Machine.id == machine_id)).one()
-
-
-@pytest.fixture
-def rack(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rack]:
-    monkeypatch.setenv("PXEAPP_DATA_DIR", str(tmp_path))
-    monkeypatch.setenv("PXEAPP_DATABASE_URL", database.url)
-    monkeypatch.setattr("pxeapp.bmc.watchdog.BACKOFF_S", (0.05, 0.2))
-    open_vault(tmp_path)
-    watchdog = Watchdog(2, CHILD, missed_s=1.5)
-    monkeypatch.setattr("pxeapp.bmc.watchdog.FIRST_BEAT_S", 5.0)
-    stop = threading.Event()
-    runner = threading.Thread(target=watchdog.run, args=(stop,))
-    runner.start()
-    yield Rack(database, tmp_path, watchdog)
-    stop.set()
-    runner.join(30)
-    assert not runner.is_alive()
-    assert watchdog.pids == []
 
 
 def commands(fake: FakeBmc) -> list[str]:

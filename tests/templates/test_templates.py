@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from pxeapp.answers import kickstart, render
+from pxeapp.answers.spec import Card
 from pxeapp.errors import PxeError
 from pxeapp.templates import TEMPLATE_FOLDERS, TemplateError, Templates, data_root
+from pxeapp.templates.language import FILTERS, OPTIONS, reason
+from pxeapp.templates.sources import parts_of_ours
+from tests.answers import samples
 
 NAME = "kickstarts/test.ks"
 OURS = sorted(
@@ -79,13 +87,16 @@ def test_whatever_goes_wrong_inside_is_a_template_error(site: Path, text: str) -
     "text",
     [
         "{{ ''.__class__.__mro__ }}", "{{ host.__init__.__globals__ }}", "{{ self.__init__ }}",
-        "{{ cycler.__init__.__globals__.os }}",
-        "{{ values.append(1) }}", "{{ '{0.__class__}'.format(host) }}", "{% set values.x = 1 %}", "{{ call.__func__ }}",
+        "{{ cycler.__init__.__globals__.os }}", "{{ lipsum.__globals__ }}", "{{ self._TemplateReference__context }}",
+        "{{ values.append(1) }}", "{{ '{0.__class__}'.format(host) }}", "{% set values.x = 1 %}",
+        "{{ '{0.__class__}'.format_map({'0': host}) }}", "{{ (host | attr('__class__')).mro() }}",
+        "{{ ('{0.__class__}'|attr('format'))(host) }}", "{{ card.__class__ }}", "{{ card.__dict__ }}",
+        "{{ card.__eq__.__globals__ }}", "{% set ns = namespace() %}{{ ns.__init__.__globals__ }}",
     ],
 )  # fmt: skip
 def test_nothing_gets_out_of_the_sandbox(site: Path, text: str) -> None:
     values: list[int] = []
-    refused(write(site, text), host="node1", values=values, call=Path.home)
+    refused(write(site, text), host="node1", values=values, card=Card("52:54:00:00:00:01"))
     assert values == []
 
 
@@ -100,7 +111,8 @@ def test_a_template_that_is_no_text_is_refused(site: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["kickstarts/none.ks", "kickstarts/../../etc/passwd", "kickstarts//etc/passwd", "boot/"]
+    "name",
+    ["kickstarts/none.ks", "kickstarts/../../etc/passwd", "kickstarts//etc/passwd", "boot/", "kickstarts/a/../../x"],
 )
 def test_what_is_not_there_is_not_found(site: Path, name: str) -> None:
     assert refused(Templates(site), name) == f"There is no template {name}."
@@ -130,6 +142,65 @@ def test_a_template_that_the_site_adds_or_removes_counts_at_once(site: Path) -> 
     assert (refused(templates, name) if before is not None else None) == before
 
 
-def test_filters_can_be_added(site: Path) -> None:
-    (site / NAME).write_text("{{ 'a'|shout }}")
-    assert Templates(site, {"shout": lambda text: f"{text}!"}).render(NAME) == "a!"
+@pytest.mark.parametrize("name", ["pyproject.toml", "../secret.key", "web/templates/base.html", "/etc/passwd"])
+def test_only_the_template_folders_are_included_from(site: Path, name: str) -> None:
+    assert refused(write(site, f"{{% include '{name}' %}}")) == f"There is no template {name}."
+
+
+def test_a_part_of_ours_that_the_site_replaced_counts_in_ours(site: Path) -> None:
+    """`kickstarts/base.ks` is ours and includes it by way of others; the site's is what runs."""
+    write(site, "\n{{ oops }}\n", "kickstarts/_report.sh")
+    spec = samples.spec("rocky", "9")
+    with pytest.raises(TemplateError) as caught:
+        kickstart.render(spec, Templates(site))
+    assert caught.value.sentence == f"{site / 'kickstarts/_report.sh'}, line 2: 'oops' is undefined."
+
+
+def test_no_template_of_ours_leaves_open_what_it_includes() -> None:
+    assert {name: parts_of_ours(name) for name in OURS}["kickstarts/compute.ks"] >= {
+        "kickstarts/base.ks",
+        "kickstarts/_scripts.ks",
+        "kickstarts/_report.sh",
+        "boot/_system_disk.sh",
+        "boot/first-boot.sh",
+    }
+
+
+def test_a_sites_copy_of_ours_gives_the_same_text(site: Path) -> None:
+    """What the other process gets to see of the variables is all that our own templates use."""
+    for name in OURS:
+        (site / name).parent.mkdir(exist_ok=True)
+        (site / name).write_text((data_root() / name).read_text())
+    for family, version, role in [("rocky", "9", "storage"), ("centos", "7", "compute"), ("debian", "13", "storage")]:
+        spec = samples.spec(family, version, role)
+        for kind in render.kinds(spec.release.installer):
+            assert render.render(kind, spec, Templates(site)) == render.render(kind, spec, Templates())
+
+
+def test_every_filter_and_test_does_in_the_other_process_what_it_does_here(site: Path) -> None:
+    """Python loads some of what they use at their first use, which there would be too late."""
+    here = ImmutableSandboxedEnvironment(**OPTIONS)
+    here.filters.update(FILTERS)
+    words = [f"{{{{ value | {name} }}}}" for name in here.filters if name != "random"]
+    words += [f"{{{{ value is {name} }}}}" for name in here.tests]
+    words += [
+        "{{ [value] | random }}",
+        "{{ lipsum(n=2) | length > 100 }}",
+        "{{ 'ü'.encode('idna') }}",
+        "{{ value.encode('nosuch') }}",
+        "{{ value.isalpha() }}",
+    ]
+    for text in words:
+        for value in ("a <b>c</b> http://d.example", [3], {"k": [1]}, 2.5):
+            assert outcome(lambda: write(site, text).render(NAME, value=value)) == outcome(  # noqa: B023 - called at once
+                lambda: here.from_string(text).render(value=value)  # noqa: B023
+            ), (text, value)
+
+
+def outcome(rendering: Callable[[], str]) -> str:
+    try:
+        return re.sub(r" at 0x[0-9a-f]+", "", rendering())
+    except TemplateError as error:
+        return error.sentence.partition(": ")[2].rstrip(".")
+    except Exception as error:  # noqa: BLE001 - whatever it is here, it is said there
+        return reason(error)

@@ -1,0 +1,67 @@
+"""Strict, sandboxed Jinja2 over `kickstarts/`, `preseeds/` and `boot/`.
+
+An undefined variable is an error that names template, line and variable. The site's own template of the same name, in
+the data directory, wins over ours. Ours are rendered here; whatever a site wrote is rendered in a process that may
+use little time and memory and can reach nothing (see renderers.py).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import FileSystemLoader, TemplateNotFound, TemplateSyntaxError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from pxeapp.errors import PxeError
+from pxeapp.templates.language import FILTERS, OPTIONS, TEMPLATE_FOLDERS, WRONG_INSIDE, TemplateError, innermost, reason
+from pxeapp.templates.renderers import Pool, shared
+from pxeapp.templates.sources import Sources, data_root
+
+__all__ = ["TEMPLATE_FOLDERS", "TemplateError", "Templates", "data_root"]
+
+
+class Templates:
+    """Renders templates named by folder and file, for example `kickstarts/base.ks`."""
+
+    def __init__(self, override_dir: Path | None = None, *, pool: Pool | None = None) -> None:
+        self._sources = Sources(override_dir)
+        self._pool = pool
+        self._ours = ImmutableSandboxedEnvironment(loader=FileSystemLoader(data_root()), **OPTIONS)
+        self._ours.filters.update(FILTERS)
+
+    def first(self, *names: str) -> str:
+        """The first of these templates that there is, a site's own included; the last one if there is none."""
+        return next((name for name in names if self._sources.find(name)), names[-1])
+
+    def render(self, name: str, **variables: Any) -> str:
+        """The rendered text; raises TemplateError with template, line and reason."""
+        if name.split("/", 1)[0] not in TEMPLATE_FOLDERS:
+            raise PxeError(f"{name} is not below one of {', '.join(TEMPLATE_FOLDERS)}.")
+        if self._sources.is_sites_own(name):
+            return (self._pool or shared()).render(name, variables, self._sources)
+        return self._render_ours(name, variables)
+
+    def of_the_site(self) -> list[str]:
+        """The names of all templates that the site has, those included that only others use."""
+        return self._sources.of_the_site()
+
+    def check(self, name: str) -> None:
+        """Raises TemplateError for a site's template that cannot even be read and parsed; nothing is rendered."""
+        (self._pool or shared()).check(name, self._sources)
+
+    def _render_ours(self, name: str, variables: dict[str, Any]) -> str:
+        try:
+            return str(self._ours.get_template(name).render(**variables))
+        except TemplateNotFound as error:
+            raise TemplateError(f"There is no template {error.name}.") from error
+        except TemplateSyntaxError as error:
+            raise TemplateError(f"{error.name or name}, line {error.lineno}: {error.message}.") from error
+        except WRONG_INSIDE as error:
+            root = f"{data_root()}/"
+            path, line = innermost(error.__traceback__, lambda path: _is_ours(path, root)) or (name, "?")
+            raise TemplateError(f"{path.removeprefix(root)}, line {line}: {reason(error)}.") from error
+
+
+def _is_ours(path: str, root: str) -> bool:
+    return path.removeprefix(root).split("/", 1)[0] in TEMPLATE_FOLDERS and not path.endswith(".py")

@@ -1,0 +1,100 @@
+"""Where a template lies: the site's own of a name, else ours; and whether a site's has a part in one of ours."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, TemplateNotFound, meta
+from jinja2.loaders import split_template_path
+
+from pxeapp.templates.language import TEMPLATE_FOLDERS, TemplateError
+
+LARGEST = 1024 * 1024  # bytes of one template
+
+
+def data_root() -> Path:
+    """Where kickstarts/, preseeds/, boot/ and web/ lie: in the wheel beside the code, else in the checkout."""
+    package = Path(__file__).parent.parent
+    packaged = package / "_data"
+    return packaged if packaged.is_dir() else package.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One template's file. `version` is another one after each change of it."""
+
+    path: Path
+    shown: str  # how an error names it: ours by its name, a site's own with its whole path
+    version: str
+
+    def text(self) -> str:
+        """What stands in it; raises TemplateError when that is no text."""
+        with self.path.open("rb") as file:
+            content = file.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            raise TemplateError(f"{self.shown} is larger than {LARGEST // 1024} KiB.")
+        try:
+            return content.decode().replace("\r\n", "\n")
+        except UnicodeDecodeError as error:
+            raise TemplateError(f"{self.shown} is not UTF-8.") from error
+
+
+class Sources:
+    """Files are looked for at each call: operators correct a template while the appliance runs."""
+
+    def __init__(self, site: Path | None) -> None:
+        self._site = site
+        self._ours = data_root()
+
+    def find(self, name: str) -> Source | None:
+        """The site's template of this name, else ours."""
+        for root, shown in ((self._site, None), (self._ours, name)):
+            if root is None or not _is_there(root, name):
+                continue
+            path = root.joinpath(*split_template_path(name))
+            about = path.stat()
+            version = f"{path}:{about.st_ino}:{about.st_mtime_ns}:{about.st_size}"
+            return Source(path, shown or str(path), version)
+        return None
+
+    def is_sites_own(self, name: str) -> bool:
+        """Whether rendering it would run anything that the site wrote: the template itself, or a part of it."""
+        if self._site is None or not self._site.is_dir():
+            return False
+        return _is_there(self._site, name) or any(_is_there(self._site, part) for part in parts_of_ours(name))
+
+    def of_the_site(self) -> list[str]:
+        """The names of all templates that the site has."""
+        if self._site is None:
+            return []
+        paths = [path for folder in TEMPLATE_FOLDERS for path in sorted((self._site / folder).rglob("*"))]
+        return [str(path.relative_to(self._site)) for path in paths if path.is_file()]
+
+
+@functools.cache
+def parts_of_ours(name: str) -> frozenset[str]:
+    """What one of our templates extends, includes or imports, and what that does in turn. Ours never change."""
+    found: set[str] = set()
+    left = [name]
+    while left:
+        path = data_root() / left.pop()
+        if not path.is_file():
+            continue
+        parts = meta.find_referenced_templates(Environment(autoescape=False).parse(path.read_text()))  # noqa: S701
+        for part in parts:
+            if part is None:  # a test sees to it that ours name theirs
+                raise TemplateError(f"{path} includes a template whose name is not written in it.")
+            if part not in found:
+                found.add(part)
+                left.append(part)
+    return frozenset(found)
+
+
+def _is_there(root: Path, name: str) -> bool:
+    try:
+        pieces = split_template_path(name)
+    except TemplateNotFound:
+        return False
+    return bool(pieces) and pieces[0] in TEMPLATE_FOLDERS and root.joinpath(*pieces).is_file()

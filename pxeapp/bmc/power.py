@@ -189,7 +189,8 @@ def _too_late(standing: Standing, seen: Observation) -> Decision:
         return Decision("end", outcome=outcome, error=seen.trouble)
     if seen.power == "unknown":
         return Decision("end", outcome=outcome, error=PowerUnknown())
-    if part == "due" or seen.power == stage:
+    there = seen.power == stage or (stage == "boot" and seen.boot_device == standing.boot_device)
+    if part == "due" or there:
         return Decision("end", outcome=FAILED, error=TooLate())
     if stage == "boot":
         return Decision("end", outcome=outcome, error=BootDeviceIgnored(standing.boot_device or "", seen.boot_device))

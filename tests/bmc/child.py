@@ -9,7 +9,7 @@ import sys
 import threading
 
 from pxeapp import config
-from pxeapp.bmc import rmcp
+from pxeapp.bmc import ipmi, rmcp
 from pxeapp.bmc.power import PowerTimings
 from pxeapp.bmc.worker import BmcWorker, Pace
 
@@ -33,6 +33,7 @@ PACE = Pace(idle=0.05, claim=0.1, renew=0.3, poll=0.3, hung=1.5, stop=1.0)
 
 def main() -> None:
     rmcp.LOGIN_S = rmcp.ANSWER_S = 0.8
+    ipmi.SEND_S = 0.5
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     code = BmcWorker(config.load(), beat=int(sys.argv[2]), timings=TIMINGS, pace=PACE).run(stop)

@@ -137,6 +137,7 @@ def test_commands_of_different_actions_keep_their_distance_too() -> None:
         ("off_sent", sees("off", 300), "failed too_late"),
         ("boot_due", sees("off", 300), "failed too_late"),
         ("boot_intended", sees("off", 300), "unconfirmed boot_device"),
+        ("boot_intended", sees("off", 300, device="network"), "failed too_late"),
         ("on_sent", sees("on", 300), "advance done"),
     ],
 )

@@ -5,6 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import threading
+from collections.abc import Sequence
+
+from sqlalchemy import select
 
 from pxeapp.boot import grub, ipxe, localdisk, names, pxelinux
 from pxeapp.boot.names import Name
@@ -12,6 +15,7 @@ from pxeapp.boot.tftp import Absent, Data, File, Reply, Request, TftpServer, Tra
 from pxeapp.db import now
 from pxeapp.errors import NotFound
 from pxeapp.provisioning import evidence, netboot
+from pxeapp.provisioning.models import Deployment
 from pxeapp.provisioning.netboot import Asking, Provisioner
 from pxeapp.provisioning.steps import Step
 from pxeapp.software import media
@@ -37,7 +41,7 @@ class TftpProcess:
             settings.tftp_networks,
             self.resolve,
             resolve_fast=self.resolve_fast,
-            on_event=self.finished,
+            on_events=self.finished,
         )
 
     def run(self, stop: threading.Event) -> None:
@@ -71,17 +75,32 @@ class TftpProcess:
         netboot.record_served(self._provisioner, mac=name.value, kind=name.kind, content=content, now=now())
         return Data(content)
 
-    def finished(self, transfer: Transfer) -> None:
-        """A transfer ended: a loader or a kernel that arrived whole is evidence."""
-        log.info("%s: %s %s in %.2f s", transfer.client, transfer.filename, transfer.outcome, transfer.seconds)
-        name = names.parse(transfer.filename)
-        if not transfer.done or name is None or name.kind not in ("loader", "media"):
-            return
+    def finished(self, transfers: Sequence[Transfer]) -> None:
+        """Transfers ended: a loader or a kernel that arrived whole is evidence."""
+        arrived = []
+        for transfer in transfers:
+            log.info("%s: %s %s in %.2f s", transfer.client, transfer.filename, transfer.outcome, transfer.seconds)
+            name = names.parse(transfer.filename)
+            if transfer.done and name is not None and name.kind in ("loader", "media"):
+                arrived.append((transfer, name))
+        if arrived and self._anything_runs():
+            for transfer, name in arrived:
+                self._weigh(transfer, name)
+
+    def _anything_runs(self) -> bool:
+        """Asked once for all of them: a rack that boots from its disks needs a thousand loaders and no evidence."""
+        with self._provisioner.database.read() as session:
+            return session.scalar(select(Deployment.id).where(Deployment.outcome.is_(None)).limit(1)) is not None
+
+    def _weigh(self, transfer: Transfer, name: Name) -> None:
         with self._provisioner.database.read() as session:
             step = Step.NBP_FETCHED if name.kind == "loader" else Step.KERNEL_FETCHED
             if not evidence.expecting(session, transfer.client, step):
                 return
-        self._keep(transfer, name, now())
+        try:
+            self._keep(transfer, name, now())
+        except Exception:  # the others' evidence is worth as much
+            log.exception("What %s fetched could not be kept", transfer.client)
 
     def _keep(self, transfer: Transfer, name: Name, at: dt.datetime) -> None:
         with self._provisioner.database.write() as session:

@@ -10,10 +10,11 @@ import os
 import stat
 import struct
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pxeapp.boot.tftp.packets import DATA
+from pxeapp.boot.tftp.packets import ACK, DATA
 from pxeapp.boot.tftp.replies import Data, File
 
 HEADER = 4
@@ -22,6 +23,10 @@ CACHE_BYTES = 32 * 1024 * 1024
 PACK_LIMIT = 8 * 1024 * 1024  # loaders are smaller; larger files are packed window by window
 PACK_BLOCKS = 32_768  # more are not packed in advance: it would hold up everybody else
 NETASCII_LIMIT = 4 * 1024 * 1024
+STEP_BLOCKS = 8_192  # files of more blocks are served in lock-step, too, only not as fast
+STEP_BYTES = 320  # what a block's entry in `steps` takes: a view, an acknowledgement, a pair
+_ACK = struct.Struct("!HH")
+Step = tuple[memoryview, bytes | None]
 
 
 class Unreadable(Exception):
@@ -41,7 +46,7 @@ class Identity:
 class Packed:
     """Content in blocks of one size. Block n (from 1) is `packets(n, 1)`."""
 
-    __slots__ = ("_buffer", "blksize", "blocks", "size", "users")
+    __slots__ = ("_buffer", "_steps", "blksize", "blocks", "size", "users")
 
     def __init__(self, content: bytes, blksize: int) -> None:
         self.size = len(content)
@@ -56,6 +61,7 @@ class Packed:
             piece = content[index * blksize : (index + 1) * blksize]
             buffer[start + HEADER : start + HEADER + len(piece)] = piece
         self._buffer = memoryview(buffer).toreadonly()
+        self._steps: list[Step] = []
         self.users = 1
 
     def packets(self, first: int, count: int) -> memoryview:
@@ -63,10 +69,21 @@ class Packed:
         step = self.blksize + HEADER
         return self._buffer[(first - 1) * step : (first - 1 + count) * step]
 
+    def steps(self) -> Sequence[Step]:
+        """For lock-step: each block's packet, and the acknowledgement of it that asks for the next one.
+
+        The last one's is None: what ends a transfer takes a closer look. Nothing at all for too many blocks.
+        """
+        if not self._steps and self.blocks <= STEP_BLOCKS:
+            for block in range(1, self.blocks + 1):
+                follows = block < self.blocks
+                self._steps.append((self.packets(block, 1), _ACK.pack(ACK, block & 0xFFFF) if follows else None))
+        return self._steps
+
     @property
     def weight(self) -> int:
         """Bytes that it takes in memory."""
-        return len(self._buffer)
+        return _weight(self.size, self.blksize)
 
     def close(self) -> None:
         """One transfer less uses it; the cache may throw it out when none does."""
@@ -111,6 +128,10 @@ class Large:
         """Give the descriptor back."""
         os.close(self._descriptor)
 
+    def steps(self) -> Sequence[Step]:
+        """None: nothing is packed in advance."""
+        return ()
+
 
 Content = Packed | Large
 
@@ -145,7 +166,7 @@ class Cache:
         if found := self._find(key):
             return found
         blocks = identity.size // blksize + 1
-        if identity.size > PACK_LIMIT or blocks > PACK_BLOCKS or not self._room(identity.size + blocks * HEADER):
+        if identity.size > PACK_LIMIT or blocks > PACK_BLOCKS or not self._room(_weight(identity.size, blksize)):
             return Large(descriptor, identity, blksize)
         return self._keep(key, Packed(_read(descriptor, identity.size), blksize))
 
@@ -157,7 +178,7 @@ class Cache:
         # Converted, no file is more than twice as long.
         if identity.size > NETASCII_LIMIT or identity.size * 2 // blksize > PACK_BLOCKS:
             raise Unreadable("it is too large for netascii")
-        if not self._room(identity.size * 2):
+        if not self._room(_weight(identity.size * 2, blksize)):
             raise Unreadable("too many other transfers use netascii now")
         return self._keep(key, Packed(_netascii(_read(descriptor, identity.size)), blksize))
 
@@ -181,6 +202,12 @@ class Cache:
                 if self.weight + weight <= self._limit:
                     break
         return self.weight + weight <= self._limit
+
+
+def _weight(size: int, blksize: int) -> int:
+    """Bytes in memory of a file packed in blocks of this size, once it has been sent in lock-step."""
+    blocks = size // blksize + 1
+    return size + blocks * (HEADER + (STEP_BYTES if blocks <= STEP_BLOCKS else 0))
 
 
 def _identity(status: os.stat_result) -> Identity:

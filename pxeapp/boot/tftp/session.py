@@ -1,9 +1,14 @@
-"""One transfer: which blocks are out, which are acknowledged, when to send again. It owns its socket."""
+"""One transfer: which blocks are out, which are acknowledged, when to send again. It owns its sockets.
+
+Nearly all that a server does is: an acknowledgement comes, the next block goes. `receive` does just that with one look
+at the bytes, and leaves whatever else may come to the functions below it.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import socket
 import struct
 import time
@@ -12,89 +17,115 @@ from collections.abc import Callable
 from pxeapp.boot.tftp import packets
 from pxeapp.boot.tftp.blocks import HEADER, Content, Unreadable
 from pxeapp.boot.tftp.packets import Request
+from pxeapp.boot.tftp.patience import Patience
 
-RETRY_AFTER_S = (1.0, 2.0, 4.0, 8.0)  # then the client is given up
 UDP_SEGMENT = 103  # linux/udp.h
 SOL_UDP = 17
 MAX_SEGMENTS = 64  # the kernel's UDP_MAX_SEGMENTS
 MAX_DATAGRAM = 65_000
 REPEAT_GAP_S = 0.05  # a window is sent again at most this often for repeated acknowledgements
-AT_ONCE = 64  # datagrams taken of one client before the others have their turn
+ASKED_AGAIN_S = 0.2  # a request that is repeated after less is one that crossed our answer
+RECEIVED = 68  # bytes: an acknowledgement has 4, an ERROR as many as it likes
+NEVER = float("inf")
+
+# An acknowledgement in, a block out: the descriptor's own system calls, with nothing around them.
+_read, _write = os.read, os.write
 
 
 class Session:
     """One client's transfer, driven by the loop: `start`, `receive` for each datagram, `timeout` when it is due.
 
-    `outcome` is empty while it runs, then `done`, `abandoned`, or what the client's ERROR said.
+    `outcome` is empty while it runs, then `done`, `abandoned`, or what the client's ERROR said. `receive` tells whether
+    the loop has to look: at an `outcome`, at `proven`, or at `due`, which is now sooner than `armed`.
     """
 
     __slots__ = (
-        "_acked", "_content", "_gso", "_known", "_oack", "_repeated_at", "_sent", "_socket", "_tries",
-        "client", "due", "outcome", "request", "started",
+        "_acked", "_at_once", "_awaited", "_blocks", "_content", "_cut", "_descriptor", "_gso", "_known", "_oack",
+        "_out", "_patience", "_repeated_at", "_socket", "_spoke_at", "_steps", "_stranger_socket", "_window",
+        "armed", "client", "outcome", "proven", "request", "started",
     )  # fmt: skip
 
     def __init__(
         self, sock: socket.socket, request: Request, content: Content, *, gso: bool, known: Callable[[str], bool]
     ) -> None:
-        self._socket = sock
+        self._socket = sock  # connected: what others send to this port never gets here
+        self._descriptor = sock.fileno()
+        self._stranger_socket: socket.socket | None = None
         self._known = known  # whether an address may hear from us at all
         self._content = content
+        self._blocks = content.blocks
+        self._window = request.windowsize
+        self._steps = content.steps() if self._window == 1 else ()
         self._oack = packets.oack(request, content.size)
         self._acked = -1 if self._oack else 0  # -1: the OACK itself is still to be acknowledged
-        self._sent = 0
-        self._tries = 0
+        self._out = 0  # blocks that were sent after it
+        self._awaited: bytes | None = None  # in lock-step, the acknowledgement that needs no closer look
+        self._spoke_at = 0.0
         self._repeated_at = 0.0
-        self._gso = gso and request.windowsize > 1
+        self._patience = Patience()
+        step = request.blksize + HEADER
+        self._gso = gso and self._window > 1
+        self._at_once = max(1, min(MAX_SEGMENTS, MAX_DATAGRAM // step))
+        self._cut = [(SOL_UDP, UDP_SEGMENT, struct.pack("@H", step))]
         self.request = request
         self.client = request.client
         self.started = time.monotonic()
-        self.due = 0.0
+        self.armed = NEVER  # when the loop will look at `due`
+        self.proven = False  # until something was heard after the request, it may be forged
         self.outcome = ""
-
-    @property
-    def half_open(self) -> bool:
-        """Whether nothing was ever heard after the request: it may be forged."""
-        return self._acked < 0 or (self._acked == 0 and not self._oack)
 
     @property
     def size(self) -> int:
         """Bytes of the whole content."""
         return self._content.size
 
+    @property
+    def due(self) -> float:
+        """When to call `timeout`, unless something comes before."""
+        return self._spoke_at + self._patience.wait_s
+
     def fileno(self) -> int:
         """For epoll."""
-        return self._socket.fileno()
+        return self._descriptor
 
     def start(self, now: float) -> None:
         """Send the first packets."""
         self._send_from_acked(now)
 
-    def receive(self, now: float) -> None:
-        """Take the datagrams that are waiting, not more than a few: epoll comes back for the rest."""
-        for _ in range(AT_ONCE):
-            if self.outcome:
-                return
-            try:
-                datagram, sender = self._socket.recvfrom(2048)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                # ECONNREFUSED: the client's port is closed, it is gone. Others pass.
-                if error.errno == errno.ECONNREFUSED:
-                    self.outcome = "the client went away"
-                return
-            if sender[:2] != self.client:
-                self._stranger(datagram, sender)
-                continue
-            self._packet(datagram, now)
+    def receive(self, now: float) -> bool:
+        """Take one datagram: epoll comes back for the rest, and nobody waits behind one who floods us."""
+        try:
+            datagram = _read(self._descriptor, RECEIVED)
+            if datagram == self._awaited:
+                self._acked = block = self._acked + 1
+                self._spoke_at = now
+                packet, self._awaited = self._steps[block]
+                _write(self._descriptor, packet)
+                return False
+        except OSError as error:
+            return self._failed(error)
+        return self._packet(datagram, now)
+
+    def look(self, now: float) -> bool:
+        """The loop's timer went off: whether nothing has come for too long. The next acknowledgement is measured."""
+        self._awaited = None
+        return now >= self.due
 
     def timeout(self, now: float) -> None:
-        """Send again what was not acknowledged, a few times, each with more patience."""
-        if self._tries >= len(RETRY_AFTER_S) - 1:
+        """Send again what was not acknowledged, each time with more patience, until that ends."""
+        self._awaited = None
+        if self._patience.again(now, self._spoke_at):
+            self._send_from_acked(now)
+        else:
             self.outcome = "abandoned"
-            return
-        self._tries += 1
-        self._send_from_acked(now)
+
+    def asked_again(self, now: float) -> None:
+        """The request came once more: our answer was lost, unless the two crossed.
+
+        It takes one of the few answers that a request gets, so that repeating a forged one brings no more of them.
+        """
+        if not self.proven and now - self._spoke_at >= ASKED_AGAIN_S and self._patience.may_repeat:
+            self.timeout(now)
 
     def abort(self, message: str) -> None:
         """End it from our side; the client is told."""
@@ -102,117 +133,141 @@ class Session:
         self.outcome = message
 
     def close(self) -> None:
-        """Give back the socket and the content."""
+        """Give back the sockets and the content."""
         self._socket.close()
+        if self._stranger_socket is not None:
+            self._stranger_socket.close()
         self._content.close()
 
-    def _stranger(self, datagram: bytes, sender: tuple[str, int]) -> None:
+    def strangers(self) -> int:
+        """A descriptor at which others than the client are heard, once it is proven; -1 if there is none to be had.
+
+        Our own is connected. What comes to its port from elsewhere is handed to a second socket there, which is not.
+        """
+        with contextlib.suppress(OSError):
+            host, port = self._socket.getsockname()[:2]
+            sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+            self._stranger_socket = sock
+            # A port is shared while both wish it; afterwards no other program may join in.
+            for one in (self._socket, sock):
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((host, port))
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+            return sock.fileno()
+        return -1
+
+    def stranger(self, _now: float) -> bool:
         """RFC 1350: answer a wrong TID, and do not let it disturb this transfer.
 
         An ERROR is not answered: two of our own sockets would tell each other of it for ever.
         """
-        if packets.opcode(datagram) == packets.ERROR or not self._known(sender[0]):
-            return
+        sock = self._stranger_socket
+        if sock is None:
+            return False
         with contextlib.suppress(OSError):
-            self._socket.sendto(packets.error(packets.UNKNOWN_TID, "Unknown transfer ID"), sender)
+            datagram, sender = sock.recvfrom(RECEIVED)
+            if packets.opcode(datagram) != packets.ERROR and self._known(sender[0]):
+                sock.sendto(packets.error(packets.UNKNOWN_TID, "Unknown transfer ID"), sender)
+        return False
 
-    def _packet(self, datagram: bytes, now: float) -> None:
-        if len(datagram) < 4:
-            return
-        kind, number = struct.unpack_from("!HH", datagram)
-        if kind == packets.ACK:
-            self._acknowledged(number, now)
-        elif kind == packets.ERROR:
-            word = datagram[4:68].split(b"\0", 1)[0].decode("ascii", "replace")
-            said = "".join(char if char.isprintable() else "?" for char in word)
-            self.outcome = f"the client stopped it ({number} {said})"
+    def _failed(self, error: OSError) -> bool:
+        """A system call brought nothing, or a block could not leave; a lost one is the timer's business."""
+        if error.errno == errno.ECONNREFUSED:
+            self.outcome = "the client went away"  # its host says that nothing listens at its port any more
+        return bool(self.outcome)
+
+    def _packet(self, datagram: bytes, now: float) -> bool:
+        """Whatever is not simply the next acknowledgement."""
+        was_proven = self.proven
+        if len(datagram) >= 4:
+            kind, number = struct.unpack_from("!HH", datagram)
+            if kind == packets.ACK:
+                self._acknowledged(number, now)
+            elif kind == packets.ERROR:
+                word = datagram[4:].split(b"\0", 1)[0].decode("ascii", "replace")
+                said = "".join(char if char.isprintable() else "?" for char in word)
+                self.outcome = f"the client stopped it ({number} {said})"
         # A repeated RRQ, or anything else, says nothing new: our own timer repeats.
+        return bool(self.outcome) or self.proven != was_proven or self.due < self.armed
 
     def _acknowledged(self, number: int, now: float) -> None:
-        if self._acked < 0:
-            if number == 0:
-                self._acked, self._sent, self._tries = 0, 0, 0
-                self._send_from_acked(now)
-            return
         ahead = (number - self._acked) & 0xFFFF
-        if ahead == 0:
+        if self._acked < 0:
+            if number != 0:
+                return
+        elif ahead == 0:
             self._repeated(now)
             return
-        if ahead > self._sent - self._acked:
+        elif ahead > self._out:
             return  # it acknowledges what was never sent, or a block long done
+        if not self.proven:
+            self.proven = True
+            self._patience.proven(self.request.timeout_s)
+        # Less than all that is out is RFC 7440's way to tell a gap: go back to what it has, and send the window anew.
+        measured = self._patience.answered(now - self._spoke_at, whole=ahead >= self._out)
         self._acked += ahead
-        self._tries = 0
-        if self._acked >= self._content.blocks:
+        if self._acked >= self._blocks:
             self.outcome = "done"
             return
-        if self._acked < self._sent:
-            self._sent = self._acked  # RFC 7440: a gap; go back to what it has and send the window anew
         self._send_from_acked(now)
+        # Until an answer has been measured, each is looked at: only a measurement ends the patience of a lossy time.
+        if measured and self._steps:
+            self._awaited = self._steps[self._acked][1]
 
     def _repeated(self, now: float) -> None:
         """A duplicate ACK. In lock-step it is ignored (the sorcerer's apprentice); in a window it means a loss.
 
         Our patience runs on: a client that only ever repeats itself must not live for ever.
         """
-        if self.request.windowsize > 1 and self._sent > self._acked and now - self._repeated_at > REPEAT_GAP_S:
+        if self._window > 1 and self._out and now - self._repeated_at > REPEAT_GAP_S:
             self._repeated_at = now
+            self._patience.sent_twice()
             self._send_blocks()
 
     def _send_from_acked(self, now: float) -> None:
-        patience = RETRY_AFTER_S[self._tries]
-        # Agreed on only when the OACK has been answered; until then the request may be forged.
-        if self.request.timeout_s is not None and not self.half_open:
-            patience = max(patience, self.request.timeout_s)
-        self.due = now + patience
+        self._spoke_at = now
         self._send_blocks()
 
     def _send_blocks(self) -> None:
         """The OACK, or the window that begins after what is acknowledged."""
-        try:
-            self._send_window_or_oack()
-        except Unreadable as error:
-            self.abort(str(error))
-
-    def _send_window_or_oack(self) -> None:
         if self._acked < 0:
             self._send(self._oack)
             return
-        count = min(self.request.windowsize, self._content.blocks - self._acked)
-        self._sent = self._acked + count
-        if count == 1:
-            self._send(self._content.packets(self._acked + 1, 1))
-        else:
+        count = min(self._window, self._blocks - self._acked)
+        self._out = count
+        try:
             self._send_window(self._acked + 1, count)
+        except Unreadable as error:
+            self.abort(str(error))
 
     def _send_window(self, first: int, count: int) -> None:
-        step = self.request.blksize + HEADER
-        at_once = max(1, min(MAX_SEGMENTS, MAX_DATAGRAM // step)) if self._gso else 1
         while count > 0:
-            batch = min(at_once, count)
+            batch = min(count, self._at_once if self._gso else 1)
             data = self._content.packets(first, batch)
             if batch == 1:
                 self._send(data)
             else:
-                self._send_segments(data, step)
+                self._send_segments(data)
             first += batch
             count -= batch
 
-    def _send_segments(self, data: memoryview, step: int) -> None:
+    def _send_segments(self, data: memoryview) -> None:
         """One system call for a whole window; the kernel cuts it. Where it cannot, packet by packet."""
-        if self._gso:
-            try:
-                self._socket.sendmsg([data], [(SOL_UDP, UDP_SEGMENT, struct.pack("@H", step))], 0, self.client)
-            except BlockingIOError:
-                return  # the buffer is full: that is a loss like any other
-            except OSError as error:
-                if error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ECONNREFUSED):
-                    return
-                self._gso = False
-            else:
+        try:
+            self._socket.sendmsg([data], self._cut)
+        except BlockingIOError:
+            pass  # the buffer is full: that is a loss like any other
+        except OSError as error:
+            if error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ECONNREFUSED):
+                self._failed(error)
                 return
-        for start in range(0, len(data), step):
-            self._send(data[start : start + step])
+            self._gso = False
+            step = self.request.blksize + HEADER
+            for start in range(0, len(data), step):
+                self._send(data[start : start + step])
 
     def _send(self, data: bytes | memoryview) -> None:
-        with contextlib.suppress(OSError):  # a packet that cannot leave is a lost packet; the timer knows what to do
-            self._socket.sendto(data, self.client)
+        try:
+            self._socket.send(data)
+        except OSError as error:
+            self._failed(error)

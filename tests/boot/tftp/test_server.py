@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -190,11 +190,11 @@ def test_a_look_up_that_fails_is_an_absent_file_and_nothing_worse(caplog: pytest
 def test_a_listener_that_fails_loses_its_event_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
     seen: list[Transfer] = []
 
-    def keep(event: Transfer) -> None:
-        seen.append(event)
+    def keep(events: Sequence[Transfer]) -> None:
+        seen.extend(events)
         raise RuntimeError("the database is away")
 
-    with caplog.at_level(logging.CRITICAL), serving(loader, on_event=keep) as server:
+    with caplog.at_level(logging.CRITICAL), serving(loader, on_events=keep) as server:
         for _ in range(2):
             assert fetch(server.address, "undionly.kpxe") == LOADER
         assert eventually(lambda: len(seen) == 2)
@@ -205,7 +205,7 @@ def test_a_listener_that_fails_loses_its_event_and_nothing_else(caplog: pytest.L
 
 def test_what_became_of_a_transfer_is_told() -> None:
     told: list[str] = []
-    with serving(loader, on_event=lambda event: told.append(event.outcome)) as server:
+    with serving(loader, on_events=lambda events: told.extend(event.outcome for event in events)) as server:
         with Client(server.address) as client:
             client.ask(request("undionly.kpxe", tsize=0))
             client.hear()

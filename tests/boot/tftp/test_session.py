@@ -12,7 +12,8 @@ import pytest
 
 from pxeapp.boot.tftp import packets
 from pxeapp.boot.tftp.blocks import Packed, Unreadable
-from pxeapp.boot.tftp.session import AT_ONCE, REPEAT_GAP_S, Session
+from pxeapp.boot.tftp.patience import GIVEN_UP_AFTER_S, LEAST_WAIT_S
+from pxeapp.boot.tftp.session import REPEAT_GAP_S, Session
 from tests.boot.tftp.wire import DATA, ERROR, OACK, Client, ack, kind, number, options, request
 
 SO_NO_CHECK = 11  # asm-generic/socket.h
@@ -60,6 +61,7 @@ def make() -> Iterator[Make]:
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         sock.bind(("127.0.0.1", 0))
         client = Client(sock.getsockname())
+        sock.connect(("127.0.0.1", client.port))
         asked = packets.parse_request(
             request("loader", **wants), ("127.0.0.1", client.port), max_blksize=65_464, max_window=64
         )
@@ -91,12 +93,12 @@ def test_options_wait_for_their_acknowledgement(make: Make) -> None:
     pair.session.start(0.0)
     (oack,) = pair.all()
     assert (kind(oack), options(oack)) == (OACK, {"blksize": "1468", "tsize": "3000"})
-    assert pair.session.half_open
+    assert not pair.session.proven
     pair.acknowledge(1)
     assert pair.all() == [], "nothing was sent yet that this could acknowledge"
     pair.acknowledge(0)
     assert pair.blocks() == [1]
-    assert not pair.session.half_open
+    assert pair.session.proven
 
 
 def test_duplicate_acknowledgements_send_nothing_twice(make: Make) -> None:
@@ -121,18 +123,62 @@ def test_stale_and_future_acknowledgements_are_ignored(make: Make) -> None:
     assert pair.session.outcome == ""
 
 
-def test_an_unanswered_packet_is_repeated_after_1_2_and_4_seconds_and_then_given_up(make: Make) -> None:
+def run_out(session: Session, now: float) -> list[float]:
+    """Let time pass until the session has ended; when it did something."""
+    acted = [now]
+    while not session.outcome:
+        acted.append(session.due)
+        assert session.look(acted[-1])
+        session.timeout(acted[-1])
+    return acted
+
+
+def test_an_unanswered_request_is_answered_again_after_1_2_and_4_seconds_and_then_given_up(make: Make) -> None:
     pair = make(b"x" * 5000)
     pair.session.start(100.0)
-    sent_at, now = [100.0], 100.0
-    while not pair.session.outcome:
-        now = pair.session.due
-        pair.session.timeout(now)
-        if not pair.session.outcome:
-            sent_at.append(now)
-    assert [later - earlier for earlier, later in itertools.pairwise(sent_at)] == [1, 2, 4]
+    assert run_out(pair.session, 100.0) == [100, 101, 103, 107, 115]
     assert pair.session.outcome == "abandoned"
     assert pair.blocks() == [1, 1, 1, 1], "what a forged request can make us send to a stranger"
+
+
+def test_a_request_that_is_repeated_is_answered_sooner_but_not_more_often(make: Make) -> None:
+    pair = make(b"x" * 5000, tsize=0)
+    pair.session.start(0.0)
+    pair.session.asked_again(0.01)
+    assert len(pair.all()) == 1, "it crossed our answer"
+    for now in (0.25, 0.75, 1.75, 3.75, 7.75):
+        pair.session.asked_again(now)
+    assert len(pair.all()) == 3
+    run_out(pair.session, 7.75)
+    assert pair.all() == [], "a request gets four answers, however they are asked for"
+
+
+def test_a_quick_client_is_not_kept_waiting_for_what_was_lost(make: Make) -> None:
+    pair = make(b"x" * 50_000)
+    pair.session.start(0.0)
+    pair.acknowledge(1, 0.001)
+    assert pair.session.due == pytest.approx(0.001 + LEAST_WAIT_S)
+
+
+def test_a_slow_client_is_waited_for_as_long_as_it_takes(make: Make) -> None:
+    pair = make(b"x" * 50_000, tsize=0)
+    pair.session.start(0.0)
+    for block in range(20):
+        pair.acknowledge(block, block * 0.5 + 0.5)
+        pair.session.look(block * 0.5 + 0.5)
+    assert 0.5 < pair.session.due - 10.0 < 1.0
+
+
+def test_an_answer_to_what_was_sent_twice_measures_nothing_and_the_longer_wait_stays(make: Make) -> None:
+    # Karn's rule: a client that takes two seconds for a block would else be sent each one twice, for ever.
+    pair = make(b"x" * 50_000)
+    pair.session.start(0.0)
+    pair.session.timeout(1.0)
+    pair.acknowledge(1, 2.0)
+    assert pair.session.due == 4.0
+    pair.acknowledge(2, 4.0)
+    assert pair.session.due > 6.0
+    assert pair.blocks() == [1, 1, 2, 3]
 
 
 def test_progress_starts_the_patience_anew(make: Make) -> None:
@@ -141,7 +187,20 @@ def test_progress_starts_the_patience_anew(make: Make) -> None:
     pair.session.timeout(1.0)
     pair.session.timeout(3.0)
     pair.acknowledge(1, 4.0)
-    assert pair.session.due == 5.0
+    acted = run_out(pair.session, 4.0)
+    assert acted[-1] - acted[0] == GIVEN_UP_AFTER_S
+
+
+def test_a_quick_client_that_is_gone_is_given_up_as_late_as_any_other(make: Make) -> None:
+    pair = make(b"x" * 5000)
+    pair.session.start(0.0)
+    pair.acknowledge(1, 0.001)
+    pair.all()
+    acted = run_out(pair.session, 0.001)
+    assert acted[-1] - acted[0] == pytest.approx(GIVEN_UP_AFTER_S)
+    waits = [later - earlier for earlier, later in itertools.pairwise(acted)]
+    assert waits[:7] == pytest.approx([LEAST_WAIT_S * 2**power for power in range(7)])
+    assert len(pair.all()) == len(acted) - 2, "one packet each time but the last"
 
 
 def test_the_timeout_option_counts_only_once_the_client_has_answered(make: Make) -> None:
@@ -151,6 +210,7 @@ def test_the_timeout_option_counts_only_once_the_client_has_answered(make: Make)
     assert pair.session.due == 1.0, "a forged request must not hold a place for a quarter of an hour"
     pair.acknowledge(0, 1.0)
     assert pair.session.due == 201.0
+    assert run_out(pair.session, 1.0) == [1, 201, 401, 601, 801]
 
 
 @pytest.mark.parametrize("gso", [True, False])
@@ -231,11 +291,13 @@ def test_block_numbers_roll_over(make: Make) -> None:
 def test_a_stranger_is_told_that_its_transfer_is_unknown_and_the_transfer_goes_on(make: Make) -> None:
     pair = make(b"x" * 5000)
     pair.session.start(0.0)
+    assert pair.session.strangers() >= 0
     pair.all()
     with Client(pair.client.server) as stranger:
         for forged in (ack(1), b"\0\5\0\0stop\0", b"\0\3\0\1data", b"", b"\0"):
             stranger.ask(forged)
-        pair.session.receive(0.0)
+            assert not pair.session.stranger(0.0)
+        assert not pair.session.receive(0.0), "nothing of it got to the transfer's own socket"
         answers = [stranger.hear() for _ in range(4)]
         assert {(kind(answer), number(answer)) for answer in answers} == {(ERROR, packets.UNKNOWN_TID)}
         assert stranger.silence(0.1), "an ERROR is not answered: two servers would go on for ever"
@@ -245,13 +307,31 @@ def test_a_stranger_is_told_that_its_transfer_is_unknown_and_the_transfer_goes_o
     assert pair.blocks() == [2]
 
 
+def test_a_transfers_port_is_nobody_elses(make: Make) -> None:
+    pair = make(b"x" * 5000)
+    pair.session.strangers()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as thief:
+        thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with pytest.raises(OSError, match="in use"):
+            thief.bind(pair.client.server)
+
+
 def test_a_stranger_outside_our_networks_hears_nothing(make: Make) -> None:
     pair = make(b"x" * 5000, known=False)
     pair.session.start(0.0)
+    pair.session.strangers()
     with Client(pair.client.server) as stranger:
         stranger.ask(ack(1))
-        pair.session.receive(0.0)
+        pair.session.stranger(0.0)
         assert stranger.silence(0.1)
+
+
+def test_a_client_whose_host_says_that_it_is_gone_is_believed(make: Make) -> None:
+    pair = make(b"x" * 5000)
+    pair.client.socket.close()
+    pair.session.start(0.0)
+    assert pair.session.receive(0.0)
+    assert pair.session.outcome == "the client went away"
 
 
 def test_a_client_may_stop_with_its_own_words(make: Make) -> None:
@@ -278,13 +358,26 @@ def test_odd_packets_from_the_client_change_nothing(make: Make, odd: bytes) -> N
 def test_a_flood_from_one_client_is_taken_in_turns(make: Make) -> None:
     pair = make(b"x" * 5000)
     pair.session.start(0.0)
-    for _ in range(AT_ONCE):
-        pair.client.say(b"\0\7")
+    pair.client.say(b"\0\7")
     pair.client.say(ack(1))
     pair.session.receive(0.0)
     assert pair.blocks() == [1], "the others have their turn first"
     pair.session.receive(0.0)
     assert pair.blocks() == [2]
+
+
+@pytest.mark.parametrize("odd", [ack(3), ack(1), b"\0\4", request("again"), b""])
+def test_whatever_comes_between_two_acknowledgements_of_a_quick_client_changes_nothing(make: Make, odd: bytes) -> None:
+    pair = make(b"x" * 5000)
+    pair.session.start(0.0)
+    pair.acknowledge(1)
+    assert pair.blocks() == [1, 2]
+    pair.client.say(odd)
+    pair.session.receive(0.0)
+    assert (pair.session.outcome, pair.all()) == ("", [])
+    pair.client.say(ack(2) + b"padding")  # which some firmware adds
+    pair.session.receive(0.0)
+    assert pair.blocks() == [3]
 
 
 def test_content_that_cannot_be_read_any_more_ends_with_an_error_that_the_client_hears(make: Make) -> None:

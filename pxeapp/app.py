@@ -9,6 +9,7 @@ from apiflask import APIFlask
 from pxeapp import __version__, config, templates, wiring
 from pxeapp.api import (
     accounts,
+    appliance,
     bodies,
     deployments,
     guard,
@@ -30,7 +31,7 @@ from pxeapp.ui import pages
 SESSION_LIFETIME = dt.timedelta(hours=12)
 BLUEPRINTS = (
     health.bp, machines.bp, sightings.bp, power.bp, deployments.bp, releases.bp, roles.bp, networks.bp,
-    accounts.users, accounts.tokens, accounts.audit, pages.bp,
+    accounts.users, accounts.tokens, accounts.audit, appliance.bp, pages.bp,
 )  # fmt: skip
 
 

@@ -32,6 +32,8 @@ COMMANDS: dict[str, str] = {
     "dhcp-snippet": "pxeapp.boot.commands:dhcp_snippet",
     "boot-programs": "pxeapp.boot.commands:boot_programs",
     "rack": "pxeapp.lab.commands:rack",
+    "observe": "pxeapp.appliance.commands:observe",
+    "resume": "pxeapp.appliance.commands:resume",
     "doctor": "pxeapp.doctor.commands:doctor",
 }
 MOST_PROBLEMS = 50

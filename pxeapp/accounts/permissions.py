@@ -47,6 +47,7 @@ PERMISSIONS: dict[str, str] = {
     "networks.listing": VIEWER,
     "networks.show": VIEWER,
     "sightings.listing": VIEWER,
+    "appliance.show": VIEWER,
     # Working with machines
     "machines.create": OPERATOR,
     "machines.change": OPERATOR,
@@ -57,6 +58,7 @@ PERMISSIONS: dict[str, str] = {
     "deployments.abort": OPERATOR,
     "deployments.release": OPERATOR,
     "power.order": OPERATOR,
+    "appliance.observe": OPERATOR,  # whoever may deploy may stop everything
     # What changes the appliance for everybody
     "machines.delete": ADMIN,
     "networks.create": ADMIN,
@@ -78,6 +80,7 @@ PERMISSIONS: dict[str, str] = {
     "tokens.create": ADMIN,
     "tokens.revoke": ADMIN,
     "audit.listing": ADMIN,
+    "appliance.resume": ADMIN,
 }
 
 

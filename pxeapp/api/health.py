@@ -11,6 +11,7 @@ from flask import Response, jsonify
 from sqlalchemy import func, select, text
 
 from pxeapp.api.context import context
+from pxeapp.appliance import observing
 from pxeapp.db import now
 from pxeapp.errors import PxeError
 from pxeapp.machines import selectors
@@ -33,7 +34,9 @@ def readyz() -> tuple[Response, int]:
     checks = {"database": _database(), "data directory": _data_directory()}
     ready = not any(checks.values())
     shown: dict[str, Any] = {name: problem or "ok" for name, problem in checks.items()}
-    return jsonify(status="ok" if ready else "not ready", checks=shown), (
+    # An appliance that only observes is ready: machines report to it, and operators look.
+    more = {"observing": held} if (held := _observing()) else {}
+    return jsonify(status="ok" if ready else "not ready", checks=shown, **more), (
         HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
     )
 
@@ -54,6 +57,8 @@ def metrics() -> Response:
         _family(
             lines, "pxeapp_deployments_overdue", "Running past their deadline.", "", {"": session.scalar(overdue) or 0}
         )
+        held = observing.present(session) is not None
+        _family(lines, "pxeapp_observing", "1 while nothing is moved until told to resume.", "", {"": int(held)})
         strangers = select(func.count()).select_from(Sighting).where(Sighting.machine_id.is_(None))
         _family(lines, "pxeapp_unknown_machines", "Seen, not registered.", "", {"": session.scalar(strangers) or 0})
     return Response("\n".join(lines) + "\n", mimetype="text/plain; version=0.0.4")
@@ -73,6 +78,15 @@ def _database() -> str:
     except PxeError as error:
         return error.sentence
     return "" if found == wanted else f"is at schema {found}, not {wanted}; run: pxeapp db upgrade"
+
+
+def _observing() -> str:
+    try:
+        with context().database.read() as session:
+            held = observing.present(session)
+    except PxeError:
+        return ""  # said by the database's own check
+    return held.sentence if held else ""
 
 
 def _data_directory() -> str:

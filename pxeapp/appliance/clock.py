@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -156,7 +157,7 @@ def move(session: Session, by: dt.timedelta, *, now: dt.datetime) -> None:
 
 def _move_table(session: Session, moments: Moments, by: dt.timedelta, *, before: dt.datetime) -> int:
     columns = {name: sa.column(name, Timestamp()) for name in (*moments.columns, moments.open_until) if name}
-    key = sa.column(moments.key)
+    key: sa.ColumnClause[Any] = sa.column(moments.key)
     table = sa.table(moments.table, key, *columns.values())
     if moments.open_while_null:
         still_open: sa.ColumnElement[bool] = sa.column(moments.open_while_null).is_(None)

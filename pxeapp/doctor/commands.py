@@ -31,6 +31,7 @@ CHECKS: tuple[Check, ...] = (
     Check("dnsmasq", dhcp.dnsmasq),
     Check("networks", dhcp.networks, rows=True),
     Check("other DHCP servers", dhcp.rivals, rows=True),
+    Check("observing only", work.observing, rows=True),
     Check("worker", work.worker, rows=True),
     Check("BMC worker", work.bmc_worker, rows=True),
     Check("BMC addresses", work.bmc_addresses, rows=True),

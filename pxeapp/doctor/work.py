@@ -9,6 +9,7 @@ import socket
 from netaddr import IPAddress
 from sqlalchemy import ColumnElement, exists, func, or_, select
 
+from pxeapp.appliance import observing as held
 from pxeapp.bmc.models import PowerAction
 from pxeapp.doctor.finding import Finding, Patient, fail, ok, warn
 from pxeapp.machines.models import Bmc, Machine
@@ -18,6 +19,13 @@ from pxeapp.software import media, releases
 OVERDUE = dt.timedelta(seconds=60)  # the ticker comes every five seconds, the BMC worker every second
 UNSEEN = dt.timedelta(minutes=5)  # each BMC is asked once a minute; ten thousand of them may take longer
 MOST_NAMED = 5
+
+
+def observing(patient: Patient) -> Finding:
+    """Whether the appliance does its work, or was told (or restored) to only observe."""
+    with patient.database.read() as session:
+        present = held.present(session)
+    return warn(present.sentence, held.GO_ON) if present else ok("It does its work; nothing holds it back.")
 
 
 def worker(patient: Patient) -> Finding:

@@ -11,9 +11,11 @@ from flask import Blueprint, current_app, g, send_from_directory
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup, escape
 
+from pxeapp.api.context import context
 from pxeapp.api.guard import csrf_token
+from pxeapp.appliance import observing
 from pxeapp.db import now
-from pxeapp.errors import NotFound
+from pxeapp.errors import NotFound, PxeError
 
 bp = Blueprint("ui", __name__)
 ASSETS = ("static", "vendor")
@@ -23,7 +25,19 @@ DAY, HOUR, MINUTE = 86400, 3600, 60
 @bp.app_context_processor
 def _common() -> dict[str, Any]:
     """What every template may use."""
-    return {"csrf_token": csrf_token, "actor": g.get("actor")}
+    return {"csrf_token": csrf_token, "actor": g.get("actor"), "observing": _observing}
+
+
+def _observing() -> str:
+    """What a page says while nothing is moved; the error page of a database that is away says nothing of it."""
+    if not g.get("actor"):
+        return ""
+    try:
+        with context().database.read() as session:
+            held = observing.present(session)
+    except PxeError:
+        return ""
+    return held.sentence if held else ""
 
 
 @bp.app_template_filter("ago")

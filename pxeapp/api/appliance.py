@@ -1,0 +1,54 @@
+"""`/appliance`: whether it does its work or only observes, and the switch between the two."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from apiflask import APIBlueprint
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.orm import Session
+
+from pxeapp import __version__
+from pxeapp.api.context import actor, context
+from pxeapp.appliance import observing
+from pxeapp.db import now
+
+bp = APIBlueprint("appliance", __name__, url_prefix="/api/v1", tag="Appliance")
+
+
+class ObserveIn(BaseModel):
+    """Why; shown to everybody who is refused meanwhile."""
+
+    model_config = ConfigDict(extra="forbid")
+    reason: str = Field(min_length=1, max_length=observing.REASON_LIMIT)
+
+
+@bp.get("/appliance")
+def show() -> dict[str, Any]:
+    """Its version, and whether it only observes"""
+    with context().database.read() as session:
+        return _wire(session)
+
+
+@bp.post("/appliance/observe")
+@bp.input(ObserveIn, arg_name="said")
+def observe(said: ObserveIn) -> dict[str, Any]:
+    """Send no power command, netboot no installer, begin no deployment, until told to resume"""
+    with context().database.write() as session:
+        observing.begin(session, reason=said.reason, actor=actor().label, now=now())
+        return _wire(session)
+
+
+@bp.post("/appliance/resume")
+def resume() -> dict[str, Any]:
+    """Go on; nothing happens where it does its work already"""
+    with context().database.write() as session:
+        observing.end(session, actor=actor().label, now=now())
+        return _wire(session)
+
+
+def _wire(session: Session) -> dict[str, Any]:
+    session.flush()
+    held = observing.present(session)
+    shown = {"since": held.since.isoformat(), "reason": held.reason} if held else None
+    return {"version": __version__, "observing": shown}

@@ -1,27 +1,45 @@
 """One transaction for whatever many threads want to write at the same moment: one fsync instead of twenty.
 
-Each piece of work has a savepoint of its own, so that one that fails takes nobody else with it. A commit that fails
-fails them all, and each is told.
+Two kinds of work stand in the same line. `write` runs a function on a session, with a savepoint of its own, so that one
+that fails takes nobody else with it. `change` is for the hot paths: prepared statements that each say how many rows
+they must touch; of a whole crowd each statement is sent once, with everybody's values. A commit that fails fails them
+all, and each is told.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy.orm import Session
 
+from pxeapp import prepared
 from pxeapp.db import Database
+from pxeapp.errors import Conflict
+from pxeapp.prepared import Prepared, Runner, Values
 
 LIMIT = 64
 T = TypeVar("T")
 
 
+class Overtaken(Conflict):
+    """What a change was made for is not so any more: somebody else was quicker. Look again."""
+
+
+class Change(NamedTuple):
+    """A prepared statement, and how many rows it touches if all is as it was seen; None where that may be any."""
+
+    statement: Prepared
+    values: Values
+    rows: int | None = 1
+
+
 @dataclass(eq=False)
 class _Piece:
-    work: Callable[[Session], Any]
+    work: Callable[[Session], Any] | None = None
+    changes: Sequence[Change] = ()
     done: bool = False
     value: Any = None
     error: BaseException | None = None
@@ -38,7 +56,14 @@ class GroupCommit:
 
     def write(self, work: Callable[[Session], T]) -> T:
         """Run `work` in a transaction and return its value after the commit. It must return plain values, no rows."""
-        piece = _Piece(work)
+        value: T = self._wait(_Piece(work=work))
+        return value
+
+    def change(self, *changes: Change) -> None:
+        """Make these changes in a transaction, all or none; raises Overtaken where one touches too few or many rows."""
+        self._wait(_Piece(changes=changes))
+
+    def _wait(self, piece: _Piece) -> Any:
         with self._queueing:
             self._queue.append(piece)
         while not piece.done:
@@ -47,16 +72,18 @@ class GroupCommit:
                     self._lead()
         if piece.error is not None:
             raise piece.error
-        value: T = piece.value
-        return value
+        return piece.value
 
     def _lead(self) -> None:
         with self._queueing:
             batch, self._queue = self._queue[:LIMIT], self._queue[LIMIT:]
         try:
             with self._database.write() as session:
+                if crowd := [piece for piece in batch if piece.work is None]:
+                    self._change(session, crowd)
                 for piece in batch:
-                    self._do(session, piece)
+                    if piece.work is not None:
+                        self._do(session, piece, piece.work)
         except BaseException as error:
             for piece in batch:
                 piece.error = piece.error or error
@@ -66,10 +93,34 @@ class GroupCommit:
                 piece.done = True
 
     @staticmethod
-    def _do(session: Session, piece: _Piece) -> None:
+    def _do(session: Session, piece: _Piece, work: Callable[[Session], Any]) -> None:
         try:
             with session.begin_nested():
-                piece.value = piece.work(session)
+                piece.value = work(session)
         except Exception as error:  # noqa: BLE001 - handed to the thread whose work it was
             piece.error = error
         session.expunge_all()  # no piece sees rows as another one loaded them
+
+    def _change(self, session: Session, crowd: list[_Piece]) -> None:
+        """All at once if nobody was overtaken, which is the rule; else one after the other, to find who was."""
+        try:
+            with session.begin_nested():
+                _send(prepared.within(self._database, session), [change for piece in crowd for change in piece.changes])
+        except Exception as error:  # noqa: BLE001 - tried again below, or handed to the thread whose work it was
+            if len(crowd) == 1:
+                crowd[0].error = error
+                return
+            for piece in crowd:
+                self._change(session, [piece])
+
+
+def _send(run: Runner, changes: Sequence[Change]) -> None:
+    """Each statement once, with everybody's values; in the order in which they first come."""
+    crowds: dict[Prepared, list[Change]] = {}
+    for change in changes:
+        crowds.setdefault(change.statement, []).append(change)
+    for statement, crowd in crowds.items():
+        touched = run.each(statement, [change.values for change in crowd])
+        wanted = [change.rows for change in crowd]
+        if None not in wanted and touched != sum(rows or 0 for rows in wanted):
+            raise Overtaken("Somebody else was quicker.", hint="Look again.")

@@ -25,7 +25,7 @@ from sqlalchemy.types import TypeDecorator
 
 from pxeapp.errors import ConfigError
 from pxeapp.storage import faults
-from pxeapp.storage.sqlite import SqliteFile
+from pxeapp.storage.sqlite import SqliteFile, as_sentences
 
 BUSY_TIMEOUT_S = 30.0
 KNOWN_URLS = "Use postgresql://USER:PASSWORD@HOST/NAME or sqlite:////PATH/FILE, or leave it out for SQLite."
@@ -110,6 +110,13 @@ class Database:
                 session.rollback()
                 raise
 
+    def translated(self, error: Exception) -> Exception:
+        """What to raise for an error of the driver's own: what the database cannot help stays what it is."""
+        driver = self.engine.dialect.loaded_dbapi
+        if isinstance(error, driver.OperationalError | driver.InterfaceError) or type(error) is driver.DatabaseError:
+            return faults.translated(error, self.file.path if self.file else None)
+        return error
+
     def dispose(self) -> None:
         """Close every pooled connection; call before forking and at the end of a test."""
         self.engine.dispose()
@@ -166,15 +173,14 @@ def _sqlite(url: URL, file: SqliteFile | None) -> Engine:
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, record: Any) -> None:
         connection.isolation_level = None  # the driver must not open transactions of its own; _begin does
-        cursor = connection.cursor()
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "foreign_keys=ON",
-            f"busy_timeout={int(BUSY_TIMEOUT_S * 1000)}",
-        ):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
+        with as_sentences(file.path if file else None):
+            for pragma in (
+                "journal_mode=WAL",
+                "synchronous=FULL",
+                "foreign_keys=ON",
+                f"busy_timeout={int(BUSY_TIMEOUT_S * 1000)}",
+            ):
+                connection.execute(f"PRAGMA {pragma}")
         if file is not None:
             record.info["file"] = file.identity()
 

@@ -6,6 +6,7 @@ from flask import Flask
 
 from pxeapp.api.context import Context
 from pxeapp.appliance import clock
+from pxeapp.commits import GroupCommit
 from pxeapp.config import Settings
 from pxeapp.db import Database
 from pxeapp.provisioning import node_app
@@ -19,7 +20,8 @@ def create_provisioner(settings: Settings) -> Provisioner:
     """What the machine-facing processes (node, tftp, dhcp) work with."""
     database = Database(settings.database_url)
     clock.watch(database)
-    return Provisioner(settings, database, open_vault(settings.data_dir), Templates(settings.templates_dir))
+    vault, templates = open_vault(settings.data_dir), Templates(settings.templates_dir)
+    return Provisioner(settings, database, vault, templates, GroupCommit(database))
 
 
 def create_context(settings: Settings) -> Context:

@@ -1,15 +1,25 @@
-"""Handing out an answer file: token, evidence, record of the hash, and the text, in one transaction."""
+"""Handing out an answer file: token, text, evidence and the record of its hash; all committed before it is answered."""
 
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+
+from sqlalchemy.orm import Session
 
 from pxeapp.answers import render
-from pxeapp.errors import Invalid
+from pxeapp.answers.spec import AnswerSpec
+from pxeapp.commits import Change, Overtaken
+from pxeapp.errors import Invalid, NotFound
 from pxeapp.machines.models import Machine
-from pxeapp.provisioning import evidence, lifecycle, netboot, plan, steps, tokens
+from pxeapp.prepared import Runner, reading
+from pxeapp.provisioning import evidence, facts, handout, lifecycle, plan, steps, tokens
+from pxeapp.provisioning.handout import Asked
+from pxeapp.provisioning.models import Deployment
 from pxeapp.provisioning.netboot import Provisioner
 from pxeapp.provisioning.steps import Step
+
+TRIES = 5  # the reconciler, or a second request with the same token, may come between reading and committing
 
 
 def answer(provisioner: Provisioner, token: str, kind: str, *, address: str, now: dt.datetime) -> str:
@@ -19,40 +29,82 @@ def answer(provisioner: Provisioner, token: str, kind: str, *, address: str, now
     installer would only wait.
     """
     try:
+        for _ in range(TRIES - 1):
+            try:
+                return _answer(provisioner, token, kind, address=address, now=now)
+            except Overtaken:
+                continue
         return _answer(provisioner, token, kind, address=address, now=now)
     except Invalid as error:
-        _give_up(provisioner, token, kind, error, now)
+        reason = f"Its {kind} could not be made: {error.in_full}"
+        provisioner.commits.write(lambda session: _give_up(session, token, reason, now))
         raise
 
 
-def _give_up(provisioner: Provisioner, token: str, kind: str, error: Invalid, now: dt.datetime) -> None:
-    with provisioner.database.write() as session:
-        deployment = steps.locked(session, tokens.redeem(session, token, tokens.CONFIG, now=now))
-        if deployment is not None and deployment.outcome is None:
-            machine = session.get_one(Machine, deployment.machine_id)
-            reason = f"Its {kind} could not be made: {error.in_full}"
-            lifecycle.fail(session, machine, deployment, code="answer_not_made", reason=reason, now=now)
+def _give_up(session: Session, token: str, reason: str, now: dt.datetime) -> None:
+    deployment = steps.locked(session, tokens.redeem(session, token, tokens.CONFIG, now=now))
+    if deployment is not None and deployment.outcome is None:
+        machine = session.get_one(Machine, deployment.machine_id)
+        lifecycle.fail(session, machine, deployment, code="answer_not_made", reason=reason, now=now)
 
 
 def _answer(provisioner: Provisioner, token: str, kind: str, *, address: str, now: dt.datetime) -> str:
-    with provisioner.database.write() as session:
-        deployment_id = tokens.redeem(session, token, tokens.CONFIG, now=now)
-        deployment = steps.locked(session, deployment_id)
-        if deployment is None or deployment.outcome is not None:
-            raise tokens.UnknownToken
-        machine = session.get_one(Machine, deployment.machine_id)
-        spec = plan.answers_of(session, provisioner.settings, provisioner.vault, machine, deployment)
-        text = render.render(kind, spec, provisioner.templates)
-        netboot.keep_served(session, deployment, kind=kind, content=text.encode(), now=now)
-        evidence.reached(
-            session,
-            deployment,
-            Step.ANSWER_FETCHED,
-            now=now,
-            source="http",
-            message=f"{address} fetched its {kind}.",
-            address=address,
-            answer=kind,
-            claimed_from_here=address == deployment.claimed_address,
-        )
+    with reading(provisioner.database) as run:
+        found = _redeemable(run, token, now)
+        spec = _spec(provisioner, run, found)
+    text = render.render(kind, spec, provisioner.templates)
+    content = text.encode()
+    provisioner.commits.change(
+        handout.token_used(found),
+        handout.served(found, kind=kind, sha256=hashlib.sha256(content).hexdigest(), size=len(content), now=now),
+        *_evidence(provisioner, found, kind, address, now),
+    )
     return text
+
+
+def _redeemable(run: Runner, token: str, now: dt.datetime) -> Asked:
+    wanted = tokens.hashed(token)
+    found = handout.asked(run, wanted)
+    if found is None:
+        raise tokens.UnknownToken
+    tokens.refuse_unless(found.token_hash, found.scope, found.expires_at, wanted=wanted, scope=tokens.CONFIG, now=now)
+    if found.uses_left == 0 or found.outcome is not None:
+        raise tokens.UnknownToken
+    return found
+
+
+def _spec(provisioner: Provisioner, run: Runner, found: Asked) -> AnswerSpec:
+    urls = plan.urls_of(provisioner.settings, provisioner.vault, found)
+    if found.release_row is None or found.role_row is None:
+        raise NotFound(f"There is no release {found.release!r}, or no role {found.role!r}, any more.")
+    return facts.compose(
+        handout.machine_of(run, found),
+        handout.release_of(found.release_row, urls.node),
+        handout.role_of(found.role_row),
+        handout.networks(run),
+        urls,
+    )
+
+
+def _evidence(provisioner: Provisioner, found: Asked, kind: str, address: str, now: dt.datetime) -> tuple[Change, ...]:
+    """The step that fetching it proves, if this is news and belongs to the boot that was asked for."""
+    if steps.rank(found.step) >= steps.rank(Step.ANSWER_FETCHED) or not _counts(provisioner, found):
+        return ()
+    entry = steps.entry(
+        Step.ANSWER_FETCHED,
+        now=now,
+        source="http",
+        message=f"{address} fetched its {kind}.",
+        evidence={
+            "address": address, "answer": kind, "claimed_from_here": address == found.claimed_address
+        },
+    )  # fmt: skip
+    deadline = steps.deadline_of(Step.ANSWER_FETCHED, found.deadline, now=now)
+    return handout.reached(found, entry, step_deadline=deadline, now=now)
+
+
+def _counts(provisioner: Provisioner, found: Asked) -> bool:
+    if found.step not in (Step.REQUESTED, Step.ARMED):
+        return True
+    with provisioner.database.read() as session:  # rare: a machine that needs no loader to get here
+        return evidence.counts(session, session.get_one(Deployment, found.id))

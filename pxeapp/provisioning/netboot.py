@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from pxeapp.appliance import observing
 from pxeapp.boot.spec import Boot, LocalBoot
+from pxeapp.commits import GroupCommit
 from pxeapp.config import Settings
 from pxeapp.db import Database
 from pxeapp.errors import PxeError
@@ -38,6 +39,7 @@ class Provisioner:
     database: Database
     vault: Vault
     templates: Templates
+    commits: GroupCommit
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
-from netaddr import IPNetwork
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pxeapp.answers import releases as dialects
-from pxeapp.answers import render, roles, variables
+from pxeapp.answers import render, roles
 from pxeapp.answers.models import Role
-from pxeapp.answers.spec import AnswerSpec, Card, ReleaseSpec, Repository
+from pxeapp.answers.spec import AnswerSpec
 from pxeapp.boot.spec import InstallBoot
 from pxeapp.config import Settings
 from pxeapp.errors import FieldProblem, Invalid, NotFound
-from pxeapp.machines.models import Interface, Machine, Network
-from pxeapp.provisioning import tokens
+from pxeapp.machines.models import Machine, Network
+from pxeapp.provisioning import facts, tokens
+from pxeapp.provisioning.facts import CardFacts, MachineFacts, NetworkFacts, RoleFacts, Urls
 from pxeapp.provisioning.models import Deployment
 from pxeapp.software import releases as software_releases
 from pxeapp.software.models import Release
@@ -34,7 +32,7 @@ def check_deployable(session: Session, machine: Machine, *, release: str | None,
         raise Invalid(f"{machine.name} cannot be deployed.", problems=problems)
     row = software_releases.bootable(session, release)
     # Whatever its installer would be told is made once now: what is wrong with it is said before anything is touched.
-    boot_of(machine, row, answer_spec(session, machine, row, role, **_urls(NOWHERE, UNISSUED, UNISSUED)))
+    boot_of(machine, row, answer_spec(session, machine, row, role, _urls(NOWHERE, UNISSUED, UNISSUED)))
     return release, role
 
 
@@ -56,21 +54,14 @@ def install_boot(
 ) -> InstallBoot:
     """What the machine's loader is told in this attempt."""
     release = software_releases.bootable(session, deployment.release)
-    return boot_of(machine, release, _spec(session, settings, vault, machine, release, deployment))
-
-
-def answers_of(
-    session: Session, settings: Settings, vault: Vault, machine: Machine, deployment: Deployment
-) -> AnswerSpec:
-    """The specification of this attempt's answer file, with its tokens."""
-    release = software_releases.get(session, deployment.release)
-    return _spec(session, settings, vault, machine, release, deployment)
+    urls = urls_of(settings, vault, deployment)
+    return boot_of(machine, release, answer_spec(session, machine, release, deployment.role, urls))
 
 
 def preview(session: Session, settings: Settings, machine: Machine, *, release: str, role: str) -> AnswerSpec:
     """The same without an attempt: the tokens are placeholders."""
     row = software_releases.get(session, release)
-    return answer_spec(session, machine, row, role, **_urls(settings.node_url, UNISSUED, UNISSUED))
+    return answer_spec(session, machine, row, role, _urls(settings.node_url, UNISSUED, UNISSUED))
 
 
 def answer_spec(
@@ -78,120 +69,47 @@ def answer_spec(
     machine: Machine,
     release: Release,
     role_name: str,
-    *,
-    node_url: str,
-    answer_url: str,
-    callback_url: str,
+    urls: Urls,
 ) -> AnswerSpec:
-    """From rows to the specification. A machine's own variables win over its role's."""
+    """From rows to the specification."""
     role = roles.get(session, role_name)
-    said: dict[str, Any] = {**role.vars, **machine.vars}
-    known = variables.read(said)
-    networks = {row.name: row for row in session.scalars(select(Network))}
-    boot, cards = _cards(machine, networks)
-    network = _boot_network(machine, networks)
-    package_family = "el" if release.family in dialects.EL_FAMILIES else "debian"
-    return AnswerSpec(
-        hostname=machine.name,
-        domain=known.domain if known.domain is not None else network.domain if network else "",
-        boot=boot,
-        cards=cards,
-        release=_release(release, node_url),
-        role=role.name,
-        packages=(*role.packages.get(package_family, ()), *known.packages),
-        services=tuple(role.services.get(package_family, [])),
-        answer_url=answer_url,
-        callback_url=callback_url,
-        system_disk=next((disk.path for disk in machine.disks if disk.purpose == "system"), None),
-        data_disks=tuple(disk.path for disk in machine.disks if disk.purpose == "data"),
-        keep_disks=tuple(disk.path for disk in machine.disks if disk.purpose == "keep"),
-        layout=known.layout or str(role.storage.get("layout", "plain")),
-        timezone=known.timezone,
-        locale=known.locale,
-        keyboard=known.keyboard,
-        ntp=known.ntp if known.ntp is not None else tuple(network.ntp) if network else (),
-        ssh_keys=known.ssh_authorized_keys,
-        root_password_hash=known.root_password_hash,
-        vars=said,
-    )
-
-
-def _spec(
-    session: Session,
-    settings: Settings,
-    vault: Vault,
-    machine: Machine,
-    release: Release,
-    deployment: Deployment,
-) -> AnswerSpec:
-    config, callback = (tokens.derive(vault, deployment, scope) for scope in (tokens.CONFIG, tokens.CALLBACK))
-    return answer_spec(session, machine, release, deployment.role, **_urls(settings.node_url, config, callback))
-
-
-def _urls(node_url: str, config: str, callback: str) -> dict[str, str]:
-    return {"node_url": node_url, "answer_url": f"{node_url}/a/{config}", "callback_url": f"{node_url}/c/{callback}"}
-
-
-def _release(row: Release, node_url: str) -> ReleaseSpec:
-    def filled(url: str) -> str:
-        return url.replace("{node_url}", node_url)
-
-    return ReleaseSpec(
-        name=row.name,
-        family=row.family,
-        version=row.version,
-        installer=row.installer,
-        install_url=filled(row.install_url),
-        repositories=tuple(
-            Repository(
-                name=said["name"],
-                url=filled(said["url"]),
-                suite=said.get("suite", ""),
-                components=said.get("components", ""),
-                key=filled(said.get("key", "")),
-            )
-            for said in row.repositories
+    return facts.compose(
+        MachineFacts(
+            name=machine.name,
+            mac=machine.mac,
+            vars=machine.vars,
+            cards=tuple(CardFacts(row.mac, row.name, row.network, row.address) for row in machine.interfaces),
+            disks=tuple((row.purpose, row.path) for row in machine.disks),
         ),
-        kernel_args=row.kernel_args,
-        udeb_suite=row.settings.get("udeb_suite", ""),
-        net_image=filled(str(row.settings.get("net_image", ""))),
-        allow_unauthenticated=bool(row.settings.get("allow_unauthenticated")),
+        facts.release_spec(
+            name=release.name,
+            family=release.family,
+            version=release.version,
+            installer=release.installer,
+            install_url=release.install_url,
+            kernel_args=release.kernel_args,
+            repositories=release.repositories,
+            settings=release.settings,
+            node_url=urls.node,
+        ),
+        RoleFacts(role.name, role.packages, role.services, role.storage, role.vars),
+        {row.name: _network(row) for row in session.scalars(select(Network))},
+        urls,
     )
 
 
-def _cards(machine: Machine, networks: dict[str, Network]) -> tuple[Card, tuple[Card, ...]]:
-    boot = Card(machine.mac)
-    others = []
-    for row in machine.interfaces:
-        card = _card(row, networks.get(row.network or ""), boots=row.mac == machine.mac)
-        if row.mac == machine.mac:
-            boot = card
-        elif row.network is not None:
-            others.append(card)
-    return boot, tuple(others)
+def urls_of(settings: Settings, vault: Vault, deployment: tokens.Attempt) -> Urls:
+    """Where the machine finds us in this attempt, its tokens included."""
+    config, callback = (tokens.derive(vault, deployment, scope) for scope in (tokens.CONFIG, tokens.CALLBACK))
+    return _urls(settings.node_url, config, callback)
 
 
-def _card(row: Interface, network: Network | None, *, boots: bool) -> Card:
-    if row.address is None or network is None:
-        return Card(row.mac, row.name)
-    if boots and network.dhcp_start is not None:
-        return Card(row.mac, row.name)  # its address is a reservation: DHCP gives it, to the installer too
-    prefix = IPNetwork(network.cidr).prefixlen
-    return Card(
-        row.mac,
-        row.name,
-        address=f"{row.address}/{prefix}",
-        gateway=network.gateway if boots else None,
-        dns=tuple(network.dns) if boots else (),
-        vlan=None if boots else network.vlan,
-    )
+def _urls(node_url: str, config: str, callback: str) -> Urls:
+    return Urls(node=node_url, answer=f"{node_url}/a/{config}", callback=f"{node_url}/c/{callback}")
 
 
-def _boot_network(machine: Machine, networks: dict[str, Network]) -> Network | None:
-    card = next((row for row in machine.interfaces if row.mac == machine.mac), None)
-    if card is not None and card.network is not None:
-        return networks.get(card.network)
-    return next(iter(networks.values())) if len(networks) == 1 else None
+def _network(row: Network) -> NetworkFacts:
+    return NetworkFacts(row.name, row.cidr, row.gateway, row.dns, row.ntp, row.domain, row.vlan, row.dhcp_start)
 
 
 def _release_problems(session: Session, name: str | None) -> Iterable[FieldProblem]:

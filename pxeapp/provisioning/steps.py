@@ -7,8 +7,10 @@ before it (a machine that fetches a kernel has evidently had DHCP, whoever answe
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -76,6 +78,16 @@ def locked(session: Session, deployment_id: int) -> Deployment | None:
     return session.scalar(select(Deployment).where(Deployment.id == deployment_id).with_for_update())
 
 
+def deadline_of(step: Step, whole: dt.datetime, *, now: dt.datetime) -> dt.datetime:
+    """Until when the next step may take, within the whole attempt's deadline."""
+    return min(now + WAITS[step].allowance, whole) if step in WAITS else whole
+
+
+def entry(step: Step, *, now: dt.datetime, source: str, message: str, evidence: Mapping[str, object]) -> dict[str, Any]:
+    """One step in the deployment's list of them."""
+    return {"step": str(step), "at": now.isoformat(), "source": source, "message": message, "evidence": dict(evidence)}
+
+
 def advance(
     session: Session,
     deployment: Deployment,
@@ -94,12 +106,9 @@ def advance(
         return False
     deployment.step = step
     deployment.step_since = now
-    deployment.step_deadline = (
-        min(now + WAITS[step].allowance, deployment.deadline) if step in WAITS else deployment.deadline
-    )
+    deployment.step_deadline = deadline_of(step, deployment.deadline, now=now)
     deployment.due_at = now
-    reached = {"step": str(step), "at": now.isoformat(), "source": source, "message": message, "evidence": evidence}
-    deployment.steps = [*deployment.steps, reached]
+    deployment.steps = [*deployment.steps, entry(step, now=now, source=source, message=message, evidence=evidence)]
     timeline.note(
         session,
         machine_id=deployment.machine_id,

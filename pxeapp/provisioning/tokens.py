@@ -11,6 +11,7 @@ import base64
 import datetime as dt
 import hashlib
 import hmac
+from typing import Protocol
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
@@ -39,7 +40,18 @@ class UnknownToken(NotFound):
         super().__init__("There is nothing here.")
 
 
-def derive(vault: Vault, deployment: Deployment, scope: str) -> str:
+class Attempt(Protocol):
+    """What tells one attempt from another: a Deployment, or what was read of it."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def machine_id(self) -> int: ...
+    @property
+    def attempt(self) -> int: ...
+
+
+def derive(vault: Vault, deployment: Attempt, scope: str) -> str:
     """The attempt's token for one scope: 256 bits, the same at every call."""
     what = f"{scope}:{deployment.machine_id}:{deployment.id}:{deployment.attempt}".encode()
     digest = hmac.new(vault.derive("node-token"), what, hashlib.sha256).digest()
@@ -48,7 +60,7 @@ def derive(vault: Vault, deployment: Deployment, scope: str) -> str:
 
 def hashed(token: str) -> str:
     """What is stored of a token. It has 256 random bits, so a plain hash is enough."""
-    return hashlib.sha256(token.encode()).hexdigest()
+    return hashlib.sha256(token[:128].encode()).hexdigest()
 
 
 def issue(session: Session, vault: Vault, deployment: Deployment, *, now: dt.datetime) -> None:
@@ -90,14 +102,23 @@ def check(session: Session, token: str, scope: str, *, now: dt.datetime) -> None
 
 
 def _lookup(session: Session, token: str, scope: str, now: dt.datetime) -> NodeToken:
-    wanted = hashed(token[:128])
+    wanted = hashed(token)
     row = session.scalar(select(NodeToken).where(NodeToken.token_hash == wanted))
-    # The look-up is by hash, which an attacker cannot steer; the comparison is constant-time all the same.
-    if row is None or not hmac.compare_digest(row.token_hash, wanted):
+    if row is None:
         raise UnknownToken
-    if row.scope != scope or not now < row.expires_at <= now + LONGEST[scope]:
-        raise UnknownToken
+    refuse_unless(row.token_hash, row.scope, row.expires_at, wanted=wanted, scope=scope, now=now)
     return row
+
+
+def refuse_unless(
+    found: str, found_scope: str, expires_at: dt.datetime, *, wanted: str, scope: str, now: dt.datetime
+) -> None:
+    """Raises UnknownToken unless what was found for a hash is the token that is wanted, and still good."""
+    # The look-up is by hash, which an attacker cannot steer; the comparison is constant-time all the same.
+    if not hmac.compare_digest(found, wanted):
+        raise UnknownToken
+    if found_scope != scope or not now < expires_at <= now + LONGEST[scope]:
+        raise UnknownToken
 
 
 def expire(session: Session, deployment: Deployment, *, now: dt.datetime) -> None:

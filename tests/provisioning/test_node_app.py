@@ -27,6 +27,7 @@ from tests.provisioning.simulated import SimulatedMachine
 
 STRANGER = "52:54:00:00:00:99"
 GUESS = "A" * 43
+MINUTE = dt.timedelta(minutes=1)
 
 
 @pytest.fixture
@@ -102,9 +103,7 @@ def test_the_answer_file_is_gone_after_an_hour_and_after_the_installation(instal
         )
     assert machine.get(path)[0] == 404
     with rack.provisioner.database.write() as session:
-        session.execute(
-            update(NodeToken).where(NodeToken.scope == tokens.CONFIG).values(expires_at=present() + dt.timedelta(1))
-        )
+        session.execute(update(NodeToken).where(NodeToken.scope == tokens.CONFIG).values(expires_at=present() + MINUTE))
     assert machine.get(path)[0] == 200
     machine.report("installed")
     assert machine.get(path)[0] == 404

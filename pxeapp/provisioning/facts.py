@@ -1,0 +1,175 @@
+"""What an answer file is made of, as plain values: from rows, however they were read, to the specification. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from netaddr import IPNetwork
+
+from pxeapp.answers import releases as dialects
+from pxeapp.answers import variables
+from pxeapp.answers.spec import AnswerSpec, Card, ReleaseSpec, Repository
+
+
+class CardFacts(NamedTuple):
+    """A network card, and the name of the network it is in."""
+
+    mac: str
+    name: str | None
+    network: str | None
+    address: str | None
+
+
+class NetworkFacts(NamedTuple):
+    """A network, as far as installers must know it."""
+
+    name: str
+    cidr: str
+    gateway: str | None
+    dns: list[str]
+    ntp: list[str]
+    domain: str
+    vlan: int | None
+    dhcp_start: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RoleFacts:
+    """A role: packages and services by family of packages."""
+
+    name: str
+    packages: Mapping[str, Any]
+    services: Mapping[str, Any]
+    storage: Mapping[str, Any]
+    vars: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class MachineFacts:
+    """A machine; `disks` are pairs of purpose and path."""
+
+    name: str
+    mac: str
+    vars: Mapping[str, Any]
+    cards: tuple[CardFacts, ...]
+    disks: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Urls:
+    """Where the machine finds us; answer and callback hold its tokens."""
+
+    node: str
+    answer: str
+    callback: str
+
+
+def compose(
+    machine: MachineFacts, release: ReleaseSpec, role: RoleFacts, networks: Mapping[str, NetworkFacts], urls: Urls
+) -> AnswerSpec:
+    """The specification; raises Invalid with every value that cannot be used. A machine's own variables win."""
+    said: dict[str, Any] = {**role.vars, **machine.vars}
+    known = variables.read(said)
+    boot, cards = _cards(machine, networks)
+    network = _boot_network(machine, networks)
+    package_family = "el" if release.family in dialects.EL_FAMILIES else "debian"
+    return AnswerSpec(
+        hostname=machine.name,
+        domain=known.domain if known.domain is not None else network.domain if network else "",
+        boot=boot,
+        cards=cards,
+        release=release,
+        role=role.name,
+        packages=(*role.packages.get(package_family, ()), *known.packages),
+        services=tuple(role.services.get(package_family, [])),
+        answer_url=urls.answer,
+        callback_url=urls.callback,
+        system_disk=next((path for purpose, path in machine.disks if purpose == "system"), None),
+        data_disks=tuple(path for purpose, path in machine.disks if purpose == "data"),
+        keep_disks=tuple(path for purpose, path in machine.disks if purpose == "keep"),
+        layout=known.layout or str(role.storage.get("layout", "plain")),
+        timezone=known.timezone,
+        locale=known.locale,
+        keyboard=known.keyboard,
+        ntp=known.ntp if known.ntp is not None else tuple(network.ntp) if network else (),
+        ssh_keys=known.ssh_authorized_keys,
+        root_password_hash=known.root_password_hash,
+        vars=said,
+    )
+
+
+def release_spec(
+    *,
+    name: str,
+    family: str,
+    version: str,
+    installer: str,
+    install_url: str,
+    kernel_args: str,
+    repositories: list[Any],
+    settings: Mapping[str, Any],
+    node_url: str,
+) -> ReleaseSpec:
+    """A release with our address filled in."""
+
+    def filled(url: str) -> str:
+        return url.replace("{node_url}", node_url)
+
+    return ReleaseSpec(
+        name=name,
+        family=family,
+        version=version,
+        installer=installer,
+        install_url=filled(install_url),
+        repositories=tuple(
+            Repository(
+                name=said["name"],
+                url=filled(said["url"]),
+                suite=said.get("suite", ""),
+                components=said.get("components", ""),
+                key=filled(said.get("key", "")),
+            )
+            for said in repositories
+        ),
+        kernel_args=kernel_args,
+        udeb_suite=settings.get("udeb_suite", ""),
+        net_image=filled(str(settings.get("net_image", ""))),
+        allow_unauthenticated=bool(settings.get("allow_unauthenticated")),
+    )
+
+
+def _cards(machine: MachineFacts, networks: Mapping[str, NetworkFacts]) -> tuple[Card, tuple[Card, ...]]:
+    boot = Card(machine.mac)
+    others = []
+    for row in machine.cards:
+        card = _card(row, networks.get(row.network or ""), boots=row.mac == machine.mac)
+        if row.mac == machine.mac:
+            boot = card
+        elif row.network is not None:
+            others.append(card)
+    return boot, tuple(others)
+
+
+def _card(row: CardFacts, network: NetworkFacts | None, *, boots: bool) -> Card:
+    if row.address is None or network is None:
+        return Card(row.mac, row.name)
+    if boots and network.dhcp_start is not None:
+        return Card(row.mac, row.name)  # its address is a reservation: DHCP gives it, to the installer too
+    prefix = IPNetwork(network.cidr).prefixlen
+    return Card(
+        row.mac,
+        row.name,
+        address=f"{row.address}/{prefix}",
+        gateway=network.gateway if boots else None,
+        dns=tuple(network.dns) if boots else (),
+        vlan=None if boots else network.vlan,
+    )
+
+
+def _boot_network(machine: MachineFacts, networks: Mapping[str, NetworkFacts]) -> NetworkFacts | None:
+    card = next((row for row in machine.cards if row.mac == machine.mac), None)
+    if card is not None and card.network is not None:
+        return networks.get(card.network)
+    return next(iter(networks.values())) if len(networks) == 1 else None

@@ -43,13 +43,14 @@ class SqliteFile:
         if not may_be_made:
             self.refuse_lost()
         mode = "rwc" if may_be_made else "rw"
-        connection = sqlite3.connect(
-            f"{self.path.as_uri()}?mode={mode}",
-            uri=True,
-            timeout=timeout_s,
-            check_same_thread=False,
-            isolation_level=None,  # the driver must not open transactions of its own
-        )
+        with as_sentences(self.path):
+            connection = sqlite3.connect(
+                f"{self.path.as_uri()}?mode={mode}",
+                uri=True,
+                timeout=timeout_s,
+                check_same_thread=False,
+                isolation_level=None,  # the driver must not open transactions of its own
+            )
         self.seen = True
         return connection
 
@@ -90,7 +91,7 @@ class SqliteFile:
         Never a copy of the file: what was committed last is in the write-ahead log beside it.
         """
         self.refuse_lost()
-        with _sentences(self.path):
+        with as_sentences(self.path):
             with closing(self._open("rw")) as connection:
                 if progress is not None:
                     _tell(connection, target, progress)
@@ -140,7 +141,8 @@ class InUse(PxeError):
 
 
 @contextlib.contextmanager
-def _sentences(path: Path) -> Iterator[None]:
+def as_sentences(path: Path | None) -> Iterator[None]:
+    """The driver's own errors become ours."""
     try:
         yield
     except sqlite3.Error as error:

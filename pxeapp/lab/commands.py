@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +15,8 @@ import click
 
 from pxeapp.errors import NotFound
 from pxeapp.lab import spec as specs
+from pxeapp.lab.fleet.fleet import LIMIT, Fleet
+from pxeapp.lab.fleet.machine import Appliance, Pace
 from pxeapp.lab.rack import Rack
 
 folder_option = click.option(
@@ -81,6 +85,42 @@ def console(folder: Path, name: str) -> None:
     argv = ["ipmitool", "-I", "lanplus", "-C", "3", "-H", machine.bmc_address, "-U", machine.bmc_user, "-E"]
     environment = {**os.environ, "IPMI_PASSWORD": machine.bmc_password}
     sys.exit(subprocess.call(running.argv([*argv, "sol", "activate"]), env=environment))
+
+
+@rack.command("fleet")
+@click.option("--machines", "count", type=click.IntRange(1, LIMIT), default=100, show_default=True, help="How many.")
+@click.option(
+    "--node-url", default="http://127.0.0.1:8081", show_default=True, help="The appliance's HTTP for machines."
+)
+@click.option("--tftp", default="127.0.0.1:69", show_default=True, help="The appliance's TFTP.")
+@click.option("--install-seconds", type=float, default=10.0, show_default=True, help="How long an installation takes.")
+@click.option("--file", type=click.Path(path_type=Path), default=Path("fleet.json"), show_default=True)
+def fleet(count: int, node_url: str, tftp: str, install_seconds: float, file: Path) -> None:
+    """Simulate machines by the hundred on the appliance's own host, until Ctrl-C; FILE registers them.
+
+    No firmware and no disk, but real TFTP, HTTP and IPMI: pxeapp machine import FILE, then deploy them.
+    """
+    host, _, port = tftp.rpartition(":")
+    appliance = Appliance(node_url.rstrip("/"), (host or "127.0.0.1", int(port)))
+    simulated = Fleet(count, appliance, pace=Pace(install_s=install_seconds))
+    file.write_text(json.dumps(simulated.machines_file(), indent=1))
+    click.echo(f"{count} simulated machines, all off. Register them: pxeapp machine import {file}")
+    asyncio.run(_play(simulated))
+
+
+async def _play(simulated: Fleet) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    playing = asyncio.create_task(simulated.run(stop))
+    said = ""
+    while not playing.done():
+        now = ", ".join(f"{count} {doing}" for doing, count in sorted(simulated.doing().items()))
+        if now != said:
+            click.echo(now)
+            said = now
+        await asyncio.wait([playing], timeout=2.0)
+    await playing
 
 
 @rack.command("machines-file")

@@ -134,7 +134,7 @@ class Renderer:
         except TemplateNotFound as error:
             raise Missing(str(error.name)) from None
         except TemplateSyntaxError as error:
-            raise Wrong(str(error.message).rstrip("."), error.filename, error.lineno) from None
+            raise Wrong(str(error.message).rstrip("."), self._loader.last, error.lineno) from None
         except MemoryError as error:
             megabytes = self._limits.memory >> 20
             raise Wrong(f"it needs more than {megabytes} MiB of memory", *self._place(error), over=True) from None

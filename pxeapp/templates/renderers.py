@@ -127,7 +127,8 @@ class Renderer:
                 self._socket.settimeout(0.05)  # it is written at one go, and nothing marks its end
         places = [(path.decode(), int(line)) for path, line in _FRAME.findall(said)]
         inside = [(given[path].shown, line) for path, line in places if path in given]
-        where = f"{inside[0][0]}, line {inside[0][1]}" if inside else name
+        last = [source.shown for source in given.values()][-1:]  # what it compiles, if it renders nothing yet
+        where = f"{inside[0][0]}, line {inside[0][1]}" if inside else (last or [name])[0]
         raise TemplateError(f"{where}: it takes more than {limits.cpu_s} s of computing time.", hint=OVER)
 
     def _refuse(self, name: str, said: Any, given: Mapping[str, Source]) -> NoReturn:

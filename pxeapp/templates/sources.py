@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +60,10 @@ class Sources:
             return Source(path, shown or str(path), version)
         return None
 
+    def has(self, name: str) -> bool:
+        """Whether there is a template of this name."""
+        return (self._site is not None and _is_there(self._site, name)) or _is_ours(name)
+
     def is_sites_own(self, name: str) -> bool:
         """Whether rendering it would run anything that the site wrote: the template itself, or a part of it."""
         if self._site is None or not self._site.is_dir():
@@ -92,9 +97,14 @@ def parts_of_ours(name: str) -> frozenset[str]:
     return frozenset(found)
 
 
+@functools.lru_cache(maxsize=1024)
+def _is_ours(name: str) -> bool:
+    return _is_there(data_root(), name)
+
+
 def _is_there(root: Path, name: str) -> bool:
     try:
         pieces = split_template_path(name)
     except TemplateNotFound:
         return False
-    return bool(pieces) and pieces[0] in TEMPLATE_FOLDERS and root.joinpath(*pieces).is_file()
+    return bool(pieces) and pieces[0] in TEMPLATE_FOLDERS and os.path.isfile(f"{root}/{name}")  # noqa: PTH113 - hot

@@ -7,8 +7,10 @@ could mean something in one of those languages is refused here, with its field.
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -38,6 +40,9 @@ SSH_KEY = re.compile(
     r"(ssh-(ed25519|rsa)|ecdsa-sha2-nistp[0-9]+|sk-[a-z0-9@.-]+) [A-Za-z0-9+/=]{20,4000}( [A-Za-z0-9@._+-]{1,200})?"
 )
 LAYOUTS = ("plain", "lvm")
+# An IPv4 address as everybody writes it; what does not look like this is left to netaddr, which takes its time.
+_PART_OF_4 = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+PLAIN_ADDRESS = re.compile(rf"({_PART_OF_4}\.){{3}}{_PART_OF_4}")
 INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}")
 
 
@@ -61,12 +66,17 @@ class Card:
     @property
     def ip(self) -> str:
         """The static address alone."""
-        return str(IPNetwork(self.address).ip) if self.address else ""
+        return self.address.partition("/")[0] if self.address else ""
 
     @property
     def netmask(self) -> str:
         """Its netmask in dotted form."""
-        return str(IPNetwork(self.address).netmask) if self.address else ""
+        return _netmask(self.address.partition("/")[2]) if self.address else ""
+
+
+@lru_cache(maxsize=64)
+def _netmask(prefix: str) -> str:
+    return str(IPNetwork(f"0.0.0.0/{prefix}").netmask)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +172,17 @@ def _static(where: str, card: Card, address: str) -> Iterable[FieldProblem]:
         )
     elif not slash or not prefix.isascii() or not prefix.isdigit() or not 1 <= int(prefix) <= 32:
         yield FieldProblem(f"{where}.address", f"{_shown(address)} has no prefix.", "Give its network a CIDR.")
-    elif card.gateway is not None and _is_address(card.gateway) and IPAddress(card.gateway) not in IPNetwork(address):
+    elif card.gateway is not None and _is_address(card.gateway) and not _reaches(ip, int(prefix), card.gateway):
         fix = "Give the network a gateway of its own."
         yield FieldProblem(f"{where}.gateway", f"{card.gateway} cannot be reached from {address}.", fix)
+
+
+def _reaches(ip: str, prefix: int, gateway: str) -> bool:
+    """Whether an IPv4 address has the gateway in its own network."""
+    if ":" in gateway:
+        return False
+    one, other = (int.from_bytes(socket.inet_aton(each), "big") for each in (ip, gateway))
+    return (one ^ other) >> (32 - prefix) == 0
 
 
 def _storage(spec: AnswerSpec) -> Iterable[FieldProblem]:
@@ -228,7 +246,13 @@ def _one_line(where: str, value: Any) -> Iterable[FieldProblem]:
         yield FieldProblem(where[:80], "holds a line break or a control character.", fix)
 
 
-def _release(release: ReleaseSpec) -> Iterable[FieldProblem]:
+@lru_cache(maxsize=256)
+def _release(release: ReleaseSpec) -> tuple[FieldProblem, ...]:
+    """The same for every machine that is installed with it."""
+    return tuple(_release_problems(release))
+
+
+def _release_problems(release: ReleaseSpec) -> Iterable[FieldProblem]:
     for name in ("name", "family", "version", "installer"):
         yield from _match(f"release.{name}", getattr(release, name), WORD, "Use letters, digits, dots and dashes.")
     fix = "PATCH the release's install_url: the tree or mirror its installer reads, http://host/path."
@@ -265,6 +289,8 @@ def _shown(value: str) -> str:
 
 def _is_address(value: str) -> bool:
     """An address in the one spelling that every installer reads."""
+    if PLAIN_ADDRESS.fullmatch(value):
+        return True
     try:
         return str(IPAddress(value)) == value
     except (AddrFormatError, ValueError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from netaddr import IPNetwork
@@ -157,15 +158,19 @@ def _card(row: CardFacts, network: NetworkFacts | None, *, boots: bool) -> Card:
         return Card(row.mac, row.name)
     if boots and network.dhcp_start is not None:
         return Card(row.mac, row.name)  # its address is a reservation: DHCP gives it, to the installer too
-    prefix = IPNetwork(network.cidr).prefixlen
     return Card(
         row.mac,
         row.name,
-        address=f"{row.address}/{prefix}",
+        address=f"{row.address}/{_prefix(network.cidr)}",
         gateway=network.gateway if boots else None,
         dns=tuple(network.dns) if boots else (),
         vlan=None if boots else network.vlan,
     )
+
+
+@lru_cache(maxsize=1024)
+def _prefix(cidr: str) -> int:
+    return int(IPNetwork(cidr).prefixlen)
 
 
 def _boot_network(machine: MachineFacts, networks: Mapping[str, NetworkFacts]) -> NetworkFacts | None:

@@ -2,7 +2,7 @@
 
 An undefined variable is an error that names template, line and variable. The site's own template of the same name, in
 the data directory, wins over ours. Ours are rendered here; whatever a site wrote is rendered in a process that may
-use little time and memory and can reach nothing (see renderers.py).
+use little time and memory and can reach nothing (see pool.py).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, TemplateNotFound, TemplateSynt
 
 from pxeapp.errors import PxeError
 from pxeapp.templates.language import FILTERS, OPTIONS, TEMPLATE_FOLDERS, WRONG_INSIDE, TemplateError, innermost, reason
-from pxeapp.templates.renderers import Pool, shared
+from pxeapp.templates.pool import Pool, shared
 from pxeapp.templates.sources import Sources, data_root
 
 __all__ = ["TEMPLATE_FOLDERS", "TemplateError", "Templates", "data_root"]

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,7 @@ import pytest
 
 from pxeapp.lab.fleet.fleet import Fleet
 from pxeapp.lab.fleet.machine import Pace
+from tests.lab.playing import playing
 from tests.loopback import PXEAPP, RELEASE, LoopbackAppliance
 
 pytestmark = [pytest.mark.network, pytest.mark.nginx, pytest.mark.timeout(300)]
@@ -34,25 +32,6 @@ def appliance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackAppl
         yield running
     finally:
         running.stop()
-
-
-@contextmanager
-def playing(fleet: Fleet) -> Iterator[None]:
-    """The fleet lives in a thread of its own meanwhile."""
-    stop = asyncio.Event()
-    loop = asyncio.new_event_loop()
-
-    def run() -> None:
-        loop.run_until_complete(fleet.run(stop))
-        loop.close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join()
 
 
 def deployed(appliance: LoopbackAppliance, names: list[str], **more: object) -> dict[str, dict[str, Any]]:

@@ -11,7 +11,6 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +20,7 @@ from pxeapp.lab.client import Api
 from pxeapp.lab.images.build import StandIn
 from pxeapp.lab.rack import Rack
 from pxeapp.lab.spec import build
-from tests.lab import needs
+from tests.lab import needs, parts
 
 pytestmark = [*needs.APPLIANCE, pytest.mark.timeout(1200)]
 
@@ -90,25 +89,11 @@ class Killer:
             self._kill(self.left.pop(moment))
 
     def _kill(self, part: str) -> None:
-        for pid in _pids(self.appliance, part):
+        for pid in parts.pids(self.appliance.folder / "data", part):
             os.kill(pid, signal.SIGKILL)
             self.killed.append(part)
         if part == "serve":
             self.appliance.serve()
-
-
-def _pids(appliance: Appliance, part: str) -> list[int]:
-    """The processes of `pxeapp PART` of this appliance, found by its data directory."""
-    mine = f"PXEAPP_DATA_DIR={appliance.folder}/data".encode()
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (entry / "cmdline").read_bytes().split(b"\0")
-            if b"pxeapp" in words and part.encode() in words and mine in (entry / "environ").read_bytes().split(b"\0"):
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return found
 
 
 def ask(api: Api, path: str) -> Any:

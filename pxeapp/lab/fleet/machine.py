@@ -29,6 +29,7 @@ MEDIA = re.compile(r"^(?:kernel|initrd)\s(?:--name \S+ )?(http://\S+)", re.MULTI
 ANSWER = re.compile(r"http://\S+?/a/[\w-]+/(?:kickstart|preseed)")
 CALLBACK = re.compile(r"http://[^\s/\"']+/c/[\w-]+")
 PATIENCE_S = 900.0  # for which an installer repeats a report that was not taken
+RETRIES_S = (1.0, 2.0, 4.0)
 PAUSE_S = (1.0, 30.0)  # between two tries: the first, and at most
 
 
@@ -112,16 +113,7 @@ class SimulatedMachine:
         if self.fault == "loader_only":
             return ""
         asks = f"{self.appliance.node_url}/boot/ipxe?mac={self.mac}&serial={self.name}&platform=pcbios&arch=i386"
-        for attempt in range(5):  # as boot/autoexec.ipxe
-            try:
-                answer = await self._get(asks)
-            except Failed:
-                if attempt == 4:
-                    raise
-                await asyncio.sleep(3)
-                continue
-            return answer.decode()
-        return ""
+        return (await self._get(asks)).decode()
 
     async def _install(self, script: str) -> None:
         self.doing = "loading"
@@ -167,10 +159,21 @@ class SimulatedMachine:
         self.doing = "running"
 
     async def _get(self, url: str, *, keep: bool = True) -> bytes:
-        status, body = await wire.http("GET", url, source=self.address, keep=keep)
-        if status != 200:
-            raise Failed(f"{url.split('/a/')[0]} answered {status}")  # never the token
-        return body
+        """As dracut has curl do it (`--retry 3 --retry-connrefused`): what may pass is tried again after 1, 2, 4 s."""
+        for pause in (*RETRIES_S, None):
+            try:
+                status, body = await wire.http("GET", url, source=self.address, keep=keep)
+            except Failed:
+                if pause is None:
+                    raise
+            else:
+                if status == 200:
+                    return body
+                if pause is None or status < 500:
+                    raise Failed(f"{url.split('/a/')[0]} answered {status}")  # never the token
+            self.repeats += 1
+            await asyncio.sleep(pause)
+        raise AssertionError
 
     async def _report(self, callback: str, event: str, message: str) -> None:
         """As the installers' own scripts: again and again until it is taken, refused, or nobody came for 15 minutes."""

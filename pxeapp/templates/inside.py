@@ -78,7 +78,7 @@ def serve(limits: Limits) -> None:
                 renderer.check(said["name"])
                 answer = wire.TEXT, b""
             else:
-                answer = wire.TEXT, renderer.render(said["name"], plain.unpack(said["variables"]))
+                answer = wire.TEXT, renderer.render(said["name"], plain.unpack(said["variables"]), said["versions"])
         except Wrong as error:
             answer = wire.WRONG, json.dumps(error.said).encode()
         finally:
@@ -108,12 +108,12 @@ class Renderer:
 
     def check(self, name: str) -> None:
         """Raises Wrong for a template that is not there or cannot be parsed."""
-        self._loader.begin()
+        self._loader.begin({})
         self._said_well(lambda: self._environment.get_template(name))
 
-    def render(self, name: str, variables: dict[str, Any]) -> bytes:
+    def render(self, name: str, variables: dict[str, Any], versions: dict[str, str]) -> bytes:
         """The text; raises Wrong."""
-        self._loader.begin()
+        self._loader.begin(versions)
         return self._said_well(lambda: self._render(name, variables))
 
     def _render(self, name: str, variables: dict[str, Any]) -> bytes:
@@ -156,9 +156,10 @@ class _Asking(BaseLoader):
         self._compiled: dict[str, tuple[str, Template]] = {}
         self._now: dict[str, Template] = {}
 
-    def begin(self) -> None:
-        """A new rendering: files may have changed since the last one."""
-        self._now.clear()
+    def begin(self, versions: dict[str, str]) -> None:
+        """A new rendering: files may have changed since the last one. `versions`: those that we need not ask for."""
+        found = ((name, version, self._compiled.get(name)) for name, version in versions.items())
+        self._now = {name: known[1] for name, version, known in found if known and known[0] == version}
         self.last = None
 
     def load(

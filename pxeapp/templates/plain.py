@@ -19,9 +19,9 @@ def pack(variables: Mapping[str, Any]) -> str:
     return json.dumps({name: _plain(value) for name, value in variables.items()})
 
 
-def unpack(text: str | bytes) -> dict[str, Any]:
-    """The variables back, dataclasses as records."""
-    return {name: _value(value) for name, value in json.loads(text).items()}
+def unpack(said: Mapping[str, Any]) -> dict[str, Any]:
+    """The variables back from what `pack` wrote and JSON read, dataclasses as records."""
+    return {name: _value(value) for name, value in said.items()}
 
 
 class Record:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pxeapp.templates.limits import Limits
-from pxeapp.templates.renderers import Pool
+from pxeapp.templates.pool import Pool, shared
 
 
 @pytest.fixture
@@ -23,3 +23,9 @@ def pool() -> Iterator[Pool]:
     pool = Pool(Limits(cpu_s=1))
     yield pool
     pool.close()
+
+
+@pytest.fixture
+def alone() -> None:
+    """No renderers but the test's own: those that this process shares are ended, and made anew when one is needed."""
+    shared().close()

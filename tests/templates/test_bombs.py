@@ -12,7 +12,8 @@ import pytest
 from pxeapp.answers import kickstart
 from pxeapp.templates import TemplateError, Templates
 from pxeapp.templates.limits import Limits
-from pxeapp.templates.renderers import OF_ONE_TEMPLATE, Busy, Pool
+from pxeapp.templates.pool import OF_ONE_TEMPLATE, Pool
+from pxeapp.templates.renderers import Busy
 from tests.answers import samples
 from tests.sweep import size
 
@@ -125,7 +126,7 @@ def test_a_hundred_good_ones_are_rendered_while_a_bomb_still_burns(site: Path) -
 def test_bombs_of_one_template_leave_room_for_others_and_say_that_they_wait(
     site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pxeapp.templates.renderers.WAIT_S", 0.05)
+    monkeypatch.setattr("pxeapp.templates.pool.WAIT_S", 0.05)
     pool = Pool(Limits(cpu_s=1, wall_s=120))
     (site / BOMB).write_text(NESTED)
     (site / GOOD).write_text("good")

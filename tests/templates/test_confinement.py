@@ -13,7 +13,7 @@ import pytest
 
 from pxeapp.templates import Templates
 from pxeapp.templates.confinement import NOBODY
-from pxeapp.templates.renderers import Pool
+from pxeapp.templates.pool import Pool
 from tests.templates.processes import renderers, zygotes
 
 HOSTILE = """
@@ -78,6 +78,7 @@ def test_a_process_without_filtered_system_calls_opens_nothing_all_the_same(tmp_
     assert left <= {"remove a file", "kill"}
 
 
+@pytest.mark.usefixtures("alone")
 def test_a_renderer_holds_nothing_of_ours(site: Path, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PXEAPP_DATABASE_URL", "postgresql://pxeapp:secret@db/pxeapp")
     (site / "kickstarts/a.ks").write_text("a")

@@ -17,10 +17,12 @@ import pytest
 
 from pxeapp.templates import TemplateError, Templates, wire
 from pxeapp.templates.limits import Limits
-from pxeapp.templates.renderers import Busy, Lost, Pool, Renderer
+from pxeapp.templates.pool import Pool
+from pxeapp.templates.renderers import Busy, Job, Lost, Renderer
 from pxeapp.templates.sources import Sources
 from tests.templates.processes import alive, await_that, renderers, zygotes
 
+pytestmark = pytest.mark.usefixtures("alone")
 NAME = "kickstarts/a.ks"
 OWNER = f"""
 import sys, time
@@ -101,7 +103,7 @@ def test_a_forked_child_has_renderers_of_its_own(site: Path) -> None:
 
 
 def test_a_zygote_that_cannot_start_is_said(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pxeapp.templates.renderers.BOOT", "raise SystemExit(1)")
+    monkeypatch.setattr("pxeapp.templates.pool.BOOT", "raise SystemExit(1)")
     pool = Pool()
     with pytest.raises(Busy, match="cannot be started"):
         Templates(site, pool=pool).render(NAME, word="x")
@@ -149,7 +151,7 @@ def test_a_renderer_that_lies_is_believed_nothing(site: Path, lies: bytes, error
     liar.start()
     renderer = Renderer(ours, _handle(), 10)
     with pytest.raises(error) as caught:
-        renderer.ask(wire.RENDER, NAME, b"{}", Sources(site), Limits(wall_s=5))
+        renderer.ask(Job(wire.RENDER, NAME, Sources(site)), Limits(wall_s=5))
     renderer.forget()
     liar.join()
     theirs.close()

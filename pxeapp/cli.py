@@ -34,6 +34,8 @@ COMMANDS: dict[str, str] = {
     "rack": "pxeapp.lab.commands:rack",
     "observe": "pxeapp.appliance.commands:observe",
     "resume": "pxeapp.appliance.commands:resume",
+    "backup": "pxeapp.backup.commands:backup",
+    "restore": "pxeapp.backup.commands:restore",
     "doctor": "pxeapp.doctor.commands:doctor",
 }
 MOST_PROBLEMS = 50

@@ -67,6 +67,11 @@ class Settings:
         return self.data_dir / "media"
 
     @property
+    def backups_dir(self) -> Path:
+        """Backups without a name of their own, and the copies that are made before an upgrade."""
+        return self.data_dir / "backups"
+
+    @property
     def templates_dir(self) -> Path:
         """The site's own templates; one of the same name wins over ours."""
         return self.data_dir / "templates"

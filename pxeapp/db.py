@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Engine, MetaData, create_engine, event, func, select
+from sqlalchemy import JSON, Connection, DateTime, Engine, MetaData, create_engine, event, func, select
 from sqlalchemy.engine import Dialect
 from sqlalchemy.engine.url import URL, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, DisconnectionError, InterfaceError, OperationalError
@@ -28,6 +28,7 @@ from pxeapp.storage import faults
 from pxeapp.storage.sqlite import SqliteFile, as_sentences
 
 BUSY_TIMEOUT_S = 30.0
+POOL = {"pool_size": 20, "max_overflow": 20}  # more than webserver.py has threads: opening a database takes a while
 KNOWN_URLS = "Use postgresql://USER:PASSWORD@HOST/NAME or sqlite:////PATH/FILE, or leave it out for SQLite."
 
 
@@ -124,8 +125,13 @@ class Database:
 
 def one_at_a_time(session: Session, what: str) -> None:
     """Until this write transaction ends nobody else passes here. On SQLite the write lock is held already."""
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(select(func.pg_advisory_xact_lock(func.hashtext(what))))
+    one_at_a_time_on(session.connection(), what)
+
+
+def one_at_a_time_on(connection: Connection, what: str) -> None:
+    """The same on a connection."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(what))))
 
 
 def _parsed(url: str) -> URL:
@@ -165,10 +171,10 @@ def _engine(url: str, file: SqliteFile | None) -> Engine:
 
 def _sqlite(url: URL, file: SqliteFile | None) -> Engine:
     if file is None:
-        engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False})
+        engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}, **POOL)
     else:
         file.path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-        engine = create_engine(url, creator=lambda: file.connect(timeout_s=BUSY_TIMEOUT_S))
+        engine = create_engine(url, creator=lambda: file.connect(timeout_s=BUSY_TIMEOUT_S), **POOL)
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, record: Any) -> None:
@@ -202,7 +208,7 @@ def _postgresql(url: URL) -> Engine:
     if url.drivername == "postgresql":  # as everybody writes it; SQLAlchemy would look for the older driver
         url = url.set(drivername="postgresql+psycopg")
     try:
-        return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
+        return create_engine(url, pool_pre_ping=True, **POOL)
     except (ImportError, ArgumentError):
         raise ConfigError(
             f"The driver for PXEAPP_DATABASE_URL ({url.drivername}) is not installed.",

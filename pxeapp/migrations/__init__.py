@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import tempfile
 from pathlib import Path
 
 from alembic import command
@@ -10,8 +12,11 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 
-from pxeapp.db import Database
+from pxeapp.db import Database, now
 from pxeapp.errors import ConfigError
+from pxeapp.storage import postgresql
+
+log = logging.getLogger(__name__)
 
 
 def alembic_config(database: Database | None = None) -> Config:
@@ -22,17 +27,49 @@ def alembic_config(database: Database | None = None) -> Config:
     return config
 
 
-def upgrade(database: Database) -> tuple[str | None, str]:
-    """Bring the schema to its head; returns the revisions before and after. Idempotent."""
+def upgrade(database: Database, *, copies: Path | None = None) -> tuple[str | None, str]:
+    """Bring the schema to its head; returns the revisions before and after. Idempotent.
+
+    All of it is one transaction: whoever is killed in the middle leaves the database as it was. With `copies`, a copy
+    of a database that is about to be changed is made in that folder first.
+    """
     before = present_revision(database.engine)
-    known = {script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()}
-    if before is not None and before not in known:
+    if before is not None and before not in known_revisions():
         raise ConfigError(
             f"The database is at schema {before}, which this version of pxeapp does not know.",
             hint="Run the version that made it or a newer one; or restore a backup from this version.",
         )
-    command.upgrade(alembic_config(database), "head")
-    return before, head_revision()
+    head = head_revision()
+    if before != head:
+        if before is not None and copies is not None:
+            _copy(database, copies, f"before-{head}-from-{before}")
+        command.upgrade(alembic_config(database), "head")
+    if database.file is not None:
+        database.file.make_mark(now())
+    return before, head
+
+
+def _copy(database: Database, folder: Path, name: str) -> None:
+    """One copy per upgrade: whoever begins again replaces what the last try left."""
+    folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".copy-", dir=folder) as draft:
+        if database.file is not None:
+            target = folder / f"{name}.db"
+            database.file.copy(Path(draft) / target.name)
+        else:
+            target = folder / f"{name}.pgdump"
+            try:
+                postgresql.dump(database.url, Path(draft) / target.name)
+            except postgresql.ToolFailed as error:
+                log.warning("The database is upgraded without a copy of it: %s", error)
+                return
+        (Path(draft) / target.name).replace(target)
+    log.warning("A copy of the database as it was before the upgrade is in %s.", target)
+
+
+def known_revisions() -> frozenset[str]:
+    """Every revision that this version of pxeapp can begin from."""
+    return frozenset(script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions())
 
 
 def head_revision() -> str:

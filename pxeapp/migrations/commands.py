@@ -17,8 +17,9 @@ def db() -> None:
 @db.command("upgrade")
 def db_upgrade() -> None:
     """Bring the schema to this version of pxeapp; safe to repeat."""
-    database = Database(config.load().database_url)
-    before, after = migrations.upgrade(database)
+    settings = config.load()
+    database = Database(settings.database_url)
+    before, after = migrations.upgrade(database, copies=settings.backups_dir)
     with database.write() as session:
         roles.ensure_builtin(session)
     click.echo(

@@ -1,11 +1,11 @@
-"""Run by Alembic: one transaction per revision, on the database that `pxeapp.migrations` was given."""
+"""Run by Alembic: one transaction for all revisions, on the database that `pxeapp.migrations` was given."""
 
 from __future__ import annotations
 
 from alembic import context
 from sqlalchemy import Connection
 
-from pxeapp.db import Base, Database
+from pxeapp.db import Base, Database, one_at_a_time_on
 from pxeapp.migrations import tables
 
 assert tables  # noqa: S101 - imported so that Base.metadata is whole
@@ -15,17 +15,15 @@ def run() -> None:
     """Migrate; SQLite changes tables by copying them (batch mode)."""
     database: Database = context.config.attributes["database"]
     sqlite = database.engine.dialect.name == "sqlite"
-    with database.engine.connect() as connection:
+    with database.engine.connect().execution_options(pxeapp_write=True) as connection:
         if sqlite:
             _foreign_keys(connection, "OFF")
-        context.configure(
-            connection=connection,
-            target_metadata=Base.metadata,
-            render_as_batch=sqlite,
-            transaction_per_migration=True,
-            compare_type=True,
-        )
-        with context.begin_transaction():
+        # Ours, and begun before Alembic looks where the schema stands: two that upgrade at once do it one by one.
+        with connection.begin():
+            one_at_a_time_on(connection, "upgrade")
+            context.configure(
+                connection=connection, target_metadata=Base.metadata, render_as_batch=sqlite, compare_type=True
+            )
             context.run_migrations()
         if sqlite:
             _foreign_keys(connection, "ON")

@@ -38,7 +38,7 @@ def prepare(settings: Settings) -> str | None:
     settings.run_dir.mkdir(parents=True, exist_ok=True)
     settings.media_dir.mkdir(parents=True, exist_ok=True)
     database = Database(settings.database_url)
-    migrations.upgrade(database)
+    migrations.upgrade(database, copies=settings.backups_dir)
     said = settings.admin_password_file.read_text().strip() if settings.admin_password_file else None
     with database.write() as session:
         roles.ensure_builtin(session)

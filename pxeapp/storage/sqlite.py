@@ -114,16 +114,15 @@ class SqliteFile:
     def close_for_good(self) -> None:
         """Fold the log into the file and leave WAL mode, so that the file alone is everything.
 
-        SQLite does that for the last one who has it open only; raises InUse when somebody else has.
+        SQLite does that for the last one who has it open only; raises InUse when somebody else has. A damaged file
+        stays as it is.
         """
         with closing(self._open("rw", timeout_s=1.0)) as connection:
             try:
                 mode = connection.execute("PRAGMA journal_mode=DELETE").fetchone()[0]
-            except sqlite3.OperationalError as error:
-                if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-                    mode = "wal"
-                else:
-                    raise
+            except sqlite3.DatabaseError as error:
+                busy = getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+                mode = "wal" if busy else "damaged"
         if mode == "wal":
             raise InUse(
                 f"The database {self.path} is in use.",

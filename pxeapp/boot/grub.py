@@ -59,17 +59,17 @@ def render(boot: Boot, templates: Templates, *, node_url: str | None = None) -> 
             pause_seconds=PAUSE_SECONDS,
             **_LOCAL,
         )
-    return templates.render("boot/local.grub.cfg", reason=plain(boot.reason), **_LOCAL)
+    return templates.render_or_ours("boot/local.grub.cfg", reason=plain(boot.reason), **_LOCAL)
 
 
 def render_first(templates: Templates) -> str:
     """`grub/grub.cfg`, the same for every machine: it goes on to `grub/by-mac/MAC.cfg`."""
-    return templates.render("boot/first.grub.cfg", attempts=_attempts(), pause_seconds=PAUSE_SECONDS, **_LOCAL)
+    return templates.render_or_ours("boot/first.grub.cfg", attempts=_attempts(), pause_seconds=PAUSE_SECONDS, **_LOCAL)
 
 
 def render_local_disk(templates: Templates) -> str:
     """The configuration inside `localdisk.efi` (see localdisk.py)."""
-    return templates.render("boot/localdisk.grub.cfg", **_LOCAL)
+    return templates.render_or_ours("boot/localdisk.grub.cfg", **_LOCAL)
 
 
 def _attempts() -> list[int]:

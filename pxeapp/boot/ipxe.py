@@ -41,7 +41,7 @@ def render(boot: Boot, templates: Templates, *, node_url: str, report_identity: 
             attempts=ATTEMPTS,
             pause_seconds=PAUSE_SECONDS,
         )
-    return templates.render(
+    return templates.render_or_ours(
         "boot/local.ipxe",
         reason=plain(boot.reason),
         identity_url=identity_url,
@@ -52,7 +52,7 @@ def render(boot: Boot, templates: Templates, *, node_url: str, report_identity: 
 def render_autoexec(templates: Templates, *, node_url: str) -> str:
     """`autoexec.ipxe`, the same for every machine: it fetches the machine's own script."""
     check_url(node_url)
-    return templates.render(
+    return templates.render_or_ours(
         "boot/autoexec.ipxe",
         script_url=firmware.ipxe_url(node_url),
         local_disk_url=_local_disk_url(node_url),

@@ -24,12 +24,12 @@ def render(boot: Boot, templates: Templates) -> str:
             initrds=boot.initrds,
             args=_line(boot),
         )
-    return templates.render("boot/local.pxelinux", reason=plain(boot.reason))
+    return templates.render_or_ours("boot/local.pxelinux", reason=plain(boot.reason))
 
 
 def render_default(templates: Templates) -> str:
     """`pxelinux.cfg/default`, for a machine that found no file of its own: its own disk."""
-    return templates.render("boot/local.pxelinux", reason="no file for this machine")
+    return templates.render_or_ours("boot/local.pxelinux", reason="no file for this machine")
 
 
 def _line(boot: InstallBoot) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
@@ -16,7 +17,7 @@ from pxeapp.boot.spec import Boot, LocalBoot
 from pxeapp.commits import GroupCommit
 from pxeapp.config import Settings
 from pxeapp.db import Database
-from pxeapp.errors import PxeError
+from pxeapp.errors import Invalid, PxeError
 from pxeapp.machines import sightings, timeline
 from pxeapp.machines.models import Machine
 from pxeapp.provisioning import evidence, grants, lifecycle, plan, steps
@@ -91,6 +92,25 @@ def decide(provisioner: Provisioner, asking: Asking, *, now: dt.datetime) -> Boo
             reason = f"Its boot script could not be made: {error.in_full}"
             lifecycle.fail(session, machine, deployment, code="boot_not_made", reason=reason, now=now)
             return FROM_DISK
+
+
+def script(provisioner: Provisioner, asking: Asking, render: Callable[[Boot], str], *, now: dt.datetime) -> str:
+    """The decision as a loader's script. One that cannot be made, most often for a template of the site's own, ends
+    the attempt with the reason; the machine boots from its disk.
+    """
+    boot = decide(provisioner, asking, now=now)
+    try:
+        return render(boot)
+    except Invalid as error:
+        if boot is FROM_DISK:
+            raise
+        with provisioner.database.write() as session:
+            machine = evidence.machine_by_mac(session, asking.mac)
+            deployment = evidence.running_of(session, machine) if machine else None
+            if machine is not None and deployment is not None:
+                reason = f"Its boot script could not be made: {error.in_full}"
+                lifecycle.fail(session, machine, deployment, code="boot_not_made", reason=reason, now=now)
+        return render(FROM_DISK)
 
 
 def record_sighting(provisioner: Provisioner, asking: Asking, *, now: dt.datetime) -> None:

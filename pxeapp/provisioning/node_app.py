@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+from collections.abc import Callable
 from http import HTTPStatus
 
 from flask import Flask, Response, current_app, request, send_file
@@ -75,22 +76,16 @@ def boot_ipxe() -> Response:
         netboot.record_sighting(provisioner, asking, now=now())
         return _text("#!ipxe\n")
     anonymous = asking is not None and asking.serial is None
-    return _script(
-        asking,
-        "ipxe",
-        ipxe.render(
-            _decide(asking), provisioner.templates, node_url=provisioner.settings.node_url, report_identity=anonymous
-        ),
-    )
+    url, templates = provisioner.settings.node_url, provisioner.templates
+    return _script(asking, "ipxe", lambda boot: ipxe.render(boot, templates, node_url=url, report_identity=anonymous))
 
 
 def boot_grub() -> Response:
     """The same decision as a GRUB configuration."""
     asking = _asking("GRUB")
     provisioner = _provisioner()
-    return _script(
-        asking, "grub", grub.render(_decide(asking), provisioner.templates, node_url=provisioner.settings.node_url)
-    )
+    url, templates = provisioner.settings.node_url, provisioner.templates
+    return _script(asking, "grub", lambda boot: grub.render(boot, templates, node_url=url))
 
 
 def boot_program(name: str) -> Response:
@@ -158,10 +153,6 @@ def media_file(release: str, file: str) -> Response:
     return send_file(path, mimetype="application/octet-stream", conditional=True, max_age=0)
 
 
-def _decide(asking: Asking | None) -> Boot:
-    return netboot.FROM_DISK if asking is None else netboot.decide(_provisioner(), asking, now=now())
-
-
 def _asking(loader: str) -> Asking | None:
     """Who asks; None for a card whose address we cannot read: it boots from its disk as any stranger does."""
     said = request.args
@@ -227,9 +218,11 @@ def _address() -> str:
     return request.remote_addr or "unknown"
 
 
-def _script(asking: Asking | None, kind: str, text: str) -> Response:
-    if asking is not None:
-        netboot.record_served(_provisioner(), mac=asking.mac, kind=kind, content=text.encode(), now=now())
+def _script(asking: Asking | None, kind: str, render: Callable[[Boot], str]) -> Response:
+    if asking is None:
+        return _text(render(netboot.FROM_DISK))
+    text = netboot.script(_provisioner(), asking, render, now=now())
+    netboot.record_served(_provisioner(), mac=asking.mac, kind=kind, content=text.encode(), now=now())
     return _text(text)
 
 

@@ -7,17 +7,21 @@ use little time and memory and can reach nothing (see pool.py).
 
 from __future__ import annotations
 
+import logging
+import time
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, TemplateNotFound, TemplateSyntaxError
 
-from pxeapp.errors import PxeError
+from pxeapp.errors import PxeError, Unavailable
 from pxeapp.templates.language import FILTERS, OPTIONS, TEMPLATE_FOLDERS, WRONG_INSIDE, TemplateError, innermost, reason
 from pxeapp.templates.pool import Pool, shared
 from pxeapp.templates.sources import Sources, data_root
 
 __all__ = ["TEMPLATE_FOLDERS", "TemplateError", "Templates", "data_root"]
+ALONE_S = 30.0
+log = logging.getLogger(__name__)
 
 
 class Templates:
@@ -26,6 +30,7 @@ class Templates:
     def __init__(self, override_dir: Path | None = None, *, pool: Pool | None = None) -> None:
         self._sources = Sources(override_dir)
         self._pool = pool
+        self._left_alone: dict[str, float] = {}
         # Without a sandbox, which would look at each of a hundred attributes: ours are as much our code as this file.
         # And they do not change while we run, so that the disk need not be asked for each part of each answer file.
         kept: dict[str, Any] = {"auto_reload": False, "cache_size": -1}
@@ -42,6 +47,20 @@ class Templates:
             raise PxeError(f"{name} is not below one of {', '.join(TEMPLATE_FOLDERS)}.")
         if self._sources.is_sites_own(name):
             return (self._pool or shared()).render(name, variables, self._sources)
+        return self._render_ours(name, variables)
+
+    def render_or_ours(self, name: str, **variables: Any) -> str:
+        """For what a machine at rest is given: where the site's template cannot be rendered, this is said and ours is.
+
+        A mistake in one file must not keep every machine of the rack from its own disk. One that failed is left alone
+        for a while, so that a thousand machines that boot do not wait for it a thousand times.
+        """
+        if self._left_alone.get(name, 0.0) < time.monotonic():
+            try:
+                return self.render(name, **variables)
+            except (TemplateError, Unavailable) as error:
+                log.error("Machines are given our %s for the next %g s: %s", name, ALONE_S, error)  # noqa: TRY400
+                self._left_alone[name] = time.monotonic() + ALONE_S
         return self._render_ours(name, variables)
 
     def of_the_site(self) -> list[str]:

@@ -1,4 +1,8 @@
-"""A BMC worker process in a hurry, for the tests of the watchdog: `python -m tests.bmc.child --beat FD`."""
+"""A BMC worker process in a hurry, for the tests of the watchdog: `python -m tests.bmc.child --beat FD`.
+
+It dies where it is told to: the folder FAIL_POINTS names holds a file per machine, with the point in it; whoever dies
+of it takes the file along. After the word `hang` pyghmi's thread ends there instead, as it was seen to do by itself.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,21 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
+from typing import Any
+
+from pyghmi.ipmi.private import session as pyghmi_session
+from sqlalchemy.orm import Session
 
 from pxeapp import config
-from pxeapp.bmc import ipmi, rmcp
+from pxeapp.bmc import ipmi, power, rmcp
+from pxeapp.bmc.hands import Carrier, Hand
+from pxeapp.bmc.models import PowerAction
+from pxeapp.bmc.ports import Driver
 from pxeapp.bmc.power import PowerTimings
 from pxeapp.bmc.worker import BmcWorker, Pace
+
+FAIL_POINTS = "TEST_FAIL_POINTS"
 
 
 def seconds(number: float) -> dt.timedelta:
@@ -31,9 +45,51 @@ TIMINGS = PowerTimings(
 PACE = Pace(idle=0.05, claim=0.1, renew=0.3, poll=0.3, hung=1.5, stop=1.0)
 
 
+def fail_at_points(folder: Path) -> None:
+    """Be killed before an intent is committed, after that, after the command left, and after that is on record."""
+
+    def die_at(machine_id: int, point: str) -> None:
+        wish = folder / str(machine_id)
+        try:
+            what = wish.read_text()
+        except FileNotFoundError:
+            return
+        if what == f"hang {point}":
+            thread: Any = pyghmi_session.iothread
+            thread.running = False
+        elif what != point:
+            return
+        wish.unlink()
+        if what == point:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    enter, carry_out, send = power.enter, Carrier._carry_out, Carrier._send
+
+    def dangerous_enter(session: Session, action: PowerAction, phase: str, **rest: Any) -> None:
+        die_at(action.machine_id, f"before {phase}")
+        enter(session, action, phase, **rest)
+
+    def dangerous_carry_out(self: Carrier, hand: Hand, phase: str) -> bool:
+        die_at(hand.machine_id, f"after {phase}")
+        result = carry_out(self, hand, phase)
+        die_at(hand.machine_id, f"after the record of {phase}")
+        return result
+
+    def dangerous_send(self: Carrier, hand: Hand, driver: Driver, stage: str) -> bool:
+        result = send(self, hand, driver, stage)
+        die_at(hand.machine_id, f"after the send of {stage}_intended")
+        return result
+
+    power.enter = dangerous_enter
+    Carrier._carry_out = dangerous_carry_out  # type: ignore[method-assign]
+    Carrier._send = dangerous_send  # type: ignore[method-assign]
+
+
 def main() -> None:
     rmcp.LOGIN_S = rmcp.ANSWER_S = 0.8
     ipmi.SEND_S = 0.5
+    if FAIL_POINTS in os.environ:
+        fail_at_points(Path(os.environ[FAIL_POINTS]))
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     code = BmcWorker(config.load(), beat=int(sys.argv[2]), timings=TIMINGS, pace=PACE).run(stop)

@@ -109,7 +109,7 @@ def site(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def rack(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rack]:
     """Two workers in a hurry under an impatient watchdog."""
     monkeypatch.setattr("pxeapp.bmc.watchdog.BACKOFF_S", (0.05, 0.2))
-    monkeypatch.setattr("pxeapp.bmc.watchdog.FIRST_BEAT_S", 5.0)
-    watchdog = Watchdog(2, CHILD, missed_s=1.5)
+    monkeypatch.setattr("pxeapp.bmc.watchdog.FIRST_BEAT_S", 20.0)
+    watchdog = Watchdog(2, CHILD, missed_s=3.0)
     with watched(watchdog):
         yield Rack(site.database, site.data_dir, watchdog)

@@ -31,7 +31,7 @@ from tests.bmc.rack import CHILD, PASSWORD, USER, Rack, watched
 from tests.bmc.simulator import wait_until
 from tests.conftest import load_models
 
-pytestmark = pytest.mark.network
+pytestmark = [pytest.mark.network, pytest.mark.soak]
 SHIPPED = (sys.executable, "-m", "pxeapp", "bmc-worker")  # the watchdog appends the rest
 PATIENCE = PowerTimings() if sweep.FULL else TIMINGS
 ORDERED = PowerTimings() if sweep.FULL else PowerTimings(deadline=seconds(9))

@@ -78,6 +78,7 @@ def judge(site: Site, action_id: int, bmc: SimulatedBmc, told: list[str]) -> Pow
     return action
 
 
+@pytest.mark.soak
 def test_killed_at_each_point_around_each_command(wishes: Path, site: Site, fleet: BmcFleet, rack: Rack) -> None:
     bmcs = machines(rack, fleet, len(POINTS))
     wait_until(lambda: all(rack.power_of(machine) == "on" for machine in bmcs), seconds=60, what="a first look")
@@ -91,6 +92,7 @@ def test_killed_at_each_point_around_each_command(wishes: Path, site: Site, flee
     assert sum(action.outcome == power.DONE for action in ended) >= len(POINTS) // 2
 
 
+@pytest.mark.soak
 def test_killed_at_random_points(rack: Rack, fleet: BmcFleet) -> None:
     chance = random.Random(9)
     bmcs = machines(rack, fleet, sweep.size(6, 20))
@@ -111,6 +113,7 @@ def test_killed_at_random_points(rack: Rack, fleet: BmcFleet) -> None:
     assert killed >= sweep.size(4, 200)
 
 
+@pytest.mark.soak
 def test_worker_stopped_in_the_middle_is_fenced_when_it_wakes(site: Site, fleet: BmcFleet) -> None:
     chance = random.Random(11)
     bmcs = machines(site, fleet, 4)

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import random
+import resource
 import shutil
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from typing import Any
 from tests.bench.cpu import Server
 from tests.bench.rounds import Contender, Figures, Target, Work
 
-NAME = "localdisk.efi"  # the one loader that we make ourselves, so the one whose bytes can be chosen
+NAME = "snponly.efi"
 PACKAGES = {"atftpd": "atftpd", "in.tftpd": "tftpd-hpa"}
 UNPACKED = Path(".run/bench/peers")
 BINARY = Path(".run/bench/tftp-load")
@@ -30,6 +31,13 @@ READY_S = 60.0
 SETTLE_S = 0.5  # what a server still does after the last client has all: last acknowledgements, its log, its evidence
 PORT = 69  # dnsmasq serves on no other; each peer has an address of its own
 MIB = 1024 * 1024
+OURS = f"""
+import sys
+from pxeapp import cli
+from pxeapp.boot import loaders
+loaders.LOADERS = (loaders.Loader({NAME!r}, "ipxe", (sys.argv.pop(),)),)
+cli.main(["tftp"])
+"""
 
 NOTES = (
     "Every client has an address of its own and asks at the same moment.",
@@ -212,23 +220,17 @@ def _load(host: str, port: int, content: Path, crowd: Crowd, *, seed: int) -> di
 
 @contextlib.contextmanager
 def _ours(folder: Path) -> Iterator[tuple[Server, str, int]]:
-    """The real process; the file takes the place of the loader that it makes at its start."""
-    host, data = "127.77.0.1", folder / "data"
+    """The real process, but for where it finds this one loader."""
+    host, log = "127.77.0.1", folder / "pxeapp.log"
     env = os.environ | {
-        "PXEAPP_DATA_DIR": str(data),
+        "PXEAPP_DATA_DIR": str(folder / "data"),
         "PXEAPP_NODE_URL": "http://127.0.0.1:8081",
         "PXEAPP_TFTP_LISTEN": f"{host}:{PORT}",
         "PXEAPP_TFTP_NETWORKS": "127.0.0.0/8",
     }
-    pxeapp = [sys.executable, "-m", "pxeapp"]
-    subprocess.run([*pxeapp, "db", "upgrade"], env=env, check=True, capture_output=True)
-    made = data / "run" / NAME
-    made.unlink(missing_ok=True)
-    with Server([*pxeapp, "tftp"], env=env, output=folder / "pxeapp.log") as server:
-        _until(lambda: made.exists() and _answers(host), server, folder / "pxeapp.log")
-        new = made.with_suffix(".new")
-        shutil.copyfile(folder / "root" / NAME, new)
-        new.replace(made)
+    subprocess.run([sys.executable, "-m", "pxeapp", "db", "upgrade"], env=env, check=True, capture_output=True)
+    with Server([sys.executable, "-c", OURS, str(folder / "root" / NAME)], env=env, output=log) as server:
+        _until(lambda: _listens(host), server, log)
         yield server, host, PORT
 
 
@@ -240,8 +242,8 @@ def _peer(program: str, host: str, *options: str) -> Callable[[Path], contextlib
         found = _program(program)
         words = [option.replace("ROOT", str(folder / "root")) for option in options]
         log = folder / f"{program}.log"
-        with Server(["prlimit", "--nofile=32768:32768", found, *words], output=log) as server:
-            _until(lambda: _answers(host), server, log)
+        with Server(["prlimit", f"--nofile={_descriptors()}", found, *words], output=log) as server:
+            _until(lambda: _listens(host), server, log)
             yield server, host, PORT
 
     return serve
@@ -275,7 +277,11 @@ _atftpd = _peer(
 )  # fmt: skip
 
 
-def _answers(host: str) -> bool:
+def _descriptors() -> int:
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+
+
+def _listens(host: str) -> bool:
     """Whether anything at all holds the port; asking would leave a transfer behind."""
     wanted = f"{int.from_bytes(bytes(map(int, host.split('.'))), 'little'):08X}:{PORT:04X}"
     return wanted in Path("/proc/net/udp").read_text()

@@ -25,6 +25,7 @@ PACK_BLOCKS = 32_768  # more are not packed in advance: it would hold up everybo
 NETASCII_LIMIT = 4 * 1024 * 1024
 STEP_BLOCKS = 8_192  # files of more blocks are served in lock-step, too, only not as fast
 STEP_BYTES = 320  # what a block's entry in `steps` takes: a view, an acknowledgement, a pair
+_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 _ACK = struct.Struct("!HH")
 Step = tuple[memoryview, bytes | None]
 
@@ -217,10 +218,12 @@ def _identity(status: os.stat_result) -> Identity:
 def _open(reply: File) -> int:
     """Open without blocking on a FIFO, and only below its root once every link is followed."""
     try:
+        if reply.root is None:
+            return os.open(reply.path, _READ)
         path = Path(os.path.realpath(reply.path, strict=True))
-        if reply.root is not None and not path.is_relative_to(os.path.realpath(reply.root)):
+        if not path.is_relative_to(os.path.realpath(reply.root)):
             raise Unreadable(f"{reply.path} leads out of {reply.root}")
-        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        return os.open(path, _READ | os.O_NOFOLLOW)
     except (OSError, ValueError) as error:
         raise Unreadable(f"{reply.path}: {error}") from None
 

@@ -7,10 +7,8 @@ import heapq
 import itertools
 import logging
 import queue
-import resource
 import select
 import socket
-import struct
 import threading
 import time
 from collections import Counter, OrderedDict
@@ -20,23 +18,20 @@ from dataclasses import dataclass, replace
 
 from netaddr import IPAddress, IPNetwork
 
-from pxeapp.boot.tftp import packets
+from pxeapp.boot.tftp import packets, sockets
 from pxeapp.boot.tftp.blocks import Cache, Unreadable
 from pxeapp.boot.tftp.packets import BadRequest, Request
 from pxeapp.boot.tftp.replies import Absent, Reply
 from pxeapp.boot.tftp.session import NEVER, Session
-from pxeapp.errors import ConfigError
 
-IP_PKTINFO = 8  # linux/in.h
 LOOP_S = 1.0
 AT_ONCE = 512  # descriptors looked at before timers have their turn
 REQUESTS_AT_ONCE = 32  # each costs as much as ten blocks of those who wait for theirs
 DRAIN_S = 5.0  # at the end: how long running transfers may go on
-DESCRIPTORS = 65_536
 OTHER_DESCRIPTORS = 256  # the database's, the log's, libraries'
 EVENTS_AT_ONCE = 1_000
+GATHER_S = 0.1  # machines that were switched on together end together: one look at the database for all of them
 UNTOLD_LIMIT = 10_000  # events waiting to be kept, past which only finished transfers are added
-RECEIVE_BUFFER = 4 * 1024 * 1024  # a rack that is switched on asks at once
 RESOLVERS = 8
 log = logging.getLogger(__name__)
 
@@ -101,7 +96,7 @@ class TftpServer:
         self._on_events = on_events
         limits = limits or Limits()
         # A transfer takes its socket, the one for strangers and, of a large file, a descriptor of that.
-        able = max(64, (_raise_descriptor_limit() - OTHER_DESCRIPTORS) // 3)
+        able = max(64, (sockets.raise_descriptor_limit() - OTHER_DESCRIPTORS) // 3)
         self._limits = replace(limits, sessions=min(limits.sessions, able))
         self._gso = gso
         self._cache = Cache()
@@ -120,7 +115,7 @@ class TftpServer:
         self._resolved: queue.SimpleQueue[tuple[Request, str, Reply]] = queue.SimpleQueue()
         self._events: queue.SimpleQueue[Transfer | None] = queue.SimpleQueue()
         self._pool = ThreadPoolExecutor(RESOLVERS, thread_name_prefix="tftp-resolve")
-        self._listener = _listen(address)
+        self._listener = sockets.listen(address)
         self._wake_reader, self._wake_writer = socket.socketpair()
         self._wake_reader.setblocking(False)
         self._wake_writer.setblocking(False)
@@ -151,7 +146,7 @@ class TftpServer:
         teller.start()
         while not stop.is_set():
             self._turn()
-        del self._receivers[self._listener.fileno()]
+        self._receivers[self._listener.fileno()] = _nobody
         self._listener.close()
         deadline = time.monotonic() + DRAIN_S
         # Those that nobody has answered may be forged; nothing is lost with them.
@@ -177,9 +172,8 @@ class TftpServer:
         now = time.monotonic()
         receivers = self._receivers
         for descriptor, _ in ready:
-            receiver = receivers.get(descriptor)  # none where it ended by what was done for another one before it
             try:
-                if receiver is not None and receiver(now):
+                if receivers[descriptor](now):
                     self._changed(self._sessions[descriptor])
             except Exception:  # a bug met by one client must not end the boot of a rack
                 log.exception("What came for a transfer could not be handled")
@@ -231,7 +225,7 @@ class TftpServer:
             if not self._may_ask(client[0]):
                 continue
             try:
-                self._request(datagram, client, _local_address(ancillary), time.monotonic())
+                self._request(datagram, client, sockets.local_address(ancillary), time.monotonic())
             except BadRequest as bad:
                 self._refuse(client, bad)
             except Exception:  # the killer packet that nobody has thought of yet
@@ -303,7 +297,7 @@ class TftpServer:
             self._complain(now, f"{request.client[0]} has as many transfers as it may have; it has to wait.")
             return
         try:
-            sock = _reply_socket(local, request.client)
+            sock = sockets.reply(local, request.client)
         except OSError as error:
             content.close()
             self._complain(now, f"There is no socket for a transfer to {request.client[0]}: {error}.")
@@ -363,10 +357,11 @@ class TftpServer:
         descriptor = session.fileno()
         if self._sessions.pop(descriptor, None) is None:
             return
-        del self._receivers[descriptor]
+        # Something may have come here in the same turn; the descriptor's next owner takes the place.
+        self._receivers[descriptor] = _nobody
         door = self._stranger_doors.pop(descriptor, -1)
         if door >= 0:
-            del self._receivers[door]
+            self._receivers[door] = _nobody
         self._forget_half_open(session)
         host = session.client[0]
         mine = self._of_client[host]
@@ -417,10 +412,7 @@ class TftpServer:
             if at != session.armed or self._sessions.get(descriptor) is not session:
                 continue  # it ended, or was armed anew
             session.armed = NEVER
-            if session.look(now):
-                self._guarded(session, session.timeout, now)
-            else:
-                self._arm(session)
+            self._guarded(session, session.look, now)
 
     def _may_ask(self, address: str) -> bool:
         """Whether an address is in the provisioning networks; answered once per address, for a bounded number."""
@@ -445,6 +437,7 @@ class TftpServer:
         running = True
         while running:
             events = [self._events.get()]
+            time.sleep(GATHER_S)
             with contextlib.suppress(queue.Empty):
                 while len(events) < EVENTS_AT_ONCE:
                     events.append(self._events.get_nowait())
@@ -456,52 +449,5 @@ class TftpServer:
                     log.exception("Events could not be kept: %s", told)
 
 
-def _listen(address: tuple[str, int]) -> socket.socket:
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-    with contextlib.suppress(OSError):
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-    sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
-    try:
-        sock.bind(address)
-    except OSError as error:
-        sock.close()
-        raise ConfigError(
-            f"TFTP cannot listen on {address[0]}:{address[1]}: {error.strerror}.",
-            hint="Port 69 needs root or CAP_NET_BIND_SERVICE; another TFTP server may hold it (`ss -lunp`).",
-        ) from error
-    return sock
-
-
-def _reply_socket(local: str, client: tuple[str, int]) -> socket.socket:
-    """A socket of its own port (TID) on the address that the client asked: firmware ignores answers from another.
-
-    It is connected: the kernel then knows the way, and hands it nobody else's packets.
-    """
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-    try:
-        sock.bind((local, 0))
-        sock.connect(client)
-    except OSError:
-        sock.close()
-        raise
-    return sock
-
-
-def _local_address(ancillary: list[tuple[int, int, bytes]]) -> str:
-    for level, kind, data in ancillary:
-        if level == socket.IPPROTO_IP and kind == IP_PKTINFO and len(data) >= 12:
-            _, local, _ = struct.unpack("@i4s4s", data[:12])
-            return socket.inet_ntoa(local)
-    return "0.0.0.0"  # noqa: S104 - the kernel then chooses
-
-
-def _raise_descriptor_limit() -> int:
-    """Each transfer is a descriptor or two; the usual soft limit of 1,024 is a small rack. Returns the limit."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft >= DESCRIPTORS:
-        return soft
-    for wish in ((DESCRIPTORS, max(hard, DESCRIPTORS)), (min(hard, DESCRIPTORS), hard)):  # the first needs root
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, wish)
-            return wish[0]
-    return soft
+def _nobody(_now: float) -> bool:
+    return False

@@ -14,7 +14,7 @@ import struct
 import time
 from collections.abc import Callable
 
-from pxeapp.boot.tftp import packets
+from pxeapp.boot.tftp import packets, sockets
 from pxeapp.boot.tftp.blocks import HEADER, Content, Unreadable
 from pxeapp.boot.tftp.packets import Request
 from pxeapp.boot.tftp.patience import Patience
@@ -33,7 +33,7 @@ _read, _write = os.read, os.write
 
 
 class Session:
-    """One client's transfer, driven by the loop: `start`, `receive` for each datagram, `timeout` when it is due.
+    """One client's transfer, driven by the loop: `start`, `receive` for each datagram, `look` when it is due.
 
     `outcome` is empty while it runs, then `done`, `abandoned`, or what the client's ERROR said. `receive` tells whether
     the loop has to look: at an `outcome`, at `proven`, or at `due`, which is now sooner than `armed`.
@@ -81,7 +81,7 @@ class Session:
 
     @property
     def due(self) -> float:
-        """When to call `timeout`, unless something comes before."""
+        """When to send again, unless something comes before."""
         return self._spoke_at + self._patience.wait_s
 
     def fileno(self) -> int:
@@ -106,15 +106,20 @@ class Session:
             return self._failed(error)
         return self._packet(datagram, now)
 
-    def look(self, now: float) -> bool:
-        """The loop's timer went off: whether nothing has come for too long. The next acknowledgement is measured."""
+    def look(self, now: float) -> None:
+        """The loop's timer went off. Nothing may be due yet: then the next acknowledgement is measured, that is all."""
         self._awaited = None
-        return now >= self.due
+        if now < self.due:
+            return
+        # When everybody's packets wait for us, we are late, not the client: what lies there counts before the clock.
+        self.receive(now)
+        if not self.outcome and now >= self.due:
+            self._timeout(now)
 
-    def timeout(self, now: float) -> None:
+    def _timeout(self, now: float) -> None:
         """Send again what was not acknowledged, each time with more patience, until that ends."""
-        self._awaited = None
         if self._patience.again(now, self._spoke_at):
+            self._awaited = None
             self._send_from_acked(now)
         else:
             self.outcome = "abandoned"
@@ -125,7 +130,7 @@ class Session:
         It takes one of the few answers that a request gets, so that repeating a forged one brings no more of them.
         """
         if not self.proven and now - self._spoke_at >= ASKED_AGAIN_S and self._patience.may_repeat:
-            self.timeout(now)
+            self._timeout(now)
 
     def abort(self, message: str) -> None:
         """End it from our side; the client is told."""
@@ -145,15 +150,8 @@ class Session:
         Our own is connected. What comes to its port from elsewhere is handed to a second socket there, which is not.
         """
         with contextlib.suppress(OSError):
-            host, port = self._socket.getsockname()[:2]
-            sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-            self._stranger_socket = sock
-            # A port is shared while both wish it; afterwards no other program may join in.
-            for one in (self._socket, sock):
-                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind((host, port))
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
-            return sock.fileno()
+            self._stranger_socket = sockets.beside(self._socket)
+            return self._stranger_socket.fileno()
         return -1
 
     def stranger(self, _now: float) -> bool:

@@ -52,7 +52,7 @@ static const unsigned char *content;
 static size_t content_size;
 static uint32_t wanted_blksize = 1468, wanted_window = 1;
 static uint64_t loss_bound; /* a draw below it is a loss */
-static unsigned long finished, refused, wrong, repeats, lost;
+static unsigned long finished, refused, wrong, repeats, lost, doubled;
 static unsigned long long received;
 static char refusal[80];
 static double began;
@@ -114,6 +114,7 @@ static void take_options(struct client *client, const unsigned char *packet, siz
 static void take_block(struct client *client, const unsigned char *packet, size_t size, double now) {
     uint16_t number = packet[2] << 8 | packet[3];
     if (number != (uint16_t)(client->last + 1)) {
+        doubled += (uint16_t)(client->last - number) < 0x8000;
         /* Lock-step: our acknowledgement was lost. In a window: a gap, to be told once; what is old is old. */
         if (client->windowsize == 1) {
             acknowledge(client, now);
@@ -322,9 +323,9 @@ int main(int argc, char **argv) {
     getrusage(RUSAGE_SELF, &usage);
     double cpu = usage.ru_utime.tv_sec + usage.ru_stime.tv_sec + (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
     printf("{\"finished\": %lu, \"refused\": %lu, \"wrong\": %lu, \"unfinished\": %lu, \"bytes\": %llu, "
-           "\"seconds\": %.6f, \"p50_s\": %.6f, \"p99_s\": %.6f, \"repeats\": %lu, \"lost\": %lu, \"cpu_s\": %.6f, "
+           "\"seconds\": %.6f, \"p50_s\": %.6f, \"p99_s\": %.6f, \"repeats\": %lu, \"lost\": %lu, \"doubled\": %lu, \"cpu_s\": %.6f, "
            "\"refusal\": \"%s\"}\n",
            finished, refused, wrong, count - finished - refused - wrong, received, last - began,
-           ended ? took[ended / 2] : 0.0, ended ? took[ended * 99 / 100] : 0.0, repeats, lost, cpu, refusal);
+           ended ? took[ended / 2] : 0.0, ended ? took[ended * 99 / 100] : 0.0, repeats, lost, doubled, cpu, refusal);
     return 0;
 }

@@ -128,8 +128,7 @@ def run_out(session: Session, now: float) -> list[float]:
     acted = [now]
     while not session.outcome:
         acted.append(session.due)
-        assert session.look(acted[-1])
-        session.timeout(acted[-1])
+        session.look(acted[-1])
     return acted
 
 
@@ -173,7 +172,7 @@ def test_an_answer_to_what_was_sent_twice_measures_nothing_and_the_longer_wait_s
     # Karn's rule: a client that takes two seconds for a block would else be sent each one twice, for ever.
     pair = make(b"x" * 50_000)
     pair.session.start(0.0)
-    pair.session.timeout(1.0)
+    pair.session.look(1.0)
     pair.acknowledge(1, 2.0)
     assert pair.session.due == 4.0
     pair.acknowledge(2, 4.0)
@@ -184,8 +183,8 @@ def test_an_answer_to_what_was_sent_twice_measures_nothing_and_the_longer_wait_s
 def test_progress_starts_the_patience_anew(make: Make) -> None:
     pair = make(b"x" * 5000)
     pair.session.start(0.0)
-    pair.session.timeout(1.0)
-    pair.session.timeout(3.0)
+    pair.session.look(1.0)
+    pair.session.look(3.0)
     pair.acknowledge(1, 4.0)
     acted = run_out(pair.session, 4.0)
     assert acted[-1] - acted[0] == GIVEN_UP_AFTER_S
@@ -269,7 +268,7 @@ def test_a_client_that_only_repeats_itself_is_given_up(make: Make) -> None:
         now += 0.1
         pair.acknowledge(0, now)
         if now >= pair.session.due:
-            pair.session.timeout(now)
+            pair.session.look(now)
     assert pair.session.outcome == "abandoned"
     assert now < 20
 

@@ -19,6 +19,7 @@ from pxeapp import prepared
 from pxeapp.db import Database
 from pxeapp.errors import Conflict
 from pxeapp.prepared import Prepared, Runner, Values
+from pxeapp.storage.faults import DatabaseUnavailable
 
 LIMIT = 64
 T = TypeVar("T")
@@ -78,9 +79,14 @@ class GroupCommit:
         with self._queueing:
             batch, self._queue = self._queue[:LIMIT], self._queue[LIMIT:]
         try:
+            crowd = [piece for piece in batch if piece.work is None]
+            if len(crowd) == len(batch):
+                with prepared.writing(self._database) as run:
+                    self._change(run, crowd)
+                return
             with self._database.write() as session:
-                if crowd := [piece for piece in batch if piece.work is None]:
-                    self._change(session, crowd)
+                if crowd:
+                    self._change(prepared.within(self._database, session), crowd)
                 for piece in batch:
                     if piece.work is not None:
                         self._do(session, piece, piece.work)
@@ -101,17 +107,19 @@ class GroupCommit:
             piece.error = error
         session.expunge_all()  # no piece sees rows as another one loaded them
 
-    def _change(self, session: Session, crowd: list[_Piece]) -> None:
+    def _change(self, run: Runner, crowd: list[_Piece]) -> None:
         """All at once if nobody was overtaken, which is the rule; else one after the other, to find who was."""
         try:
-            with session.begin_nested():
-                _send(prepared.within(self._database, session), [change for piece in crowd for change in piece.changes])
+            with run.all_or_none():
+                _send(run, [change for piece in crowd for change in piece.changes])
+        except DatabaseUnavailable:
+            raise
         except Exception as error:  # noqa: BLE001 - tried again below, or handed to the thread whose work it was
             if len(crowd) == 1:
                 crowd[0].error = error
                 return
             for piece in crowd:
-                self._change(session, [piece])
+                self._change(run, [piece])
 
 
 def _send(run: Runner, changes: Sequence[Change]) -> None:

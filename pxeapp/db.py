@@ -28,7 +28,7 @@ from pxeapp.storage import faults
 from pxeapp.storage.sqlite import SqliteFile, as_sentences
 
 BUSY_TIMEOUT_S = 30.0
-POOL = {"pool_size": 20, "max_overflow": 20}  # more than webserver.py has threads: opening a database takes a while
+POOL: dict[str, Any] = {"pool_size": 20, "max_overflow": 20}  # more than webserver.py has threads: opening a database takes a while
 KNOWN_URLS = "Use postgresql://USER:PASSWORD@HOST/NAME or sqlite:////PATH/FILE, or leave it out for SQLite."
 
 
@@ -171,7 +171,7 @@ def _engine(url: str, file: SqliteFile | None) -> Engine:
 
 def _sqlite(url: URL, file: SqliteFile | None) -> Engine:
     if file is None:
-        engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}, **POOL)
+        engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False})
     else:
         file.path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
         engine = create_engine(url, creator=lambda: file.connect(timeout_s=BUSY_TIMEOUT_S), **POOL)

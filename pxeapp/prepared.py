@@ -74,18 +74,16 @@ class Runner:
     """Runs prepared statements on one of the driver's cursors, inside whatever transaction it is in."""
 
     def __init__(self, database: Database, cursor: Any) -> None:
-        self._database = database
         self._dialect = database.engine.dialect
         self._cursor = cursor
+        self._in_our_words = _InOurWords(database)
 
     def all(self, statement: Prepared, **values: Any) -> list[tuple[Any, ...]]:
         """The rows of a query."""
         form = statement.form(self._dialect)
-        try:
+        with self._in_our_words:
             self._cursor.execute(form.sql, _converted(form, values))
             rows: list[tuple[Any, ...]] = self._cursor.fetchall()
-        except self._dialect.loaded_dbapi.DatabaseError as error:
-            raise self._database.translated(error) from error
         return [_read(form, row) for row in rows] if form.out else rows
 
     def first(self, statement: Prepared, **values: Any) -> tuple[Any, ...] | None:
@@ -96,12 +94,41 @@ class Runner:
     def each(self, statement: Prepared, values: Sequence[Values]) -> int:
         """Run a change once for each of these; how many rows they changed together."""
         form = statement.form(self._dialect)
-        try:
+        with self._in_our_words:
             self._cursor.executemany(form.sql, [_converted(form, one) for one in values])
-        except self._dialect.loaded_dbapi.DatabaseError as error:
-            raise self._database.translated(error) from error
         changed: int = self._cursor.rowcount
         return changed
+
+    @contextmanager
+    def all_or_none(self) -> Iterator[None]:
+        """What runs inside is undone if it raises, and the transaction goes on."""
+        self._plain("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            self._plain("ROLLBACK TO SAVEPOINT part")
+            raise
+        finally:
+            self._plain("RELEASE SAVEPOINT part")
+
+    def _plain(self, sql: str) -> None:
+        with self._in_our_words:
+            self._cursor.execute(sql)
+
+
+class _InOurWords:
+    """The driver's complaints, as SQLAlchemy's come out of db.py. A class, since it is entered at each statement."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._complaint: type[Exception] = database.engine.dialect.loaded_dbapi.DatabaseError
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, self._complaint):
+            raise self._database.translated(error) from error
 
 
 def _converted(form: _Form, values: Values) -> dict[str, Any]:
@@ -121,16 +148,36 @@ def _read(form: _Form, row: Sequence[Any]) -> tuple[Any, ...]:
 @contextmanager
 def reading(database: Database) -> Iterator[Runner]:
     """A runner that sees the database as it is at one moment (PostgreSQL: as it is at each query)."""
+    with _connected(database) as (connection, in_our_words):
+        cursor = connection.cursor()
+        if database.engine.dialect.name == "sqlite":
+            with in_our_words:
+                cursor.execute("BEGIN")
+        yield Runner(database, cursor)
+
+
+@contextmanager
+def writing(database: Database) -> Iterator[Runner]:
+    """A runner whose changes are committed at the end, or undone if the block raises."""
+    with _connected(database) as (connection, in_our_words):
+        cursor = connection.cursor()
+        if database.engine.dialect.name == "sqlite":
+            with in_our_words:
+                cursor.execute("BEGIN IMMEDIATE")
+        yield Runner(database, cursor)
+        with in_our_words:
+            connection.commit()
+
+
+@contextmanager
+def _connected(database: Database) -> Iterator[tuple[Any, _InOurWords]]:
     if database.before_each is not None:
         database.before_each()
     connection = database.engine.raw_connection()
     try:
-        cursor = connection.cursor()
-        if database.engine.dialect.name == "sqlite":
-            cursor.execute("BEGIN")
-        yield Runner(database, cursor)
+        yield connection, _InOurWords(database)
     finally:
-        connection.close()  # gives it back, rolled back
+        connection.close()  # gives it back to the pool, which undoes what was not committed
 
 
 def within(database: Database, session: Session) -> Runner:

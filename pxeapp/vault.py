@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import hashlib
 import hmac
 import os
 import stat
@@ -48,7 +47,7 @@ class Vault:
 
     def derive(self, purpose: str) -> bytes:
         """32 bytes for one purpose (cookies, node tokens), so that no two purposes share a key."""
-        return hmac.new(self._key, purpose.encode(), hashlib.sha256).digest()
+        return hmac.digest(self._key, purpose.encode(), "sha256")
 
     def __repr__(self) -> str:
         return "Vault(…)"

@@ -73,6 +73,16 @@ def arrived(gathered: bytearray) -> Arrived | None:
     return Arrived(start + length, certain=True) if len(gathered) >= start + length else None
 
 
+def _received(sock: socket.socket) -> bytes | None:
+    """What came in on a socket; nothing when the client is gone, None when there is nothing yet."""
+    try:
+        return sock.recv(64 * 1024)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return b""
+
+
 class PatientWorker(ThreadWorker):  # type: ignore[misc]
     """gunicorn's gthread, but a request gets a thread only once all of it is here.
 
@@ -117,17 +127,24 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
     def _gather(self, conn: Any) -> None:
         conn.gathered = bytearray()
         conn.sock.setblocking(False)
+        # Most requests are here, whole, by the time we hear of them: those need no place among the waiting.
+        piece = _received(conn.sock)
+        if piece and (request := arrived(gathered := bytearray(piece))) is not None:
+            conn.gathered = gathered
+            self._hand_on(conn, request)
+            return
         conn.timeout = time.monotonic() + ARRIVES_WITHIN_S
         self.pending_conns.append(conn)
         self.poller.register(conn.sock, selectors.EVENT_READ, functools.partial(self._more, conn))
+        if piece is not None:
+            self._take(conn, piece)
 
     def _more(self, conn: Any, sock: socket.socket) -> None:
-        try:
-            piece = sock.recv(64 * 1024)
-        except BlockingIOError:
-            return
-        except OSError:
-            piece = b""
+        piece = _received(sock)
+        if piece is not None:
+            self._take(conn, piece)
+
+    def _take(self, conn: Any, piece: bytes) -> None:
         conn.gathered += piece
         request = arrived(conn.gathered)
         if not piece or (request is None and len(conn.gathered) > HEAD_LIMIT and b"\r\n\r\n" not in conn.gathered):
@@ -135,13 +152,17 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         elif request is None:
             self._encourage(conn)
         else:
-            self.poller.unregister(sock)
+            self.poller.unregister(conn.sock)
             self.pending_conns.remove(conn)
-            conn.is_last = not request.certain or request.length < len(conn.gathered)
-            conn.init()
-            conn.parser.unreader.unread(bytes(conn.gathered[: request.length]))
-            conn.data_ready = True
-            self.enqueue_req(conn)
+            self._hand_on(conn, request)
+
+    def _hand_on(self, conn: Any, request: Arrived) -> None:
+        """To a thread."""
+        conn.is_last = not request.certain or request.length < len(conn.gathered)
+        conn.init()
+        conn.parser.unreader.unread(bytes(conn.gathered[: request.length]))
+        conn.data_ready = True
+        self.enqueue_req(conn)
 
     @staticmethod
     def _encourage(conn: Any) -> None:

@@ -24,6 +24,7 @@ class Variables:
     root_password_hash: str | None = None
 
 
+NAMES = tuple(field.name for field in fields(Variables))
 LISTS = ("packages", "ntp", "ssh_authorized_keys")
 
 
@@ -31,7 +32,7 @@ def read(said: Mapping[str, Any]) -> Variables:
     """The known variables; raises Invalid with every one that is not what it must be."""
     found: dict[str, Any] = {}
     problems = []
-    for name in (field.name for field in fields(Variables)):
+    for name in NAMES:
         value = said.get(name)
         if value is None:
             continue

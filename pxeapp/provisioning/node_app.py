@@ -238,7 +238,7 @@ def _refuse_encodings() -> None:
 
 
 def _text(text: str) -> Response:
-    return Response(text, mimetype="text/plain", headers={"Cache-Control": "no-store"})
+    return Response(text, content_type="text/plain; charset=utf-8", headers={"Cache-Control": "no-store"})
 
 
 def _our_error(error: PxeError) -> tuple[Response, int]:

@@ -54,7 +54,7 @@ class Attempt(Protocol):
 def derive(vault: Vault, deployment: Attempt, scope: str) -> str:
     """The attempt's token for one scope: 256 bits, the same at every call."""
     what = f"{scope}:{deployment.machine_id}:{deployment.id}:{deployment.attempt}".encode()
-    digest = hmac.new(vault.derive("node-token"), what, hashlib.sha256).digest()
+    digest = hmac.digest(vault.derive("node-token"), what, "sha256")
     return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 

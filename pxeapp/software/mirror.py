@@ -175,8 +175,11 @@ http {{
     proxy_connect_timeout 10s;
     proxy_cache_path {cache_dir} levels=1:2 keys_zone=packages:16m inactive=30d max_size={max_cache} use_temp_path=off;
 
+    # Kept open for a shorter time than the node application keeps them, so that none is used as it is being closed.
     upstream node {{
         server unix:{node_socket} max_fails=0;
+        keepalive 16;
+        keepalive_timeout 3s;
     }}
 {upstreams}
     server {{

@@ -1,0 +1,1 @@
+"""The peers' own processes: how each is installed from its package and started where it disturbs nothing."""

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import sys
+from collections.abc import Callable, Mapping
 
 import click
 
 from pxeapp import config, migrations, supervisor
 from pxeapp.accounts import service
 from pxeapp.answers import roles
-from pxeapp.config import Settings
+from pxeapp.config import Listen, Settings
 from pxeapp.db import Database, now
+from pxeapp.software import front as nginx
+from pxeapp.supervisor.leftovers import Record
+from pxeapp.supervisor.liveness import Address, answers_http
+from pxeapp.supervisor.lock import only_one
 from pxeapp.vault import open_vault
 
 SYSTEM_PATH = "/usr/sbin:/sbin"  # where Debian puts daemons, and where a user's PATH does not look
@@ -21,6 +27,16 @@ SYSTEM_PATH = "/usr/sbin:/sbin"  # where Debian puts daemons, and where a user's
 def serve() -> None:
     """Run the whole appliance on this machine."""
     settings = config.load()
+    open_vault(settings.data_dir)  # says what is wrong with the folder, before anything is made in it
+    settings.run_dir.mkdir(parents=True, exist_ok=True)
+    with only_one(settings.run_dir):
+        sys.exit(_serve(settings))
+
+
+def _serve(settings: Settings) -> int:
+    record = Record(settings.run_dir / "serve.groups")
+    if ended := record.end_all():
+        click.echo(f"pxeapp: ended what an earlier pxeapp serve had left behind ({len(ended)} parts).")
     password = prepare(settings)
     front = shutil.which("nginx") is not None or shutil.which("nginx", path=SYSTEM_PATH) is not None
     click.echo(f"pxeapp: pages and API at http://{_shown(settings)}/   machines use {settings.node_url}")
@@ -29,7 +45,23 @@ def serve() -> None:
     if not front:
         click.echo("pxeapp: nginx is not installed: there is no package mirror, and big files go through Python.")
     sys.stdout.flush()
-    sys.exit(supervisor.Supervisor(supervisor.parts(front=front, dhcp=settings.dhcp != "off")).run())
+    parts = supervisor.parts(front=front, dhcp=settings.dhcp != "off", asked=_asked(settings, front=front))
+    return supervisor.Supervisor(parts, record=record).run()
+
+
+def _asked(settings: Settings, *, front: bool) -> Mapping[str, Callable[[], bool]]:
+    """The parts that can be asked whether they are there. The workers have watchdogs of their own."""
+    node: Address = nginx.node_socket(settings) if front else _here(settings.node_listen)
+    found = {"web": functools.partial(answers_http, _here(settings.http_listen), "/healthz")}
+    found["node"] = functools.partial(answers_http, node, "/healthz")
+    if front:  # by what nginx answers itself: where node hangs, it is node that must go
+        found["front"] = functools.partial(answers_http, _here(settings.node_listen), "/repo/")
+    return found
+
+
+def _here(listen: Listen) -> Address:
+    loopback = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
+    return loopback.get(listen.host, listen.host), listen.port
 
 
 def prepare(settings: Settings) -> str | None:

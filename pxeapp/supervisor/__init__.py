@@ -1,7 +1,8 @@
 """`pxeapp serve`: one process per part, each restarted when it dies, all stopped together.
 
 The supervisor knows nothing of what its children do. A child that keeps dying is restarted with a
-growing pause, so that a wrong setting costs no CPU and the others go on working.
+growing pause, so that a wrong setting costs no CPU and the others go on working. Whatever a dead one leaves behind is
+ended before its successor starts (leftovers.py), and one that is there but answers nobody is ended too (liveness.py).
 """
 
 from __future__ import annotations
@@ -9,19 +10,22 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import datetime as dt
-import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import FrameType
+
+from pxeapp.supervisor import leftovers
+from pxeapp.supervisor.liveness import Pulse
 
 STOP_WITHIN_S = 25.0  # a service manager gives us 30
 PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 HEALTHY_AFTER_S = 30.0
+LOOK_FOR_ORPHANS_S = 1.0
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 LIBC = ctypes.CDLL(None)  # loaded here: between fork and exec nothing may take a lock
 
@@ -36,26 +40,34 @@ class Part:
     started_at: float = 0.0
     deaths: int = 0
     restart_at: float = 0.0
-    output: list[threading.Thread] = field(default_factory=list)
+    pulse: Pulse | None = None
 
 
 class Supervisor:
     """Keeps its parts running until it is told to stop."""
 
-    def __init__(self, parts: Sequence[Part], *, say: Callable[[str], None] | None = None) -> None:
+    def __init__(self, parts: Sequence[Part], *, record: leftovers.Record | None = None) -> None:
         self.parts = list(parts)
-        self._say = say or _print
+        self._record = record or leftovers.Record(None)
+        self._say = _print
         self._stopping = threading.Event()
+        self._looked_at = 0.0
 
     def run(self) -> int:
         """Start everything and watch it; returns 0 after SIGTERM or SIGINT once every child has ended."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_signal)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            if signal.getsignal(number) != signal.SIG_IGN:  # nohup's doing
+                signal.signal(number, self._on_signal)
+        leftovers.adopt()
         for part in self.parts:
             self._start(part)
+            if part.pulse is not None:
+                threading.Thread(target=part.pulse.watch, args=(self._stopping,), daemon=True).start()
         while not self._stopping.wait(0.1):
             for part in self.parts:
                 self._watch(part)
+            if time.monotonic() - self._looked_at > LOOK_FOR_ORPHANS_S:
+                self._end_orphans()
         self._stop()
         return 0
 
@@ -72,8 +84,10 @@ class Supervisor:
             preexec_fn=_die_with_parent,
         )
         part.started_at = time.monotonic()
-        thread = threading.Thread(target=self._relay, args=(part, part.process), daemon=True)
-        thread.start()
+        self._record.write(each.process.pid for each in self.parts if each.process is not None)
+        if part.pulse is not None:
+            part.pulse.begin()
+        threading.Thread(target=self._relay, args=(part, part.process), daemon=True).start()
 
     def _relay(self, part: Part, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None  # noqa: S101 - we asked for a pipe
@@ -90,11 +104,17 @@ class Supervisor:
         if code is None:
             if part.deaths and now - part.started_at > HEALTHY_AFTER_S:
                 part.deaths = 0
+            if part.pulse is not None and part.pulse.is_lost:
+                self._say(f"{part.name:<10} lives but has not answered for a minute; it is killed")
+                leftovers.end_group(part.process.pid)
+                part.pulse.begin()
             return
+        leftovers.end_group(part.process.pid)  # its workers, which would go on holding its port
         pause = PAUSES_S[min(part.deaths, len(PAUSES_S) - 1)]
         part.deaths += 1
         part.process = None
         part.restart_at = now + pause
+        self._end_orphans()
         self._say(f"{part.name:<10} ended with {_ending(code)}; starting it again in {pause:g} s")
 
     def _stop(self) -> None:
@@ -102,34 +122,43 @@ class Supervisor:
         deadline = time.monotonic() + STOP_WITHIN_S
         running = [part for part in self.parts if part.process is not None and part.process.poll() is None]
         for part in reversed(running):
-            self._signal(part, signal.SIGTERM)
-        for part in running:
             assert part.process is not None  # noqa: S101 - filtered above
+            for number in (signal.SIGTERM, signal.SIGCONT):  # one that was stopped must not miss it
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    part.process.send_signal(number)
+        for part in running:
+            assert part.process is not None  # noqa: S101
             with contextlib.suppress(subprocess.TimeoutExpired):
                 part.process.wait(max(0.0, deadline - time.monotonic()))
             if part.process.poll() is None:
                 self._say(f"{part.name:<10} did not stop within {STOP_WITHIN_S:g} s and was killed")
-            self._signal(part, signal.SIGKILL)  # whatever is left of its group
+            leftovers.end_group(part.process.pid)
+        for part in running:
+            assert part.process is not None  # noqa: S101
+            with contextlib.suppress(subprocess.TimeoutExpired):  # one that the kernel holds is left to it
+                part.process.wait(1.0)
+        self._end_orphans()
 
-    @staticmethod
-    def _signal(part: Part, number: int) -> None:
-        assert part.process is not None  # noqa: S101 - only running parts are signalled
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            if number == signal.SIGKILL:
-                os.killpg(part.process.pid, number)
-            else:
-                part.process.send_signal(number)
+    def _end_orphans(self) -> None:
+        self._looked_at = time.monotonic()
+        ended = leftovers.end_orphans(part.process.pid for part in self.parts if part.process is not None)
+        if ended:
+            self._say(f"serve      ended {ended} processes whose parent had died")
 
 
-def parts(*, front: bool, dhcp: bool) -> list[Part]:
-    """Every part of the appliance on one host, in the order in which they are started."""
+def parts(*, front: bool, dhcp: bool, asked: Mapping[str, Callable[[], bool]] | None = None) -> list[Part]:
+    """Every part of the appliance on one host, in the order of their start; `asked`: whether one of them answers."""
     names = ["web", "node", "worker", "bmc-worker", "tftp"]
     if front:
         names.insert(2, "front")
     if dhcp:
         names.append("dhcp")
     more = {} if front else {"node": ["--direct"]}
-    return [Part(name, [sys.executable, "-m", "pxeapp", name, *more.get(name, [])]) for name in names]
+    pulses = {name: Pulse(ask) for name, ask in (asked or {}).items()}
+    return [
+        Part(name, [sys.executable, "-m", "pxeapp", name, *more.get(name, [])], pulse=pulses.get(name))
+        for name in names
+    ]
 
 
 def _die_with_parent() -> None:
@@ -143,4 +172,6 @@ def _ending(code: int) -> str:
 
 def _print(line: str) -> None:
     stamp = dt.datetime.now(dt.UTC).strftime("%H:%M:%S")
-    print(f"{stamp} {line}", flush=True)
+    # Whoever read our output may be gone. Then nobody reads it, but every part must go on being read.
+    with contextlib.suppress(OSError):
+        print(f"{stamp} {line}", flush=True)

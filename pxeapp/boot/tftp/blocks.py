@@ -1,7 +1,7 @@
-"""Content as DATA packets, packed once per (file, block size) and then only sliced.
+"""Content as DATA packets, packed once per (file, block size) and then only handed out.
 
-A hundred machines fetch the same loader with the same block size: the header of each block is written once,
-and a window of blocks is one contiguous slice, which is what UDP segmentation offload wants.
+A hundred machines fetch the same loader with the same block size: the header of each block is written once, and with
+it the acknowledgement of that block, so that one look at what a client sends tells whether it is the next.
 """
 
 from __future__ import annotations
@@ -17,17 +17,16 @@ from pathlib import Path
 from pxeapp.boot.tftp.packets import ACK, DATA
 from pxeapp.boot.tftp.replies import Data, File
 
-HEADER = 4
+HEADER = 4  # bytes before a block's content
 # All packed content, in use or not, stays below this: each block size that somebody asks for is a copy of the file.
 CACHE_BYTES = 32 * 1024 * 1024
 PACK_LIMIT = 8 * 1024 * 1024  # loaders are smaller; larger files are packed window by window
-PACK_BLOCKS = 32_768  # more are not packed in advance: it would hold up everybody else
+PACK_BLOCKS = 16_384  # more are not packed in advance: it would hold up everybody else
 NETASCII_LIMIT = 4 * 1024 * 1024
-STEP_BLOCKS = 8_192  # files of more blocks are served in lock-step, too, only not as fast
-STEP_BYTES = 320  # what a block's entry in `steps` takes: a view, an acknowledgement, a pair
+BLOCK_BYTES = 160  # what a block takes beside its content: the objects, the header, the acknowledgement
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
-_ACK = struct.Struct("!HH")
-Step = tuple[memoryview, bytes | None]
+_HEADER = struct.Struct("!HH")
+Step = tuple[bytes, bytes | None]
 
 
 class Unreadable(Exception):
@@ -45,41 +44,27 @@ class Identity:
 
 
 class Packed:
-    """Content in blocks of one size. Block n (from 1) is `packets(n, 1)`."""
+    """Content in blocks of one size. Block n (from 1) is `packets(n, 1)`, or the nth of `steps`."""
 
-    __slots__ = ("_buffer", "_steps", "blksize", "blocks", "size", "users")
+    __slots__ = ("blksize", "blocks", "size", "steps", "users")
 
     def __init__(self, content: bytes, blksize: int) -> None:
         self.size = len(content)
         self.blksize = blksize
         # The last block is shorter than the others, empty if need be: that is how a client knows the end.
         self.blocks = self.size // blksize + 1
-        buffer = bytearray(self.size + self.blocks * HEADER)
-        step = blksize + HEADER
-        for index in range(self.blocks):
-            start = index * step
-            struct.pack_into("!HH", buffer, start, DATA, (index + 1) & 0xFFFF)
-            piece = content[index * blksize : (index + 1) * blksize]
-            buffer[start + HEADER : start + HEADER + len(piece)] = piece
-        self._buffer = memoryview(buffer).toreadonly()
-        self._steps: list[Step] = []
+        # For lock-step: each block's packet, and the acknowledgement of it that asks for the next one. The last one's
+        # is None: what ends a transfer takes a closer look.
+        self.steps: list[Step] = []
+        for number in range(1, self.blocks + 1):
+            packet = _HEADER.pack(DATA, number & 0xFFFF) + content[(number - 1) * blksize : number * blksize]
+            follows = number < self.blocks
+            self.steps.append((packet, _HEADER.pack(ACK, number & 0xFFFF) if follows else None))
         self.users = 1
 
-    def packets(self, first: int, count: int) -> memoryview:
-        """The packets of `count` blocks from `first` on, end to end."""
-        step = self.blksize + HEADER
-        return self._buffer[(first - 1) * step : (first - 1 + count) * step]
-
-    def steps(self) -> Sequence[Step]:
-        """For lock-step: each block's packet, and the acknowledgement of it that asks for the next one.
-
-        The last one's is None: what ends a transfer takes a closer look. Nothing at all for too many blocks.
-        """
-        if not self._steps and self.blocks <= STEP_BLOCKS:
-            for block in range(1, self.blocks + 1):
-                follows = block < self.blocks
-                self._steps.append((self.packets(block, 1), _ACK.pack(ACK, block & 0xFFFF) if follows else None))
-        return self._steps
+    def packets(self, first: int, count: int) -> list[bytes]:
+        """The packets of `count` blocks from `first` on."""
+        return [packet for packet, _ in self.steps[first - 1 : first - 1 + count]]
 
     @property
     def weight(self) -> int:
@@ -95,6 +80,7 @@ class Large:
     """The same over a file that is not kept in memory: each window is read and packed when it is sent."""
 
     __slots__ = ("_descriptor", "_identity", "blksize", "blocks", "size")
+    steps: Sequence[Step] = ()  # nothing is packed in advance
 
     def __init__(self, descriptor: int, identity: Identity, blksize: int) -> None:
         self._descriptor = os.dup(descriptor)
@@ -103,8 +89,8 @@ class Large:
         self.blksize = blksize
         self.blocks = identity.size // blksize + 1
 
-    def packets(self, first: int, count: int) -> memoryview:
-        """The packets of `count` blocks from `first` on, end to end; raises Unreadable when the file has changed.
+    def packets(self, first: int, count: int) -> list[bytes]:
+        """The packets of `count` blocks from `first` on; raises Unreadable when the file has changed.
 
         A short read must never go out: a client takes a short block for the end and boots half a kernel.
         """
@@ -120,18 +106,14 @@ class Large:
         pieces = []
         for index in range(count):
             piece = content[index * self.blksize : (index + 1) * self.blksize]
-            pieces.append(struct.pack("!HH", DATA, (first + index) & 0xFFFF) + piece)
+            pieces.append(_HEADER.pack(DATA, (first + index) & 0xFFFF) + piece)
             if len(piece) < self.blksize:
                 break
-        return memoryview(b"".join(pieces))
+        return pieces
 
     def close(self) -> None:
         """Give the descriptor back."""
         os.close(self._descriptor)
-
-    def steps(self) -> Sequence[Step]:
-        """None: nothing is packed in advance."""
-        return ()
 
 
 Content = Packed | Large
@@ -149,6 +131,8 @@ class Cache:
         """The reply in blocks, to be closed after use; raises Unreadable."""
         if isinstance(reply, Data):
             return Packed(_netascii(reply.content) if netascii else reply.content, blksize)
+        if reply.root is None and not netascii and (found := self._known(reply.path, blksize)):
+            return found
         descriptor = _open(reply)
         try:
             status = os.fstat(descriptor)
@@ -161,6 +145,13 @@ class Cache:
             raise Unreadable(f"{reply.path}: {error}") from None
         finally:
             os.close(descriptor)
+
+    def _known(self, path: Path, blksize: int) -> Packed | None:
+        """What is packed already and has not been replaced since: one look at it, where opening it takes many."""
+        try:
+            return self._find((_identity(path.stat()), blksize, False))
+        except (OSError, ValueError):
+            return None
 
     def _packed_or_large(self, descriptor: int, identity: Identity, blksize: int) -> Content:
         key = (identity, blksize, False)
@@ -206,9 +197,8 @@ class Cache:
 
 
 def _weight(size: int, blksize: int) -> int:
-    """Bytes in memory of a file packed in blocks of this size, once it has been sent in lock-step."""
-    blocks = size // blksize + 1
-    return size + blocks * (HEADER + (STEP_BYTES if blocks <= STEP_BLOCKS else 0))
+    """Bytes in memory of a file packed in blocks of this size."""
+    return size + (size // blksize + 1) * BLOCK_BYTES
 
 
 def _identity(status: os.stat_result) -> Identity:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tftpy.TftpPacketTypes import TftpPacketERR, TftpPacketOACK, TftpPacketRRQ
@@ -12,6 +13,7 @@ from tftpy.TftpShared import TftpException
 RRQ, WRQ, DATA, ACK, ERROR, OACK = 1, 2, 3, 4, 5, 6
 MAX_REQUEST = 1024  # bytes; RFC 2347 says 512, some firmware pads with zeroes
 DEFAULT_BLKSIZE = 512
+NOBODY = ("", 0)
 
 # RFC 1350, appendix I; 8 is RFC 2347's.
 UNDEFINED, NOT_FOUND, ACCESS_VIOLATION, ILLEGAL, UNKNOWN_TID, BAD_OPTIONS = 0, 1, 2, 4, 5, 8
@@ -46,6 +48,11 @@ def opcode(datagram: bytes) -> int:
 
 def parse_request(datagram: bytes, client: tuple[str, int], *, max_blksize: int, max_window: int) -> Request:
     """A read request from a datagram; raises BadRequest, and nothing else, for anything at all."""
+    return replace(_parse(datagram, max_blksize, max_window), client=client)
+
+
+@functools.lru_cache(512)  # a rack of one make asks in the same words
+def _parse(datagram: bytes, max_blksize: int, max_window: int) -> Request:
     kind = opcode(datagram)
     if kind == WRQ:
         raise BadRequest(ACCESS_VIOLATION, "This server is read-only")
@@ -59,7 +66,7 @@ def parse_request(datagram: bytes, client: tuple[str, int], *, max_blksize: int,
         raise BadRequest(ACCESS_VIOLATION, "Bad file name")
     if mode not in ("octet", "netascii"):
         raise BadRequest(ILLEGAL, "Use mode octet")
-    return _with_options(filename, mode, client, packet.options, max_blksize, max_window)
+    return _with_options(filename, mode, packet.options, max_blksize, max_window)
 
 
 def _decode(datagram: bytes) -> Any:
@@ -80,9 +87,7 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _with_options(
-    filename: str, mode: str, client: tuple[str, int], options: dict[str, str], max_blksize: int, max_window: int
-) -> Request:
+def _with_options(filename: str, mode: str, options: dict[str, str], max_blksize: int, max_window: int) -> Request:
     wants = {str(name).lower(): str(value) for name, value in options.items()}
     blksize, window, timeout = DEFAULT_BLKSIZE, 1, None
     if "blksize" in wants:
@@ -94,7 +99,7 @@ def _with_options(
         timeout = float(_number(wants["timeout"], 1, 255))
     if "tsize" in wants:
         _number(wants["tsize"], 0, 2**63)
-    return Request(filename, mode, client, blksize, window, timeout, wants)
+    return Request(filename, mode, NOBODY, blksize, window, timeout, wants)
 
 
 def _number(text: str, least: int, most: int) -> int:
@@ -112,11 +117,14 @@ def oack(request: Request, size: int) -> bytes:
         "tsize": str(size),
         "timeout": str(int(request.timeout_s or 0)),
     }
-    accepted = {name: ours[name] for name in request.wants if name in ours}
-    if not accepted:
-        return b""
+    accepted = tuple((name, ours[name]) for name in request.wants if name in ours)
+    return _oack(accepted) if accepted else b""
+
+
+@functools.lru_cache(512)
+def _oack(options: tuple[tuple[str, str], ...]) -> bytes:
     packet = TftpPacketOACK()  # type: ignore[no-untyped-call]
-    packet.options = accepted
+    packet.options = dict(options)
     return bytes(packet.encode().buffer)  # type: ignore[no-untyped-call]
 
 

@@ -55,7 +55,7 @@ class Session:
         self._content = content
         self._blocks = content.blocks
         self._window = request.windowsize
-        self._steps = content.steps() if self._window == 1 else ()
+        self._steps = content.steps if self._window == 1 else ()
         self._oack = packets.oack(request, content.size)
         self._acked = -1 if self._oack else 0  # -1: the OACK itself is still to be acknowledged
         self._out = 0  # blocks that were sent after it
@@ -241,18 +241,18 @@ class Session:
     def _send_window(self, first: int, count: int) -> None:
         while count > 0:
             batch = min(count, self._at_once if self._gso else 1)
-            data = self._content.packets(first, batch)
+            window = self._content.packets(first, batch)
             if batch == 1:
-                self._send(data)
+                self._send(window[0])
             else:
-                self._send_segments(data)
+                self._send_segments(window)
             first += batch
             count -= batch
 
-    def _send_segments(self, data: memoryview) -> None:
+    def _send_segments(self, window: list[bytes]) -> None:
         """One system call for a whole window; the kernel cuts it. Where it cannot, packet by packet."""
         try:
-            self._socket.sendmsg([data], self._cut)
+            self._socket.sendmsg(window, self._cut)
         except BlockingIOError:
             pass  # the buffer is full: that is a loss like any other
         except OSError as error:
@@ -260,12 +260,11 @@ class Session:
                 self._failed(error)
                 return
             self._gso = False
-            step = self.request.blksize + HEADER
-            for start in range(0, len(data), step):
-                self._send(data[start : start + step])
+            for packet in window:
+                self._send(packet)
 
-    def _send(self, data: bytes | memoryview) -> None:
+    def _send(self, packet: bytes) -> None:
         try:
-            self._socket.send(data)
+            self._socket.send(packet)
         except OSError as error:
             self._failed(error)

@@ -20,7 +20,7 @@ def unpack(content: Content, window: int = 7) -> bytes:
     found, block = b"", 1
     while block <= content.blocks:
         count = min(window, content.blocks - block + 1)
-        raw = bytes(content.packets(block, count))
+        raw = b"".join(content.packets(block, count))
         for index in range(count):
             packet = raw[index * (content.blksize + 4) : (index + 1) * (content.blksize + 4)]
             assert struct.unpack("!HH", packet[:4]) == (3, (block + index) & 0xFFFF)

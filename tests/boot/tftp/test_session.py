@@ -381,7 +381,7 @@ def test_whatever_comes_between_two_acknowledgements_of_a_quick_client_changes_n
 
 def test_content_that_cannot_be_read_any_more_ends_with_an_error_that_the_client_hears(make: Make) -> None:
     class Gone(Packed):
-        def packets(self, first: int, count: int) -> memoryview:
+        def packets(self, first: int, count: int) -> list[bytes]:
             if first > 1:
                 raise Unreadable("it changed while it was sent")
             return super().packets(first, count)

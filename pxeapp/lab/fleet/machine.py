@@ -10,8 +10,9 @@ import asyncio
 import json
 import random
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pxeapp.lab.fleet import wire
 from pxeapp.lab.fleet.bmc import SimulatedBmc
@@ -28,8 +29,8 @@ Fault = Literal[
 MEDIA = re.compile(r"^(?:kernel|initrd)\s(?:--name \S+ )?(http://\S+)", re.MULTILINE)
 ANSWER = re.compile(r"http://\S+?/a/[\w-]+/(?:kickstart|preseed)")
 CALLBACK = re.compile(r"http://[^\s/\"']+/c/[\w-]+")
+T = TypeVar("T")
 PATIENCE_S = 900.0  # for which an installer repeats a report that was not taken
-RETRIES_S = (1.0, 2.0, 4.0)
 PAUSE_S = (1.0, 30.0)  # between two tries: the first, and at most
 
 
@@ -51,6 +52,7 @@ class Pace:
     install_s: float = 10.0
     words: int = 3  # progress reports meanwhile
     reboot_s: float = 2.0
+    retries_s: tuple[float, ...] = (1.0, 2.0, 4.0)  # as dracut has curl do it: `--retry 3 --retry-connrefused`
 
 
 @dataclass
@@ -109,7 +111,7 @@ class SimulatedMachine:
         await self._boot_disk()
 
     async def _netboot(self) -> str:
-        await wire.tftp(self.appliance.tftp, self.appliance.loader, source=self.address)
+        await self._patiently(lambda: wire.tftp(self.appliance.tftp, self.appliance.loader, source=self.address))
         if self.fault == "loader_only":
             return ""
         asks = f"{self.appliance.node_url}/boot/ipxe?mac={self.mac}&serial={self.name}&platform=pcbios&arch=i386"
@@ -159,21 +161,25 @@ class SimulatedMachine:
         self.doing = "running"
 
     async def _get(self, url: str, *, keep: bool = True) -> bytes:
-        """As dracut has curl do it (`--retry 3 --retry-connrefused`): what may pass is tried again after 1, 2, 4 s."""
-        for pause in (*RETRIES_S, None):
+        async def fetch() -> bytes:
+            status, body = await wire.http("GET", url, source=self.address, keep=keep)
+            if status != 200:
+                raise Failed(f"{url.split('/a/')[0]} answered {status}", for_good=status < 500)  # never the token
+            return body
+
+        return await self._patiently(fetch)
+
+    async def _patiently(self, fetch: Callable[[], Awaitable[T]]) -> T:
+        """What may pass is tried again a few times."""
+        for pause in self.pace.retries_s:
             try:
-                status, body = await wire.http("GET", url, source=self.address, keep=keep)
-            except Failed:
-                if pause is None:
+                return await fetch()
+            except Failed as failure:
+                if failure.for_good:
                     raise
-            else:
-                if status == 200:
-                    return body
-                if pause is None or status < 500:
-                    raise Failed(f"{url.split('/a/')[0]} answered {status}")  # never the token
             self.repeats += 1
             await asyncio.sleep(pause)
-        raise AssertionError
+        return await fetch()
 
     async def _report(self, callback: str, event: str, message: str) -> None:
         """As the installers' own scripts: again and again until it is taken, refused, or nobody came for 15 minutes."""

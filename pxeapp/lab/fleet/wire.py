@@ -9,13 +9,17 @@ from urllib.parse import urlsplit
 
 ANSWER_S = 30.0
 FIRST_RETRY_S = 0.25  # as iPXE; doubled each time
-TFTP_PATIENCE_S = 30.0
+TFTP_PATIENCE_S = 10.0  # of one try
 BLKSIZE = 1468
 DATA, ACK, ERROR, OACK = 3, 4, 5, 6
 
 
 class Failed(Exception):
-    """It did not work out; the text says what did not."""
+    """It did not work out; the text says what did not. `for_good`: trying again would not help."""
+
+    def __init__(self, message: str, *, for_good: bool = False) -> None:
+        super().__init__(message)
+        self.for_good = for_good
 
 
 class Answer(NamedTuple):

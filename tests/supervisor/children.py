@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
+PATIENCE_S = 60.0  # of a busy host
 
 CHILD = """
 import os, pathlib, signal, socket, subprocess, sys, time
@@ -80,12 +81,12 @@ def start(folder: Path, *parts: str) -> subprocess.Popen[str]:
 
 def wait_for(what: Callable[[], T | None]) -> T:
     """What is true at last."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         if found := what():
             return found
         time.sleep(0.02)
-    raise AssertionError("it did not happen within 30 s")
+    raise AssertionError(f"it did not happen within {PATIENCE_S:g} s")
 
 
 def pids(path: Path) -> list[int]:

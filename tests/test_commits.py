@@ -6,13 +6,16 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import event, func, select
+from sqlalchemy import bindparam, event, func, select, update
 from sqlalchemy.orm import Session
 
 from pxeapp.commits import GroupCommit
 from pxeapp.db import Database
 from pxeapp.machines.models import Machine
+from pxeapp.prepared import Prepared, Runner
 from tests.bmc.conftest import T0
+
+RENAMED = Prepared(update(Machine).where(Machine.name == bindparam("before")).values(name=bindparam("after")))
 
 
 def machine(number: int) -> Machine:
@@ -65,3 +68,37 @@ def test_commit_that_fails_is_told_to_everybody(database: Database, monkeypatch:
     monkeypatch.setattr(Session, "commit", full)
     with pytest.raises(OSError, match="disk full"):
         GroupCommit(database).write(lambda session: session.add(machine(1)))
+
+
+def test_quick_work_stands_in_the_same_line_and_fails_alone(database: Database) -> None:
+    commits = GroupCommit(database)
+    hold = threading.Event()
+    with database.write() as session:
+        session.add_all(machine(number) for number in range(7))
+
+    def slow(session: Session) -> str:
+        hold.wait(5)
+        session.add(machine(9))
+        return "session"
+
+    def quick(number: int) -> object:
+        def work(run: Runner) -> int:
+            assert run.each(RENAMED, [{"before": f"n{number}", "after": f"q{number}"}]) == 1
+            if number == 3:
+                raise ValueError(number)
+            return number
+
+        try:
+            return commits.run(work)
+        except ValueError:
+            return "alone"
+
+    with ThreadPoolExecutor(8) as pool:
+        first = pool.submit(commits.write, slow)
+        others = pool.map(quick, range(7))
+        threading.Timer(0.2, hold.set).start()
+        assert first.result() == "session"
+        assert list(others) == [0, 1, 2, "alone", 4, 5, 6]
+    with database.read() as session:
+        names = set(session.scalars(select(Machine.name)))
+    assert names == {"n9", "q0", "q1", "q2", "n3", "q4", "q5", "q6"}, "what failed left nothing"

@@ -12,19 +12,19 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from sqlalchemy import or_, select, update
-from sqlalchemy.orm import Session
 
-from pxeapp.appliance import observing
+from pxeapp import prepared
 from pxeapp.bmc import power
 from pxeapp.bmc.connect import Connector
 from pxeapp.bmc.errors import BmcError, BmcHangs
+from pxeapp.bmc.ledger import Ledger
 from pxeapp.bmc.models import PowerAction
 from pxeapp.bmc.ports import Driver, PowerState
 from pxeapp.bmc.power import Decision, Observation, PowerTimings, Standing
 from pxeapp.commits import GroupCommit
 from pxeapp.db import Database
 from pxeapp.errors import PxeError
-from pxeapp.machines.models import Bmc, Machine, Sighting
+from pxeapp.prepared import Runner
 
 AFTER_TROUBLE = dt.timedelta(seconds=5)
 TELL_EVERY = dt.timedelta(seconds=15)  # an unchanged power state is written this often, not at every look
@@ -175,8 +175,19 @@ class Carrier:
             self.drop(hand)
             return False
         else:
-            hand.next_at = self.clock() + (AFTER_TROUBLE if seen.trouble else self.timings.poll)
+            hand.next_at = self._next_look(hand, seen)
         return True
+
+    def _next_look(self, hand: Hand, seen: Observation) -> dt.datetime:
+        """After the usual pause, or when the gap between two power commands is over, if that comes first."""
+        now = self.clock()
+        if seen.trouble is not None:
+            return now + AFTER_TROUBLE
+        usual, standing = now + self.timings.poll, hand.standing
+        if standing is None or standing.phase not in ("off_due", "on_due") or standing.command_at is None:
+            return usual
+        ready = standing.command_at + self.timings.gap
+        return ready if now < ready < usual else usual
 
     def _look(self, hand: Hand) -> Observation:
         """Ask the BMC; trouble is part of the answer. A driver that had trouble is not used again."""
@@ -205,10 +216,10 @@ class Carrier:
         """The hand's driver, and at the first use its standing; both are read in one go."""
         if hand.driver is not None and hand.standing is not None:
             return hand.driver
-        with self.database.read() as session:
-            bmc = session.scalar(select(Bmc).where(Bmc.machine_id == hand.machine_id))
-            action = session.get(PowerAction, hand.action_id)
-            hand.uefi = _boots_uefi(session, hand.machine_id)
+        with prepared.reading(self.database) as run:
+            ledger = Ledger(run)
+            bmc, action = ledger.bmc(hand.machine_id), ledger.action(hand.action_id)
+            hand.uefi = ledger.boots_uefi(hand.machine_id)
         if action is None:
             raise Fenced("its machine was deleted.")
         hand.standing = power.standing_of(action, self.timings)
@@ -226,7 +237,7 @@ class Carrier:
         """Decide and commit; the last decision is what is to be done. Nothing new means nothing written."""
         if hand.standing is not None and power.decide(hand.standing, seen).do == "observe" and self._known(hand, seen):
             return Decision("observe")
-        last, hand.standing = self.commits.write(lambda session: self._commit(session, hand, seen))
+        last, hand.standing = self.commits.run(lambda run: self._commit(Ledger(run), hand, seen))
         hand.told = (seen.power, seen.at)
         return last
 
@@ -236,28 +247,28 @@ class Carrier:
             told is not None and told[0] == seen.power and abs(seen.at - told[1]) < TELL_EVERY and seen.trouble is None
         )
 
-    def _commit(self, session: Session, hand: Hand, seen: Observation) -> tuple[Decision, Standing]:
-        action = self._mine(session, hand)
-        power.observed(session, action.machine_id, seen.power, now=seen.at)
+    def _commit(self, ledger: Ledger, hand: Hand, seen: Observation) -> tuple[Decision, Standing]:
+        action = self._mine(ledger, hand)
+        ledger.seen(action.machine_id, seen.power, seen.at)
         while True:
             standing = power.standing_of(action, self.timings)
             decision = power.decide(standing, seen)
             if decision.do == "intend" and self.clock() - seen.at > self.timings.fresh:
                 decision = Decision("observe")  # the commit had to wait: what was seen is no longer news
-            if decision.do == "intend" and (held := observing.present(session)) is not None:
+            if decision.do == "intend" and (held := ledger.observing()) is not None:
                 action.error_code, action.error = "observing", held.sentence
                 decision = Decision("observe")
             if decision.do == "end":
-                power.end(session, action, outcome=decision.outcome, now=seen.at, error=decision.error)
+                power.end(ledger, action, outcome=decision.outcome, now=seen.at, error=decision.error)
             elif decision.phase == power.DONE:
-                power.end(session, action, outcome=power.DONE, now=seen.at, note=decision.note)
+                power.end(ledger, action, outcome=power.DONE, now=seen.at, note=decision.note)
             elif decision.phase:
-                power.enter(session, action, decision.phase, now=seen.at, note=decision.note)
+                power.enter(ledger, action, decision.phase, now=seen.at, note=decision.note)
             elif seen.trouble is not None:
                 # Not the end yet, but explain() should already be able to say what is wrong.
                 action.error_code, action.error = seen.trouble.code, str(seen.trouble)
             if decision.do != "advance" or decision.phase == power.DONE:
-                return decision, power.standing_of(action, self.timings)
+                return decision, self._saved(ledger, action)
             seen = replace(seen, boot_device=None)  # the next stage has yet to be asked for its own
 
     def _carry_out(self, hand: Hand, phase: str) -> bool:
@@ -281,7 +292,7 @@ class Carrier:
             return True  # stays intended: it is read back and, if need be, set again; that does no harm
         if stage == "boot":
             hand.next_at = self.clock()  # the answer is here, so it can be read back at once
-        hand.standing = self.commits.write(lambda session: self._record(session, hand, f"{stage}_sent", note))
+        hand.standing = self.commits.run(lambda run: self._record(Ledger(run), hand, f"{stage}_sent", note))
         return True
 
     def _send(self, hand: Hand, driver: Driver, stage: str) -> bool:
@@ -290,29 +301,30 @@ class Carrier:
             return driver.set_boot_device("disk" if wanted == "disk" else "network", uefi=hand.uefi)
         return driver.set_power("on" if stage == "on" else "off")
 
-    def _record(self, session: Session, hand: Hand, phase: str, note: str) -> Standing:
-        action = self._mine(session, hand)
-        power.enter(session, action, phase, now=self.clock(), note=note)
-        return power.standing_of(action, self.timings)
+    def _record(self, ledger: Ledger, hand: Hand, phase: str, note: str) -> Standing:
+        action = self._mine(ledger, hand)
+        power.enter(ledger, action, phase, now=self.clock(), note=note)
+        return self._saved(ledger, action)
 
     def _end(self, hand: Hand, error: BmcError) -> None:
-        def close(session: Session) -> None:
-            power.end(session, self._mine(session, hand), outcome=power.FAILED, now=self.clock(), error=error)
+        def close(run: Runner) -> None:
+            ledger = Ledger(run)
+            action = self._mine(ledger, hand)
+            power.end(ledger, action, outcome=power.FAILED, now=self.clock(), error=error)
+            self._saved(ledger, action)
 
-        self.commits.write(close)
+        self.commits.run(close)
 
-    def _mine(self, session: Session, hand: Hand) -> PowerAction:
+    def _mine(self, ledger: Ledger, hand: Hand) -> PowerAction:
         """The row, locked, if it is still ours; raises Fenced otherwise."""
-        action = session.scalar(select(PowerAction).where(PowerAction.id == hand.action_id).with_for_update())
+        action = ledger.action(hand.action_id)
         if action is None or action.finished_at is not None:
             raise Fenced("it was ended by somebody else.")
         if action.lease_owner != self.owner or action.lease_epoch != hand.epoch:
             raise Fenced("another worker has taken it over.")
         return action
 
-
-def _boots_uefi(session: Session, machine_id: int) -> bool:
-    """Whether its firmware last netbooted as UEFI; some boards fall back to BIOS boot when the BMC's flag says so."""
-    last = select(Sighting.arch).join(Machine, Machine.mac == Sighting.mac).where(Machine.id == machine_id)
-    arch = session.scalar(last)
-    return bool(arch and arch.startswith("uefi"))
+    def _saved(self, ledger: Ledger, action: PowerAction) -> Standing:
+        if not ledger.save(action):
+            raise Fenced("another worker has taken it over.")
+        return power.standing_of(action, self.timings)

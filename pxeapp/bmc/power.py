@@ -313,7 +313,7 @@ def standing_of(action: PowerAction, timings: PowerTimings) -> Standing:
     )
 
 
-def enter(session: Session, action: PowerAction, phase: str, *, now: dt.datetime, note: str) -> None:
+def enter(book: timeline.Book, action: PowerAction, phase: str, *, now: dt.datetime, note: str) -> None:
     """Move the row to a phase, keep the note, and tell the timeline. The caller has checked its lease."""
     if phase.endswith("_intended") and not action.phase.endswith("_due"):
         action.renewed += 1
@@ -328,7 +328,7 @@ def enter(session: Session, action: PowerAction, phase: str, *, now: dt.datetime
     action.log = [*action.log, entry]
     action.error_code = action.error = ""  # it moves on: what was wrong before is over
     timeline.note(
-        session,
+        book,
         machine_id=action.machine_id,
         deployment_id=action.deployment_id,
         at=now,
@@ -341,7 +341,7 @@ def enter(session: Session, action: PowerAction, phase: str, *, now: dt.datetime
 
 
 def end(
-    session: Session,
+    book: timeline.Book,
     action: PowerAction,
     *,
     outcome: str,
@@ -361,7 +361,7 @@ def end(
     entry: dict[str, Any] = {"at": now.isoformat(), "phase": outcome, "note": note or action.error}
     action.log = [*action.log, entry]
     timeline.note(
-        session,
+        book,
         machine_id=action.machine_id,
         deployment_id=action.deployment_id,
         at=now,

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
-
-from sqlalchemy.orm import Session
+from typing import Any, Protocol
 
 from pxeapp.machines.models import Event
 
 
+class Book(Protocol):
+    """Whatever takes a line, to write it in the transaction that it belongs to: a session, as a rule."""
+
+    def add(self, instance: Any, /) -> None:
+        """Take it."""
+
+
 def note(
-    session: Session,
+    session: Book,
     *,
     machine_id: int,
     at: dt.datetime,

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from pyghmi.ipmi.private import session as pyghmi_session
-from sqlalchemy.orm import Session
 
 from pxeapp import config
 from pxeapp.bmc import ipmi, power, rmcp
@@ -24,6 +23,7 @@ from pxeapp.bmc.models import PowerAction
 from pxeapp.bmc.ports import Driver
 from pxeapp.bmc.power import PowerTimings
 from pxeapp.bmc.worker import BmcWorker, Pace
+from pxeapp.machines import timeline
 
 FAIL_POINTS = "TEST_FAIL_POINTS"
 
@@ -65,9 +65,9 @@ def fail_at_points(folder: Path) -> None:
 
     enter, carry_out, send = power.enter, Carrier._carry_out, Carrier._send
 
-    def dangerous_enter(session: Session, action: PowerAction, phase: str, **rest: Any) -> None:
+    def dangerous_enter(book: timeline.Book, action: PowerAction, phase: str, *, now: dt.datetime, note: str) -> None:
         die_at(action.machine_id, f"before {phase}")
-        enter(session, action, phase, **rest)
+        enter(book, action, phase, now=now, note=note)
 
     def dangerous_carry_out(self: Carrier, hand: Hand, phase: str) -> bool:
         die_at(hand.machine_id, f"after {phase}")

@@ -6,12 +6,12 @@ import random
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy.orm import Session
 
 from pxeapp.bmc import power
 from pxeapp.bmc.fake import Behaviour
 from pxeapp.bmc.hands import Carrier, Hand
 from pxeapp.commits import GroupCommit
+from pxeapp.prepared import Runner
 from tests.bmc.conftest import Bench
 
 
@@ -97,7 +97,7 @@ class Fate:
     def __init__(self, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
         self._chance = random.Random(seed)
         self.deaths = 0
-        for owner, name in ((GroupCommit, "write"), (Carrier, "_send")):
+        for owner, name in ((GroupCommit, "run"), (Carrier, "_send")):
             monkeypatch.setattr(owner, name, self._around(getattr(owner, name)))
 
     def _around(self, original: Callable[..., object]) -> Callable[..., object]:
@@ -178,14 +178,14 @@ def test_observation_that_waited_for_the_database_is_no_ground_for_a_command(
     bench.order("off")
     carrier = bench.carrier()
     (hand,) = carrier.claim(limit=1)
-    write = carrier.commits.write
+    run = carrier.commits.run
 
-    def locked(work: Callable[[Session], object]) -> object:
+    def locked(work: Callable[[Runner], object]) -> object:
         bench.clock.pass_(6)
-        return write(work)
+        return run(work)
 
     with monkeypatch.context() as patch:
-        patch.setattr(carrier.commits, "write", locked)
+        patch.setattr(carrier.commits, "run", locked)
         assert carrier.step(hand)
     assert bench.commands() == ["power on"]
     assert carrier.step(hand), "a fresh look, and on it goes"

@@ -12,6 +12,7 @@ import codecs
 import faulthandler
 import importlib
 import json
+import math
 import os
 import signal
 from collections.abc import Callable, Iterator, MutableMapping
@@ -63,7 +64,7 @@ def serve(limits: Limits) -> None:
     """Answer until the socket is closed. Does not return; the process was forked for this and holds SOCKET alone."""
     faulthandler.register(signal.SIGPROF, file=SOCKET, all_threads=False)
     renderer = Renderer(limits)
-    confine(memory=limits.memory, cpu_s=limits.cpu_s * limits.renders)
+    confine(memory=limits.memory, cpu_s=math.ceil(limits.cpu_s * limits.renders))
     while True:
         try:
             kind, payload = wire.read(SOCKET)

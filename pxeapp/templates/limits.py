@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Limits:
     """For one rendering. A kickstart needs milliseconds; dnsmasq.conf for ten thousand machines, a part of a second."""
 
-    cpu_s: int = 2
+    cpu_s: float = 2.0
     wall_s: float = 15.0  # a renderer that computes less than it may is a busy host's
     memory: int = 128 * 1024 * 1024  # bytes, beyond what the renderer has before it begins
     output: int = 4 * 1024 * 1024  # characters

@@ -140,7 +140,7 @@ class Renderer:
         inside = [f"{by_path[path]}, line {line}" for path, line in places if path in by_path]
         compiling = list(by_path.values())[-1:]  # where it renders nothing yet
         where = (inside or compiling or [job.name])[0]
-        raise TemplateError(f"{where}: it takes more than {limits.cpu_s} s of computing time.", hint=OVER)
+        raise TemplateError(f"{where}: it takes more than {limits.cpu_s:g} s of computing time.", hint=OVER)
 
     def _refuse(self, job: Job, said: Any) -> NoReturn:
         """The renderer's complaint in our words. It is a stranger's text: one line of bounded length."""

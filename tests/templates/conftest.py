@@ -20,7 +20,7 @@ def site(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[Pool]:
-    pool = Pool(Limits(cpu_s=1))
+    pool = Pool(Limits(cpu_s=0.5))
     yield pool
     pool.close()
 

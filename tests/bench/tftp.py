@@ -229,6 +229,7 @@ def _ours(folder: Path) -> Iterator[tuple[Server, str, int]]:
         "PXEAPP_TFTP_NETWORKS": "127.0.0.0/8",
     }
     subprocess.run([sys.executable, "-m", "pxeapp", "db", "upgrade"], env=env, check=True, capture_output=True)
+    _nobody_listens(host)
     with Server([sys.executable, "-c", OURS, str(folder / "root" / NAME)], env=env, output=log) as server:
         _until(lambda: _listens(host), server, log)
         yield server, host, PORT
@@ -242,6 +243,7 @@ def _peer(program: str, host: str, *options: str) -> Callable[[Path], contextlib
         found = _program(program)
         words = [option.replace("ROOT", str(folder / "root")) for option in options]
         log = folder / f"{program}.log"
+        _nobody_listens(host)
         with Server(["prlimit", f"--nofile={_descriptors()}", found, *words], output=log) as server:
             _until(lambda: _listens(host), server, log)
             yield server, host, PORT
@@ -285,6 +287,11 @@ def _listens(host: str) -> bool:
     """Whether anything at all holds the port; asking would leave a transfer behind."""
     wanted = f"{int.from_bytes(bytes(map(int, host.split('.'))), 'little'):08X}:{PORT:04X}"
     return wanted in Path("/proc/net/udp").read_text()
+
+
+def _nobody_listens(host: str) -> None:
+    if _listens(host):
+        raise RuntimeError(f"something else holds {host}:{PORT}, perhaps of a run that was killed: ss -lunp")
 
 
 def _until(ready: Callable[[], bool], server: Server, log: Path) -> None:

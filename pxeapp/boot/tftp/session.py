@@ -55,11 +55,10 @@ class Session:
         self._content = content
         self._blocks = content.blocks
         self._window = request.windowsize
-        self._steps = content.steps if self._window == 1 else ()
         self._oack = packets.oack(request, content.size)
         self._acked = -1 if self._oack else 0  # -1: the OACK itself is still to be acknowledged
         self._out = 0  # blocks that were sent after it
-        self._awaited: bytes | None = None  # in lock-step, the acknowledgement that needs no closer look
+        self._awaited: bytes | None = None  # the acknowledgement, of all that is out, that needs no closer look
         self._spoke_at = 0.0
         self._repeated_at = 0.0
         self._patience = Patience()
@@ -67,6 +66,7 @@ class Session:
         self._gso = gso and self._window > 1
         self._at_once = max(1, min(MAX_SEGMENTS, MAX_DATAGRAM // step))
         self._cut = [(SOL_UDP, UDP_SEGMENT, struct.pack("@H", step))]
+        self._steps = content.steps if self._window <= self._at_once else ()
         self.request = request
         self.client = request.client
         self.started = time.monotonic()
@@ -97,10 +97,13 @@ class Session:
         try:
             datagram = _read(self._descriptor, RECEIVED)
             if datagram == self._awaited:
-                self._acked = block = self._acked + 1
                 self._spoke_at = now
-                packet, self._awaited = self._steps[block]
-                _write(self._descriptor, packet)
+                if self._window == 1:
+                    self._acked = block = self._acked + 1
+                    packet, self._awaited = self._steps[block]
+                    _write(self._descriptor, packet)
+                else:
+                    self._next_window()
                 return False
         except OSError as error:
             return self._failed(error)
@@ -209,8 +212,16 @@ class Session:
             return
         self._send_from_acked(now)
         # Until an answer has been measured, each is looked at: only a measurement ends the patience of a lossy time.
-        if measured and self._steps:
-            self._awaited = self._steps[self._acked][1]
+        if measured and self._steps and (self._gso or self._window == 1):
+            self._awaited = self._steps[self._acked + self._out - 1][1]
+
+    def _next_window(self) -> None:
+        """All that was out has arrived: what comes next, in one system call."""
+        self._acked = first = self._acked + self._out
+        window = self._steps[first : first + self._window]
+        self._out = len(window)
+        self._awaited = window[-1][1]
+        self._send_all([packet for packet, _ in window])
 
     def _repeated(self, now: float) -> None:
         """A duplicate ACK. In lock-step it is ignored (the sorcerer's apprentice); in a window it means a loss.
@@ -240,28 +251,27 @@ class Session:
 
     def _send_window(self, first: int, count: int) -> None:
         while count > 0:
-            batch = min(count, self._at_once if self._gso else 1)
-            window = self._content.packets(first, batch)
-            if batch == 1:
-                self._send(window[0])
-            else:
-                self._send_segments(window)
+            batch = min(count, self._at_once)
+            self._send_all(self._content.packets(first, batch))
             first += batch
             count -= batch
 
-    def _send_segments(self, window: list[bytes]) -> None:
-        """One system call for a whole window; the kernel cuts it. Where it cannot, packet by packet."""
-        try:
-            self._socket.sendmsg(window, self._cut)
-        except BlockingIOError:
-            pass  # the buffer is full: that is a loss like any other
-        except OSError as error:
-            if error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ECONNREFUSED):
-                self._failed(error)
+    def _send_all(self, window: list[bytes]) -> None:
+        """One system call for a whole window, and the kernel cuts it; where it cannot, packet by packet."""
+        if self._gso and len(window) > 1:
+            try:
+                self._socket.sendmsg(window, self._cut)
+            except BlockingIOError:
+                return  # the buffer is full: that is a loss like any other
+            except OSError as error:
+                if error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ECONNREFUSED):
+                    self._failed(error)
+                    return
+                self._gso = False
+            else:
                 return
-            self._gso = False
-            for packet in window:
-                self._send(packet)
+        for packet in window:
+            self._send(packet)
 
     def _send(self, packet: bytes) -> None:
         try:

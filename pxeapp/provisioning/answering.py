@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 
 from sqlalchemy.orm import Session
 
@@ -53,10 +52,9 @@ def _answer(provisioner: Provisioner, token: str, kind: str, *, address: str, no
         found = _redeemable(run, token, now)
         spec = _spec(provisioner, run, found)
     text = render.render(kind, spec, provisioner.templates)
-    content = text.encode()
     provisioner.commits.change(
         handout.token_used(found),
-        handout.served(found, kind=kind, sha256=hashlib.sha256(content).hexdigest(), size=len(content), now=now),
+        handout.served(found.id, kind=kind, content=text.encode(), now=now),
         *_evidence(provisioner, found, kind, address, now),
     )
     return text

@@ -9,13 +9,14 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
 from pxeapp.errors import FieldProblem, Invalid
 from pxeapp.machines import timeline
 from pxeapp.machines.models import Machine
-from pxeapp.provisioning import grants, lifecycle, steps
+from pxeapp.provisioning import grants, lifecycle, steps, tokens
 from pxeapp.provisioning.models import Deployment
 from pxeapp.provisioning.steps import Step
 
@@ -31,10 +32,28 @@ class Report:
     address: str
 
 
-Effect = Callable[[Session, Machine, Deployment, Report, dt.datetime], bool]
+class Received(NamedTuple):
+    """What became of a report; `look`: its deployment is to be looked at by a worker now."""
+
+    applied: bool
+    deployment_id: int
+    look: bool
 
 
-def apply(session: Session, deployment: Deployment, machine: Machine, report: Report, *, now: dt.datetime) -> bool:
+Effect = Callable[[Session, Deployment, Report, dt.datetime], bool]
+
+
+def receive(session: Session, token: str, report: Report, *, now: dt.datetime) -> Received:
+    """Take a report by its token; raises UnknownToken. The caller commits before answering."""
+    deployment_id = tokens.redeem(session, token, tokens.CALLBACK, now=now)
+    deployment = steps.locked(session, deployment_id)
+    if deployment is None:
+        raise tokens.UnknownToken
+    applied = apply(session, deployment, report, now=now)
+    return Received(applied, deployment_id, look=deployment.outcome is None and deployment.due_at <= now)
+
+
+def apply(session: Session, deployment: Deployment, report: Report, *, now: dt.datetime) -> bool:
     """Apply one report; True if it changed something. The caller holds the row and commits before answering."""
     effect = EFFECTS.get(report.event)
     if effect is None:
@@ -44,10 +63,10 @@ def apply(session: Session, deployment: Deployment, machine: Machine, report: Re
         )
     if deployment.outcome is not None:
         return False
-    return effect(session, machine, deployment, report, now)
+    return effect(session, deployment, report, now)
 
 
-def _started(session: Session, _machine: Machine, deployment: Deployment, report: Report, now: dt.datetime) -> bool:
+def _started(session: Session, deployment: Deployment, report: Report, now: dt.datetime) -> bool:
     return steps.advance(
         session,
         deployment,
@@ -59,10 +78,10 @@ def _started(session: Session, _machine: Machine, deployment: Deployment, report
     )
 
 
-def _progress(session: Session, _machine: Machine, deployment: Deployment, report: Report, now: dt.datetime) -> bool:
+def _progress(session: Session, deployment: Deployment, report: Report, now: dt.datetime) -> bool:
     if steps.rank(deployment.step) >= steps.rank(Step.INSTALLED):
         return False
-    if not _started(session, _machine, deployment, Report("started", "", report.address), now):
+    if not _started(session, deployment, Report("started", "", report.address), now):
         # Each word from the installer starts its patience anew; a silent one runs out of it.
         deployment.step_deadline = min(now + steps.WAITS[Step.INSTALLING].allowance, deployment.deadline)
     if report.message and report.message != deployment.progress:
@@ -71,7 +90,7 @@ def _progress(session: Session, _machine: Machine, deployment: Deployment, repor
     return True
 
 
-def _installed(session: Session, _machine: Machine, deployment: Deployment, report: Report, now: dt.datetime) -> bool:
+def _installed(session: Session, deployment: Deployment, report: Report, now: dt.datetime) -> bool:
     advanced = steps.advance(
         session,
         deployment,
@@ -86,13 +105,13 @@ def _installed(session: Session, _machine: Machine, deployment: Deployment, repo
     return advanced
 
 
-def _failed(session: Session, machine: Machine, deployment: Deployment, report: Report, now: dt.datetime) -> bool:
+def _failed(session: Session, deployment: Deployment, report: Report, now: dt.datetime) -> bool:
     if steps.rank(deployment.step) >= steps.rank(Step.INSTALLED):
         _note(session, deployment, "failed", report, now)
         return False
     lifecycle.fail(
         session,
-        machine,
+        session.get_one(Machine, deployment.machine_id),
         deployment,
         code="installer_failed",
         reason=f"The installer reported a failure: {report.message or 'it gave no reason.'}",
@@ -101,7 +120,7 @@ def _failed(session: Session, machine: Machine, deployment: Deployment, report: 
     return True
 
 
-def _first_boot(session: Session, _machine: Machine, deployment: Deployment, report: Report, now: dt.datetime) -> bool:
+def _first_boot(session: Session, deployment: Deployment, report: Report, now: dt.datetime) -> bool:
     advanced = steps.advance(
         session,
         deployment,

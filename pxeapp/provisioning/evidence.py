@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from sqlalchemy import or_, select
+from sqlalchemy import bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from pxeapp.bmc import power
@@ -18,20 +18,25 @@ from pxeapp.provisioning import steps
 from pxeapp.provisioning.models import Deployment
 from pxeapp.provisioning.steps import Step
 
+# Made once, since a boot storm asks them thousands of times.
+_BY_BOOT_MAC = select(Machine).where(Machine.mac == bindparam("wanted"))
+_BY_OTHER_MAC = select(Machine).join(Interface).where(Interface.mac == bindparam("wanted"))
+_RUNNING = (
+    select(Deployment)
+    .where(Deployment.machine_id == bindparam("number"), Deployment.outcome.is_(None))
+    .with_for_update()
+)
+
 
 def machine_by_mac(session: Session, mac: str) -> Machine | None:
     """The machine that boots from this MAC, or that has it on another of its cards."""
-    found = session.scalar(select(Machine).where(Machine.mac == mac))
-    if found is None:
-        found = session.scalar(select(Machine).join(Interface).where(Interface.mac == mac))
-    return found
+    found = session.scalar(_BY_BOOT_MAC, {"wanted": mac})
+    return found if found is not None else session.scalar(_BY_OTHER_MAC, {"wanted": mac})
 
 
 def running_of(session: Session, machine: Machine) -> Deployment | None:
     """The machine's deployment that has not ended, locked."""
-    return session.scalar(
-        select(Deployment).where(Deployment.machine_id == machine.id, Deployment.outcome.is_(None)).with_for_update()
-    )
+    return session.scalar(_RUNNING, {"number": machine.id})
 
 
 def running_at(session: Session, address: str) -> Deployment | None:

@@ -7,6 +7,7 @@ what still is as it was read; whoever was overtaken reads again (see answering.p
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -186,9 +187,10 @@ def token_used(found: Asked) -> Change:
     return Change(_TOKEN_USED, {"hash": found.token_hash})
 
 
-def served(found: Asked, *, kind: str, sha256: str, size: int, now: dt.datetime) -> Change:
-    """The record of the exact bytes; the same bytes are recorded once."""
-    values = {"deployment": found.id, "kind": kind, "sha256": sha256, "size": size, "now": now}
+def served(deployment_id: int, *, kind: str, content: bytes, now: dt.datetime) -> Change:
+    """The record, by hash, of the exact bytes that a machine was given; the same bytes are recorded once."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    values = {"deployment": deployment_id, "kind": kind, "sha256": sha256, "size": len(content), "now": now}
     return Change(_SERVED, values, rows=None)
 
 

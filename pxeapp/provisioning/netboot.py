@@ -6,9 +6,9 @@ iPXE over HTTP, GRUB and PXELINUX over TFTP all ask here, so that they cannot di
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -20,8 +20,8 @@ from pxeapp.db import Database
 from pxeapp.errors import Invalid, PxeError
 from pxeapp.machines import sightings, timeline
 from pxeapp.machines.models import Machine
-from pxeapp.provisioning import evidence, grants, lifecycle, plan, steps
-from pxeapp.provisioning.models import Deployment, Served
+from pxeapp.provisioning import evidence, grants, handout, lifecycle, plan, steps
+from pxeapp.provisioning.models import Deployment
 from pxeapp.provisioning.steps import Step
 from pxeapp.templates import Templates
 from pxeapp.vault import Vault
@@ -43,6 +43,13 @@ class Provisioner:
     commits: GroupCommit
 
 
+class Given(NamedTuple):
+    """What a machine boots, and in which attempt it was given that; None: there is none running."""
+
+    boot: Boot
+    deployment_id: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class Asking:
     """Who asks for a boot script, as far as it says so itself. Only `address` is not the asker's own claim."""
@@ -57,66 +64,79 @@ class Asking:
     product: str | None = None
 
 
-def decide(provisioner: Provisioner, asking: Asking, *, now: dt.datetime) -> Boot:
-    """What this machine boots now. Records the sighting, the claim and the evidence in one commit."""
-    with provisioner.database.write() as session:
-        machine = _sight(session, asking, now)
-        if machine is None:
-            return FROM_DISK
-        deployment = evidence.running_of(session, machine)
-        if deployment is None:
-            _count_loader_request(session, machine, asking, None, now)
-            return FROM_DISK
-        held = observing.present(session)
-        if held is not None:
-            refusal: grants.Refusal | None = grants.Refusal("observing", held.sentence)
-        else:
-            refusal = grants.claim(session, deployment, address=asking.address, now=now)
-        if refusal is not None:
-            _refused(session, machine, deployment, asking, refusal, now)
-            return FROM_DISK
-        evidence.reached(
-            session,
-            deployment,
-            Step.NBP_FETCHED,
-            now=now,
-            source="http" if asking.loader == "iPXE" else "tftp",
-            message=f"{asking.loader} at {asking.address} asked for its boot script.",
-            address=asking.address,
-            arch=asking.arch,
-        )
-        try:
-            return plan.install_boot(session, provisioner.settings, provisioner.vault, machine, deployment)
-        except PxeError as error:
-            # Its release or a value was changed since the order: asking again would not help, and nobody would know.
-            reason = f"Its boot script could not be made: {error.in_full}"
-            lifecycle.fail(session, machine, deployment, code="boot_not_made", reason=reason, now=now)
-            return FROM_DISK
+def script(
+    provisioner: Provisioner, asking: Asking, kind: str, render: Callable[[Boot], str], *, now: dt.datetime
+) -> str:
+    """What this machine boots now, as a loader's script; the hash of its bytes is recorded in the running attempt.
 
-
-def script(provisioner: Provisioner, asking: Asking, render: Callable[[Boot], str], *, now: dt.datetime) -> str:
-    """The decision as a loader's script. One that cannot be made, most often for a template of the site's own, ends
-    the attempt with the reason; the machine boots from its disk.
+    A script that cannot be made, most often for a template of the site's own, ends the attempt with the reason, and the
+    machine boots from its disk. It is rendered between two commits: nobody waits for a template with the lock held.
     """
-    boot = decide(provisioner, asking, now=now)
+    given = provisioner.commits.write(lambda session: _decide(session, provisioner, asking, now))
     try:
-        return render(boot)
+        text = render(given.boot)
     except Invalid as error:
-        if boot is FROM_DISK:
+        if given.boot is FROM_DISK:
             raise
-        with provisioner.database.write() as session:
-            machine = evidence.machine_by_mac(session, asking.mac)
-            deployment = evidence.running_of(session, machine) if machine else None
-            if machine is not None and deployment is not None:
-                reason = f"Its boot script could not be made: {error.in_full}"
-                lifecycle.fail(session, machine, deployment, code="boot_not_made", reason=reason, now=now)
-        return render(FROM_DISK)
+        reason = f"Its boot script could not be made: {error.in_full}"
+        provisioner.commits.write(lambda session: _give_up(session, asking.mac, reason, now))
+        text = render(FROM_DISK)
+    if given.deployment_id is not None:
+        provisioner.commits.change(handout.served(given.deployment_id, kind=kind, content=text.encode(), now=now))
+    return text
+
+
+def _decide(session: Session, provisioner: Provisioner, asking: Asking, now: dt.datetime) -> Given:
+    """Records the sighting, the claim and the evidence in one commit."""
+    machine = _sight(session, asking, now)
+    if machine is None:
+        return Given(FROM_DISK, None)
+    deployment = evidence.running_of(session, machine)
+    if deployment is None:
+        _count_loader_request(session, machine, asking, None, now)
+        return Given(FROM_DISK, None)
+    held = observing.present(session)
+    if held is not None:
+        refusal: grants.Refusal | None = grants.Refusal("observing", held.sentence)
+    else:
+        refusal = grants.claim(session, deployment, address=asking.address, now=now)
+    if refusal is not None:
+        _refused(session, machine, deployment, asking, refusal, now)
+        return Given(FROM_DISK, deployment.id)
+    evidence.reached(
+        session,
+        deployment,
+        Step.NBP_FETCHED,
+        now=now,
+        source="http" if asking.loader == "iPXE" else "tftp",
+        message=f"{asking.loader} at {asking.address} asked for its boot script.",
+        address=asking.address,
+        arch=asking.arch,
+    )
+    try:
+        boot = plan.install_boot(session, provisioner.settings, provisioner.vault, machine, deployment)
+    except PxeError as error:
+        # Its release or a value was changed since the order: asking again would not help, and nobody would know.
+        reason = f"Its boot script could not be made: {error.in_full}"
+        lifecycle.fail(session, machine, deployment, code="boot_not_made", reason=reason, now=now)
+        return Given(FROM_DISK, None)
+    return Given(boot, deployment.id)
+
+
+def _give_up(session: Session, mac: str, reason: str, now: dt.datetime) -> None:
+    machine = evidence.machine_by_mac(session, mac)
+    deployment = evidence.running_of(session, machine) if machine else None
+    if machine is not None and deployment is not None:
+        lifecycle.fail(session, machine, deployment, code="boot_not_made", reason=reason, now=now)
 
 
 def record_sighting(provisioner: Provisioner, asking: Asking, *, now: dt.datetime) -> None:
     """Only note who was seen: for a script that reports its machine's identity."""
-    with provisioner.database.write() as session:
-        _sight(session, asking, now)
+    provisioner.commits.write(lambda session: _seen(session, asking, now))
+
+
+def _seen(session: Session, asking: Asking, now: dt.datetime) -> None:
+    _sight(session, asking, now)
 
 
 def _sight(session: Session, asking: Asking, now: dt.datetime) -> Machine | None:
@@ -134,23 +154,6 @@ def _sight(session: Session, asking: Asking, now: dt.datetime) -> Machine | None
         now=now,
     )
     return machine
-
-
-def record_served(provisioner: Provisioner, *, mac: str, kind: str, content: bytes, now: dt.datetime) -> None:
-    """Keep the hash of the exact bytes that a machine was given in its running attempt."""
-    with provisioner.database.write() as session:
-        machine = evidence.machine_by_mac(session, mac)
-        deployment = evidence.running_of(session, machine) if machine else None
-        if deployment is not None:
-            keep_served(session, deployment, kind=kind, content=content, now=now)
-
-
-def keep_served(session: Session, deployment: Deployment, *, kind: str, content: bytes, now: dt.datetime) -> None:
-    """The same inside the caller's transaction; idempotent per content."""
-    digest = hashlib.sha256(content).hexdigest()
-    known = session.query(Served).filter_by(deployment_id=deployment.id, kind=kind, sha256=digest).first()
-    if known is None:
-        session.add(Served(deployment_id=deployment.id, at=now, kind=kind, sha256=digest, size=len(content)))
 
 
 def _refused(

@@ -20,8 +20,8 @@ from pxeapp.boot.spec import Boot
 from pxeapp.db import now
 from pxeapp.errors import FieldProblem, Invalid, NotFound, PxeError
 from pxeapp.machines import mac as mac_address
-from pxeapp.machines.models import Machine
-from pxeapp.provisioning import answering, callbacks, evidence, netboot, node_logs, steps, tokens
+from pxeapp.prepared import reading
+from pxeapp.provisioning import answering, callbacks, evidence, netboot, node_logs, tokens
 from pxeapp.provisioning.callbacks import Report
 from pxeapp.provisioning.netboot import Asking, Provisioner
 from pxeapp.provisioning.queue import Queue
@@ -108,16 +108,10 @@ def event(token: str) -> tuple[Response, int]:
     _check(token)
     report = _report()
     at = now()
-    with _provisioner().database.write() as session:
-        deployment_id = tokens.redeem(session, token, tokens.CALLBACK, now=at)
-        deployment = steps.locked(session, deployment_id)
-        if deployment is None:
-            raise tokens.UnknownToken
-        machine = session.get_one(Machine, deployment.machine_id)
-        applied = callbacks.apply(session, deployment, machine, report, now=at)
-    if applied:
-        current_app.extensions["pxeapp_queue"].hint(deployment_id)
-    return _text("recorded\n" if applied else "known\n"), HTTPStatus.OK
+    received = _provisioner().commits.write(lambda session: callbacks.receive(session, token, report, now=at))
+    if received.applied and received.look:
+        current_app.extensions["pxeapp_queue"].hint(received.deployment_id)
+    return _text("recorded\n" if received.applied else "known\n"), HTTPStatus.OK
 
 
 def log(token: str, name: str) -> tuple[Response, int]:
@@ -127,9 +121,7 @@ def log(token: str, name: str) -> tuple[Response, int]:
         raise Invalid("The log's name is not one.", hint="Use a-z, 0-9, dot, dash and underscore.")
     content = _body(node_logs.LIMIT)  # before the transaction: a slow client must not hold the write lock
     at = now()
-    with _provisioner().database.write() as session:
-        deployment_id = tokens.redeem(session, token, tokens.CALLBACK, now=at)
-        node_logs.keep(session, deployment_id, name, content, now=at)
+    _provisioner().commits.write(lambda session: node_logs.receive(session, token, name, content, now=at))
     return _text("kept\n"), HTTPStatus.CREATED
 
 
@@ -143,8 +135,10 @@ def media_file(release: str, file: str) -> Response:
         path = media.locate(session, provisioner.settings, release, file)
         counts = evidence.expecting(session, address, Step.KERNEL_FETCHED)
     if counts:
-        with provisioner.database.write() as session:
-            evidence.kernel_fetched(session, address, release, file, source="http", now=now())
+        at = now()
+        provisioner.commits.write(
+            lambda session: evidence.kernel_fetched(session, address, release, file, source="http", now=at)
+        )
     if current_app.config["BEHIND_FRONT"]:
         reply = Response(status=HTTPStatus.OK)
         reply.headers["X-Accel-Redirect"] = ACCEL_PREFIX + str(path.relative_to(provisioner.settings.media_dir))
@@ -179,8 +173,8 @@ def _said(value: str | None) -> str | None:
 
 def _check(token: str) -> None:
     """No token, no answer, whatever the body is; it is not even read."""
-    with _provisioner().database.read() as session:
-        tokens.check(session, token, tokens.CALLBACK, now=now())
+    with reading(_provisioner().database) as run:
+        tokens.check(run, token, tokens.CALLBACK, now=now())
 
 
 def _body(limit: int) -> bytes:
@@ -221,9 +215,7 @@ def _address() -> str:
 def _script(asking: Asking | None, kind: str, render: Callable[[Boot], str]) -> Response:
     if asking is None:
         return _text(render(netboot.FROM_DISK))
-    text = netboot.script(_provisioner(), asking, render, now=now())
-    netboot.record_served(_provisioner(), mac=asking.mac, kind=kind, content=text.encode(), now=now())
-    return _text(text)
+    return _text(netboot.script(_provisioner(), asking, kind, render, now=now()))
 
 
 def _provisioner() -> Provisioner:

@@ -8,10 +8,16 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from pxeapp.errors import Invalid
+from pxeapp.provisioning import tokens
 from pxeapp.provisioning.models import NodeLog
 
 LIMIT = 1024 * 1024  # bytes per log
 NAMES_LIMIT = 16  # logs per attempt
+
+
+def receive(session: Session, token: str, name: str, content: bytes, *, now: dt.datetime) -> None:
+    """Keep the log of whoever the token belongs to; raises UnknownToken."""
+    keep(session, tokens.redeem(session, token, tokens.CALLBACK, now=now), name, content, now=now)
 
 
 def keep(session: Session, deployment_id: int, name: str, content: bytes, *, now: dt.datetime) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from pxeapp.machines import timeline
@@ -73,9 +73,13 @@ def rank(step: str) -> int:
     return _RANK[Step(step)]
 
 
+# Made once: SQLAlchemy takes longer to put such a statement together than SQLite does to answer it.
+_LOCKED = select(Deployment).where(Deployment.id == bindparam("number")).with_for_update()
+
+
 def locked(session: Session, deployment_id: int) -> Deployment | None:
     """The deployment, locked until the end of the transaction (SQLite's write lock is already held)."""
-    return session.scalar(select(Deployment).where(Deployment.id == deployment_id).with_for_update())
+    return session.scalar(_LOCKED, {"number": deployment_id})
 
 
 def deadline_of(step: Step, whole: dt.datetime, *, now: dt.datetime) -> dt.datetime:

@@ -74,12 +74,9 @@ class TftpProcess:
         loader = "GRUB" if name.kind == "grub" else "PXELINUX"
         asking = Asking(mac=name.value, address=request.client[0], loader=loader)
         render = grub.render if name.kind == "grub" else pxelinux.render
-        text = netboot.script(
-            self._provisioner, asking, lambda boot: render(boot, self._provisioner.templates), now=now()
-        )
-        content = text.encode()
-        netboot.record_served(self._provisioner, mac=name.value, kind=name.kind, content=content, now=now())
-        return Data(content)
+        templates = self._provisioner.templates
+        text = netboot.script(self._provisioner, asking, name.kind, lambda boot: render(boot, templates), now=now())
+        return Data(text.encode())
 
     def finished(self, transfers: Sequence[Transfer]) -> None:
         """Transfers ended: a loader or a kernel that arrived whole is evidence."""

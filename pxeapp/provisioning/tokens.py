@@ -13,10 +13,11 @@ import hashlib
 import hmac
 from typing import Protocol
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.orm import Session
 
 from pxeapp.errors import NotFound
+from pxeapp.prepared import Prepared, Runner
 from pxeapp.provisioning import steps
 from pxeapp.provisioning.models import Deployment, NodeToken
 from pxeapp.vault import Vault
@@ -31,6 +32,14 @@ GRACE = dt.timedelta(minutes=15)  # an installer whose answer was lost asks agai
 # No token lives longer than this from now on, whatever its row says: not even one from before the clock was set back.
 LEEWAY = dt.timedelta(minutes=5)
 LONGEST = {CONFIG: CONFIG_LIFETIME + LEEWAY, CALLBACK: steps.WHOLE_ATTEMPT + GRACE + LEEWAY}
+
+
+_BY_HASH = select(NodeToken).where(NodeToken.token_hash == bindparam("wanted"))
+_KNOWN = Prepared(
+    select(NodeToken.token_hash, NodeToken.scope, NodeToken.expires_at, NodeToken.uses_left).where(
+        NodeToken.token_hash == bindparam("wanted")
+    )
+)
 
 
 class UnknownToken(NotFound):
@@ -95,15 +104,21 @@ def redeem(session: Session, token: str, scope: str, *, now: dt.datetime) -> int
     return row.deployment_id
 
 
-def check(session: Session, token: str, scope: str, *, now: dt.datetime) -> None:
+def check(run: Runner, token: str, scope: str, *, now: dt.datetime) -> None:
     """Raises UnknownToken for one that `redeem` would not take; changes nothing. Done before a body is read."""
-    if _lookup(session, token, scope, now).uses_left == 0:
+    wanted = hashed(token)
+    row = run.first(_KNOWN, wanted=wanted)
+    if row is None:
+        raise UnknownToken
+    found, found_scope, expires_at, uses_left = row
+    refuse_unless(found, found_scope, expires_at, wanted=wanted, scope=scope, now=now)
+    if uses_left == 0:
         raise UnknownToken
 
 
 def _lookup(session: Session, token: str, scope: str, now: dt.datetime) -> NodeToken:
     wanted = hashed(token)
-    row = session.scalar(select(NodeToken).where(NodeToken.token_hash == wanted))
+    row = session.scalar(_BY_HASH, {"wanted": wanted})
     if row is None:
         raise UnknownToken
     refuse_unless(row.token_hash, row.scope, row.expires_at, wanted=wanted, scope=scope, now=now)

@@ -19,6 +19,7 @@ from pxeapp.bmc import power
 from pxeapp.bmc.models import PowerAction
 from pxeapp.db import Base, Database, Timestamp
 from pxeapp.migrations import tables
+from pxeapp.prepared import reading
 from pxeapp.provisioning import grants, leases, tokens
 from pxeapp.provisioning.models import Deployment, NodeToken
 from pxeapp.provisioning.reconciler import Reconciler
@@ -149,9 +150,9 @@ def test_a_token_lives_as_long_as_before_and_no_longer(
         secrets = {scope: tokens.derive(vault, row, scope) for scope in (tokens.CONFIG, tokens.CALLBACK)}
 
     def works(scope: str) -> bool:
-        with database.read() as session:
+        with reading(database) as run:
             try:
-                tokens.check(session, secrets[scope], scope, now=time.wall)
+                tokens.check(run, secrets[scope], scope, now=time.wall)
             except UnknownToken:
                 return False
             return True
@@ -172,8 +173,8 @@ def test_a_token_whose_row_promises_it_a_long_life_has_none(database: Database, 
         row = add_deployment(session, add_machine(session), step=Step.ARMED)
         grants.arm(session, vault, row, now=T0)
         secret = tokens.derive(vault, row, tokens.CALLBACK)
-    with database.read() as session, pytest.raises(UnknownToken):
-        tokens.check(session, secret, tokens.CALLBACK, now=T0 - DAY)
+    with reading(database) as run, pytest.raises(UnknownToken):
+        tokens.check(run, secret, tokens.CALLBACK, now=T0 - DAY)
 
 
 @jumps

@@ -22,6 +22,7 @@ from pxeapp.config import Settings
 from pxeapp.db import Database, now
 from pxeapp.machines.lifecycle import State
 from pxeapp.machines.models import Machine
+from pxeapp.prepared import reading
 from pxeapp.provisioning import tokens
 from pxeapp.provisioning.models import Deployment, NodeToken
 from pxeapp.provisioning.reconciler import Reconciler
@@ -140,7 +141,8 @@ def test_what_was_under_way_is_observed_and_neither_armed_nor_switched_again(
         scopes = session.scalars(select(NodeToken.scope).where(NodeToken.deployment_id == number)).all()
         assert scopes == [tokens.CALLBACK]
         secret = tokens.derive(open_vault(elsewhere), row, tokens.CALLBACK)
-        tokens.check(session, secret, tokens.CALLBACK, now=present)
+    with reading(database) as run:
+        tokens.check(run, secret, tokens.CALLBACK, now=present)
 
 
 def test_one_that_is_never_heard_of_again_fails_at_its_deadline(

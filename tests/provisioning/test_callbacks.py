@@ -26,8 +26,7 @@ MINUTE = dt.timedelta(minutes=1)
 def report(database: Database, number: int, event: str, message: str = "", now: dt.datetime = T0) -> bool:
     with database.write() as session:
         deployment = session.get_one(Deployment, number)
-        machine = session.get_one(Machine, deployment.machine_id)
-        return callbacks.apply(session, deployment, machine, Report(event, message, ADDRESS), now=now)
+        return callbacks.apply(session, deployment, Report(event, message, ADDRESS), now=now)
 
 
 def deployment(database: Database, number: int) -> Deployment:

@@ -31,7 +31,8 @@ from pxeapp.db import Database, now
 from pxeapp.errors import Unavailable
 from pxeapp.vault import open_vault
 
-HANDS_LIMIT = 200
+HANDS_LIMIT = 500  # those that wait for a dead BMC count, too
+CLAIM_LIMIT = 64  # at once; the other processes want their share
 THREADS: dict[Health, int] = {"well": 16, "sick": 8}
 POLL_THREADS: dict[Health, int] = {"well": 6, "sick": 2}
 # pyghmi's select() fails for good beyond 1,023 descriptors; we are far from it unless something leaks.
@@ -118,7 +119,7 @@ class BmcWorker:
     def _claim(self) -> None:
         room = HANDS_LIMIT - len(self._heap) - sum(len(lane.items) for lane in self._hands.values())
         if room > 0:
-            for hand in self.carrier.claim(limit=room):
+            for hand in self.carrier.claim(limit=min(room, CLAIM_LIMIT)):
                 self._push(hand)
 
     def _renew(self) -> None:

@@ -1,13 +1,14 @@
 """The rack's power as it is now: every BMC is asked once a minute, spread out, never during an action.
 
 BMCs that did not answer last time are asked in a lane of their own: a dead one holds a thread for some seconds, and a
-rack whose management switch is down would otherwise hold them all.
+rack whose management switch is down would otherwise hold them all. One that refuses our password is left alone for half
+an hour, or until the password is corrected: most lock an account after a few wrong ones.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from sqlalchemy import ColumnElement, and_, exists, or_, select, update
@@ -15,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from pxeapp.bmc import power
 from pxeapp.bmc.connect import Connector
+from pxeapp.bmc.errors import BmcWrongPassword
 from pxeapp.bmc.models import PowerAction
 from pxeapp.bmc.ports import PowerState
 from pxeapp.commits import GroupCommit
@@ -23,6 +25,8 @@ from pxeapp.errors import PxeError
 from pxeapp.machines.models import Bmc, Machine
 
 EVERY = dt.timedelta(seconds=60)
+REFUSED_EVERY = dt.timedelta(minutes=30)
+Login = tuple[str, int, str, str]
 Health = Literal["well", "sick"]
 SICK: ColumnElement[bool] = and_(Machine.power == "unknown", Machine.power_seen_at.is_not(None))
 HEALTH: dict[Health, ColumnElement[bool]] = {"well": ~SICK, "sick": SICK}
@@ -35,6 +39,7 @@ class Poller:
     database: Database
     connector: Connector
     commits: GroupCommit
+    _refused: dict[int, tuple[Login, dt.datetime]] = field(default_factory=dict, repr=False)
 
     def claim(self, health: Health, *, now: dt.datetime, limit: int) -> list[int]:
         """Machines whose power was not looked at for a while; taking one marks it, so that nobody else does."""
@@ -65,7 +70,7 @@ class Poller:
         with self.database.read() as session:
             bmc = session.scalar(select(Bmc).where(Bmc.machine_id == machine_id))
             before = session.scalar(select(Machine.power).where(Machine.id == machine_id))
-        state = self._ask(bmc) if bmc is not None else "unknown"
+        state = self._ask(bmc, now) if bmc is not None else "unknown"
         if state != before:
 
             def keep(session: Session) -> None:
@@ -75,13 +80,21 @@ class Poller:
             self.commits.write(keep)
         return state
 
-    def _ask(self, bmc: Bmc) -> PowerState:
+    def _ask(self, bmc: Bmc, now: dt.datetime) -> PowerState:
+        login = (bmc.address, bmc.port, bmc.username, bmc.password_encrypted)
+        refused, since = self._refused.pop(bmc.machine_id, (None, now))
+        if refused == login and abs(now - since) < REFUSED_EVERY:
+            self._refused[bmc.machine_id] = (login, since)
+            return "unknown"
         try:
             driver = self.connector.driver(bmc)
             try:
                 return driver.power_state()
             finally:
                 driver.close()
+        except BmcWrongPassword:
+            self._refused[bmc.machine_id] = (login, now)
+            return "unknown"
         except PxeError:  # every BmcError is one; so is an address that is not allowed, or a key that does not fit
             return "unknown"
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 
+import pytest
+
 from pxeapp.bmc import polling
 from pxeapp.bmc.polling import Poller
 from pxeapp.commits import GroupCommit
-from pxeapp.machines.models import Machine
+from pxeapp.lab.fleet.bmcs import BmcFleet
+from pxeapp.machines.models import Bmc, Machine
 from tests.bmc.conftest import T0, Bench
 
 
@@ -72,3 +75,31 @@ def test_machine_without_bmc_is_nobodys_business(bench: Bench) -> None:
         session.get_one(Machine, bench.machine_id).bmc = None
     assert poller(bench).claim("well", now=T0, limit=5) == []
     assert poller(bench).look(bench.machine_id, now=T0) == "unknown"
+
+
+@pytest.mark.network
+def test_wrong_password_is_not_tried_every_minute_and_a_corrected_one_at_once(bench: Bench) -> None:
+    with BmcFleet(username="admin", password="secret") as fleet:
+        bmc = fleet.add("node1")
+        bmc.power = True
+        use(bench, Bmc(type="ipmi", address=bmc.address, port=bmc.port, username="admin", cipher_suite=17), "hunter2")
+        look = poller(bench)
+        for minute in range(29):
+            assert look.look(bench.machine_id, now=T0 + minute * polling.EVERY) == "unknown"
+        assert len(bmc.logins) == 1
+        assert look.look(bench.machine_id, now=T0 + polling.REFUSED_EVERY) == "unknown"
+        assert len(bmc.logins) == 2
+        use(bench, None, "secret")
+        assert look.look(bench.machine_id, now=T0 + polling.REFUSED_EVERY + polling.EVERY) == "on"
+
+
+def use(bench: Bench, bmc: Bmc | None, password: str) -> None:
+    """Another BMC for the machine, if given, and its password as we know it."""
+    with bench.database.write() as session:
+        row = session.get_one(Machine, bench.machine_id)
+        if bmc is not None:
+            row.bmc = None
+            session.flush()
+            row.bmc = bmc
+        assert row.bmc is not None
+        row.bmc.password_encrypted = bench.connector.vault.encrypt(password)

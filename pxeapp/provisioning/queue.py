@@ -6,16 +6,19 @@ Huey pickles its tasks, so whoever can write the queue runs code in the worker: 
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 import sqlite3
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from huey.api import Huey, RedisHuey, SqliteHuey
+from huey.api import Huey, RedisHuey
+from huey.storage import SqliteStorage
 
 from pxeapp.errors import ConfigError, Unavailable
 
@@ -46,8 +49,8 @@ class Queue:
         # Registered in every process under the same name: that is how the worker finds what the web process meant.
         self._task: Any = self.huey.task(name="look_at")(look_at)  # type: ignore[no-untyped-call]
 
-    def hint(self, deployment_id: int, *, delay_s: float = 0.0) -> None:
-        """Ask for a look. A queue that is away costs seconds, not work: the ticker comes by anyway."""
+    def hint(self, deployment_id: int, *, delay_s: float = 0.0) -> bool:
+        """Ask for a look; False when the queue is away, which costs seconds, not work: the ticker comes by anyway."""
         try:
             if delay_s:
                 self._task.schedule(args=(deployment_id,), delay=delay_s)
@@ -55,6 +58,8 @@ class Queue:
                 self._task(deployment_id)
         except AWAY as error:
             log.warning("The queue took no hint for deployment %s (%s); the ticker will find it.", deployment_id, error)
+            return False
+        return True
 
     def waiting(self) -> int:
         """How many hints nobody has taken yet; raises Unavailable when the queue is away."""
@@ -66,13 +71,66 @@ class Queue:
             ) from error
 
 
+class _File(SqliteStorage):
+    """Huey's file, but made when it is first needed, and opened anew after trouble: its disk may be another by then."""
+
+    def __init__(self, name: str, **settings: Any) -> None:
+        super().__init__(name, **settings, create_tables=False)  # type: ignore[no-untyped-call]
+        self._ready = False
+
+    @contextlib.contextmanager
+    def db(self, commit: bool = False, close: bool = False) -> Iterator[Any]:  # noqa: FBT001, FBT002 - huey's own
+        """A cursor."""
+        try:
+            if not self._ready:
+                self._ready = True
+                self.initialize_schema()  # type: ignore[no-untyped-call]
+            with super().db(commit, close) as cursor:
+                yield cursor
+        except sqlite3.Error:
+            self._ready = False
+            self.close()  # type: ignore[no-untyped-call]
+            raise
+
+
+class OneLine(logging.Filter):
+    """A queue that is away, said by Huey's consumer once in a while and in a line, not each second by a traceback."""
+
+    EVERY_S = 60.0
+    LOGGERS = ("huey", "huey.consumer", "huey.consumer.Scheduler", "huey.consumer.Worker")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said_at = -self.EVERY_S
+
+    def install(self) -> None:
+        """On each of Huey's loggers: a filter does not hold for those below."""
+        for name in self.LOGGERS:
+            logging.getLogger(name).addFilter(self)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether it is said."""
+        error = record.exc_info[1] if record.exc_info else None
+        if not isinstance(error, AWAY):
+            return True
+        if time.monotonic() - self._said_at < self.EVERY_S:
+            return False
+        self._said_at = time.monotonic()
+        record.exc_info = None
+        record.msg, record.args = "The queue cannot be used: %s. Meanwhile the ticker does the work.", (error,)
+        return True
+
+
 def _open(url: str) -> Huey:
     parts = urlsplit(url)
     if parts.scheme == "sqlite":
         path = Path(parts.path[1:] if parts.path.startswith("//") else parts.path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600, exist_ok=True)
-        return SqliteHuey(QUEUE_NAME, filename=str(path), results=False, timeout=30)  # type: ignore[no-untyped-call]
+        with contextlib.suppress(OSError):  # a full or a read-only disk: whoever needs the queue will say so
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600, exist_ok=True)
+        return Huey(  # type: ignore[no-untyped-call]
+            QUEUE_NAME, storage_class=_File, filename=str(path), results=False, timeout=30
+        )
     if parts.scheme in ("redis", "rediss", "unix"):
         return RedisHuey(  # type: ignore[no-untyped-call]
             QUEUE_NAME, connection_pool=_redis_pool(url), results=False, blocking=True, read_timeout=1

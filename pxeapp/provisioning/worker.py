@@ -16,7 +16,7 @@ from pxeapp.errors import Unavailable
 from pxeapp.provisioning import leases
 from pxeapp.provisioning.admission import Limits
 from pxeapp.provisioning.models import Deployment
-from pxeapp.provisioning.queue import Queue
+from pxeapp.provisioning.queue import OneLine, Queue
 from pxeapp.provisioning.reconciler import Reconciler
 from pxeapp.vault import open_vault
 
@@ -60,11 +60,13 @@ class Worker:
         self.clock.beat()
         rows = leases.due(self.database, now=now())
         for deployment_id in rows:
-            self.queue.hint(deployment_id)
+            if not self.queue.hint(deployment_id):
+                self.look(deployment_id)
         return len(rows)
 
     def run(self) -> None:
         """Run until SIGTERM; what is in hand is finished first."""
+        OneLine().install()
         ticker = threading.Thread(target=self._tick_for_ever, name="ticker", daemon=True)
         ticker.start()
         consumer = self.queue.huey.create_consumer(  # type: ignore[no-untyped-call]

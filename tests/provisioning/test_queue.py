@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import socket
+import sqlite3
 import subprocess
 import tempfile
 import threading
@@ -14,8 +16,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from pxeapp.errors import ConfigError
-from pxeapp.provisioning.queue import Queue
+from pxeapp.errors import ConfigError, Unavailable
+from pxeapp.provisioning.queue import OneLine, Queue
 
 
 @pytest.fixture
@@ -169,3 +171,38 @@ def test_a_bad_url_is_one_sentence(url: str) -> None:
     with pytest.raises(ConfigError, match="PXEAPP_QUEUE_URL") as caught:
         Queue(url)
     assert caught.value.hint
+
+
+def test_a_queue_whose_disk_was_away_is_used_again(tmp_path: Path) -> None:
+    folder = tmp_path / "disk"
+    queue = Queue(f"sqlite:///{folder / 'queue.db'}")
+    (folder / "queue.db").write_bytes(b"nonsense" * 1000)
+    assert not queue.hint(1)
+    with pytest.raises(Unavailable):
+        queue.waiting()
+    folder.rename(tmp_path / "away")
+    assert not queue.hint(2)
+    folder.mkdir()
+    assert queue.hint(3)
+    assert queue.waiting() == 1  # hints may be lost; that is what the ticker is for
+
+
+def test_huey_says_that_the_queue_is_away_in_one_line_and_not_each_second(caplog: pytest.LogCaptureFixture) -> None:
+    said = OneLine()
+    said.install()
+    scheduler = logging.getLogger("huey.consumer.Scheduler")
+    try:
+        for _ in range(5):
+            try:
+                raise sqlite3.OperationalError("database or disk is full")
+            except sqlite3.Error:
+                scheduler.exception("Error reading schedule.")
+        scheduler.error("Something else")
+    finally:
+        for name in OneLine.LOGGERS:
+            logging.getLogger(name).removeFilter(said)
+    assert [record.getMessage() for record in caplog.records] == [
+        "The queue cannot be used: database or disk is full. Meanwhile the ticker does the work.",
+        "Something else",
+    ]
+    assert "Traceback" not in caplog.text

@@ -34,12 +34,12 @@ RECOVERS_S = 60.0
 
 
 class Broken(LoopbackAppliance):
-    """An appliance whose database lies on a disk that breaks, and one machine that is being installed."""
+    """An appliance whose database and queue lie on a disk that breaks, and one machine that is being installed."""
 
     def __init__(self, folder: Path, disk: Disk) -> None:
         self.disk = disk
         self.path = disk.place / "pxeapp.db"
-        super().__init__(folder, database_url=f"sqlite:///{self.path}")
+        super().__init__(folder, database_url=f"sqlite:///{self.path}", queue_url=f"sqlite:///{disk.place}/queue.db")
         self.token = ""
         self.callback = ""
 

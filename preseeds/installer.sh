@@ -20,14 +20,33 @@ report() { # event, message, seconds
     done
 }
 
+# "12 of 140 packages are configured": long stages say once a minute how far they are, and nothing when they hang.
+packages() {
+    status=/target/var/lib/dpkg/status
+    [ -s "$status" ] || return 0
+    echo "$(grep -c '^Status: install ok installed' "$status") of $(grep -c '^Package:' "$status") packages are configured"
+}
+
 # The installer writes each menu item that it begins, and each one that fails, to its log.
 watch() {
     seen=
+    counted=
+    rounds=0
     while sleep 5; do
         item=$(sed -n "s/.*main-menu\[[0-9]*\]: INFO: Menu item '\([^']*\)' selected.*/\1/p" /var/log/syslog | tail -n 1)
         if [ -n "$item" ] && [ "$item" != "$seen" ]; then
             seen=$item
             report progress "$item"
+            rounds=0
+        fi
+        rounds=$((rounds + 1))
+        if [ $rounds -ge 12 ]; then
+            rounds=0
+            count=$(packages)
+            if [ "$count" != "$counted" ]; then
+                counted=$count
+                report progress "$item: $count"
+            fi
         fi
         failed=$(grep -E "main-menu\[[0-9]*\]: WARNING .*(failed with error code|Menu item .* failed)" /var/log/syslog |
             tail -n 1)

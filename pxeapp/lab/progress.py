@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,7 +36,22 @@ SHARES = {
     "finish-install": 0.95,
 }
 INSTALLING = "installing"
+COUNTED = re.compile(r"(?P<item>[a-z-]+): (?P<done>\d+) of (?P<known>\d+) packages")  # as preseeds/installer.sh says it
 COLOURS = {"succeeded": "green", "failed": "red", "aborted": "red"}
+
+
+def share(progress: str) -> float:
+    """How much of an installation is done when its installer says this; 0 for words that we do not know."""
+    if progress in SHARES:
+        return SHARES[progress]
+    counted = COUNTED.match(progress)
+    if counted is None or counted["item"] not in SHARES:
+        return 0.0
+    begins = SHARES[counted["item"]]
+    ends = min((later for later in SHARES.values() if later > begins), default=1.0)
+    # Unpacking comes first and takes half of the time; meanwhile hardly one is configured.
+    configured = int(counted["done"]) / max(1, int(counted["known"]))
+    return begins + (ends - begins) * (0.5 + configured / 2) if configured > 0.1 else begins
 
 
 @dataclass
@@ -62,7 +78,7 @@ class Row:
     def done(self) -> float:
         """How many steps are done, the installation in parts."""
         if self.step == INSTALLING:
-            self._share = max(self._share, SHARES.get(str(self.deployment.get("progress")), 0.0))
+            self._share = max(self._share, share(str(self.deployment.get("progress"))))
             return len(self.reached()) + self._share
         return len(self.reached())
 

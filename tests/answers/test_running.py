@@ -296,3 +296,16 @@ def test_debians_other_cards_are_found_by_mac(tmp_path: Path) -> None:
     assert "iface pxe1v120 inet static" in written["pxeapp1"]
     assert "ip link add link ens2 name pxe1v120 type vlan id 120" in written["pxeapp1"]
     assert "iface ens4 inet dhcp" in written["pxeapp3"]
+
+
+def test_a_long_stage_says_how_many_packages_are_configured(tmp_path: Path) -> None:
+    status = tmp_path / "status"
+    body = functions(preseed.script(spec("debian", "13"), TEMPLATES)).replace(
+        "/target/var/lib/dpkg/status", str(status)
+    )
+    assert run(("dash",), body + "\npackages").stdout == "", "before the base system there is nothing to count"
+    status.write_text(
+        "Package: bash\nStatus: install ok installed\n\nPackage: dash\nStatus: install ok unpacked\n\n"
+        "Package: sed\nStatus: install ok installed\n"
+    )
+    assert run(("dash",), body + "\npackages").stdout == "2 of 3 packages are configured\n"

@@ -7,7 +7,7 @@ import io
 
 from rich.console import Console
 
-from pxeapp.lab.progress import STEPS, Progress, Row
+from pxeapp.lab.progress import STEPS, Progress, Row, share
 
 ASKED = dt.datetime(2026, 11, 25, 2, 0, tzinfo=dt.UTC)
 
@@ -30,6 +30,17 @@ def test_an_installation_moves_the_bar_and_never_back() -> None:
     assert row.done() == further
     row.deployment = deployment(*STEPS[:8])
     assert row.done() == 8
+
+
+def test_counted_packages_move_the_bar_within_their_stage() -> None:
+    start, end = share("bootstrap-base"), share("apt-setup-udeb")
+    said = [share(f"bootstrap-base: {done} of 140 packages are configured") for done in (0, 70, 140)]
+    assert said == sorted(said)
+    assert said[0] == start
+    assert start < said[1] < end
+    assert said[2] == end
+    assert share("something: 3 of 4 packages are configured") == 0.0
+    assert share("bootstrap-base: 0 of 0 packages are configured") == start
 
 
 def test_a_failed_deployment_says_why_and_its_clock_stands() -> None:

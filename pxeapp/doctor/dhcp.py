@@ -76,11 +76,11 @@ def networks(patient: Patient) -> Finding:
             "No network is known, so DHCP answers nobody.",
             "Add one: POST /api/v1/networks with name, cidr, dhcp_start and dhcp_end.",
         )
-    addresses = _addresses(name)
-    inside = [row for row in rows if any(IPAddress(each) in IPNetwork(row.cidr) for each in addresses)]
+    here = addresses(name)
+    inside = [row for row in rows if any(IPAddress(each) in IPNetwork(row.cidr) for each in here)]
     if not inside:
         return fail(
-            f"{name} has {', '.join(addresses) or 'no address'}, and none of our networks holds it: "
+            f"{name} has {', '.join(here) or 'no address'}, and none of our networks holds it: "
             f"{', '.join(row.cidr for row in rows)}.",
             f"Give {name} an address in one of them, or correct the network.",
         )
@@ -117,7 +117,8 @@ def _node_url_inside(settings: Settings, network: Network) -> Finding:
     return ok(f"{settings.dhcp_interface} has an address in the network {network.name}, {network.cidr}.")
 
 
-def _addresses(interface: str) -> list[str]:
+def addresses(interface: str) -> list[str]:
+    """The interface's IPv4 addresses."""
     program = shutil.which("ip") or shutil.which("ip", path=SYSTEM_PATH)
     if program is None:
         return []

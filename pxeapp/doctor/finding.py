@@ -33,11 +33,14 @@ class Patient:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A line of the table: `rows` says that it reads the database."""
+    """A line of the table."""
 
     name: str
     look: Callable[[Patient], Finding]
-    rows: bool = False
+    rows: bool = False  # it reads the database
+    bare: bool = False  # it can be looked at before there is a data directory
+    within_s: float = 30.0
+    late: str = ""  # what to try when it takes longer, where that is no failure
 
 
 def ok(sentence: str) -> Finding:

@@ -79,18 +79,18 @@ def bmc_addresses(patient: Patient) -> Finding:
         rows = session.execute(
             select(Machine.name, Bmc.address).join(Bmc, Bmc.machine_id == Machine.id).where(Bmc.type != "fake")
         ).all()
-    numbers = [(name, address) for name, address in rows if _is_number(address)]
+    numbers = [(name, address) for name, address in rows if is_number(address)]
     allowed = patient.settings.bmc_networks
     outside = [name for name, address in numbers if not any(IPAddress(address) in network for network in allowed)]
     if outside:
         return fail(
-            f"The BMCs of {_named(outside)} are outside PXEAPP_BMC_NETWORKS, so nothing is ever sent to them.",
+            f"The BMCs of {named(outside)} are outside PXEAPP_BMC_NETWORKS, so nothing is ever sent to them.",
             "Add their network to PXEAPP_BMC_NETWORKS if it belongs there, or correct the address.",
         )
     unrouted = [name for name, address in numbers if not _has_route(address)]
     if unrouted:
         return fail(
-            f"This host has no route to the BMCs of {_named(unrouted)}.",
+            f"This host has no route to the BMCs of {named(unrouted)}.",
             "Add the route, or run pxeapp bmc-worker on a host in the management network.",
         )
     return ok(f"{len(rows)} BMC addresses are allowed and have a route; none was contacted.")
@@ -119,7 +119,8 @@ def _unseen(now: dt.datetime) -> tuple[ColumnElement[bool], ...]:
     return (has_bmc, ~busy, or_(seen.is_(None), seen < now - UNSEEN), Machine.created_at < now - UNSEEN)
 
 
-def _is_number(address: str) -> bool:
+def is_number(address: str) -> bool:
+    """Whether it is an address and no name."""
     try:
         ipaddress.ip_address(address)
     except ValueError:
@@ -137,6 +138,7 @@ def _has_route(address: str) -> bool:
     return True
 
 
-def _named(names: list[str]) -> str:
+def named(names: list[str]) -> str:
+    """The first of them, and how many more there are."""
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     return ", ".join(names[:MOST_NAMED]) + more

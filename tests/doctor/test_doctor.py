@@ -8,7 +8,6 @@ import http.server
 import json
 import os
 import shutil
-import socket
 import sqlite3
 import subprocess
 import threading
@@ -22,81 +21,21 @@ import pytest
 from click.testing import CliRunner
 from netaddr import IPNetwork
 
-from pxeapp import config
 from pxeapp.bmc import power
 from pxeapp.boot.tftp import Absent, Data, Reply, Request, TftpServer
 from pxeapp.cli import main
 from pxeapp.config import Listen, Settings
-from pxeapp.db import Database
 from pxeapp.doctor import dhcp, host, wire, work
-from pxeapp.doctor.commands import CHECKS, examine
+from pxeapp.doctor.examination import CHECKS, examine
 from pxeapp.doctor.finding import Patient
 from pxeapp.machines import timeline
-from pxeapp.machines.models import Bmc, Machine, Network
-from pxeapp.processes.serve import prepare
+from pxeapp.machines.models import Machine, Network
 from pxeapp.provisioning import steps
 from pxeapp.provisioning.models import Deployment
 from pxeapp.provisioning.queue import Queue
 from pxeapp.software import releases
 from pxeapp.vault import open_vault
-
-NOW = dt.datetime(2026, 11, 25, 12, 0, tzinfo=dt.UTC)
-LONG_AGO = NOW - dt.timedelta(hours=1)
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    """An appliance on loopback; nothing of it runs."""
-    return config.load(
-        {
-            "PXEAPP_DATA_DIR": str(tmp_path / "var"),
-            "PXEAPP_HTTP_LISTEN": f"127.0.0.1:{_free_port()}",
-            "PXEAPP_NODE_LISTEN": f"127.0.0.1:{_free_port()}",
-            "PXEAPP_TFTP_LISTEN": f"127.0.0.1:{_free_port(socket.SOCK_DGRAM)}",
-            "PXEAPP_MIRROR_UPSTREAMS": "debian=http://127.0.0.1:9/debian",
-        }
-    )
-
-
-@pytest.fixture(scope="module")
-def first_start(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data directory as the first start makes it; each test gets a copy."""
-    folder = tmp_path_factory.mktemp("first") / "var"
-    prepare(config.load({"PXEAPP_DATA_DIR": str(folder)}))
-    return folder
-
-
-@pytest.fixture
-def patient(settings: Settings, first_start: Path) -> Iterator[Patient]:
-    """The appliance with its database."""
-    shutil.copytree(first_start, settings.data_dir)
-    database = Database(settings.database_url)
-    yield Patient(settings, database, NOW)
-    database.dispose()
-
-
-def _with(patient: Patient, **changes: object) -> Patient:
-    return dataclasses.replace(patient, settings=dataclasses.replace(patient.settings, **changes))  # type: ignore[arg-type]
-
-
-def _free_port(kind: int = socket.SOCK_STREAM) -> int:
-    with socket.socket(socket.AF_INET, kind) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
-def _add_machine(patient: Patient, name: str = "node1", *, address: str | None = None, password: str = "") -> int:
-    with patient.database.write() as session:
-        number = len(name) + sum(map(ord, name))
-        machine = Machine(
-            name=name, mac=f"52:54:00:00:{number // 256:02x}:{number % 256:02x}", created_at=LONG_AGO, updated_at=NOW
-        )
-        if address is not None:
-            secret = open_vault(patient.settings.data_dir).encrypt(password)
-            machine.bmc = Bmc(type="ipmi", address=address, port=623, username="admin", password_encrypted=secret)
-        session.add(machine)
-        session.flush()
-        return machine.id
+from tests.doctor.patients import LONG_AGO, NOW, add_machine, free_port, with_
 
 
 def test_nothing_is_made_where_no_appliance_is(settings: Settings) -> None:
@@ -151,7 +90,7 @@ def test_a_data_directory_is_writable_and_of_one_owner(patient: Patient) -> None
 
 
 def test_a_missing_data_directory_fails(patient: Patient, tmp_path: Path) -> None:
-    assert host.data_directory(_with(patient, data_dir=tmp_path / "nowhere")).status == "fail"
+    assert host.data_directory(with_(patient, data_dir=tmp_path / "nowhere")).status == "fail"
 
 
 def test_a_full_disk_fails_and_an_almost_full_one_warns(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,7 +116,7 @@ def test_a_key_that_others_can_read_fails(patient: Patient) -> None:
 
 
 def test_a_key_of_another_database_fails(patient: Patient) -> None:
-    _add_machine(patient, address="10.0.0.7", password="secret")
+    add_machine(patient, address="10.0.0.7", password="secret")
     assert "opens the BMC passwords" in host.key_file(patient).sentence
     (patient.settings.data_dir / "secret.key").unlink()
     open_vault(patient.settings.data_dir)
@@ -206,14 +145,14 @@ def test_a_database_of_another_schema_asks_for_the_upgrade(patient: Patient) -> 
 
 def test_a_database_that_is_not_there_is_not_made(patient: Patient, tmp_path: Path) -> None:
     path = tmp_path / "other.db"
-    assert host.database(_with(patient, database_url=f"sqlite:///{path}")).status == "fail"
+    assert host.database(with_(patient, database_url=f"sqlite:///{path}")).status == "fail"
     assert not path.exists()
 
 
 def test_a_queue_that_is_away_or_full_of_hints_is_noticed(
     patient: Patient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert host.queue(_with(patient, queue_url=f"sqlite:///{tmp_path / 'none.db'}")).status == "fail"
+    assert host.queue(with_(patient, queue_url=f"sqlite:///{tmp_path / 'none.db'}")).status == "fail"
     queue = Queue(patient.settings.queue_url)
     assert host.queue(patient).status == "ok"
     monkeypatch.setattr(host, "BACKLOG", 2)
@@ -228,7 +167,7 @@ def test_a_redis_that_is_away_is_a_failure_and_not_a_traceback(
 ) -> None:
     pytest.importorskip("redis")
     monkeypatch.setenv("PXEAPP_DATA_DIR", str(patient.settings.data_dir))
-    monkeypatch.setenv("PXEAPP_QUEUE_URL", f"redis://127.0.0.1:{_free_port()}/0")
+    monkeypatch.setenv("PXEAPP_QUEUE_URL", f"redis://127.0.0.1:{free_port()}/0")
     found = dict(examine())["queue"]
     assert found.status == "fail"
     assert "PXEAPP_QUEUE_URL" in found.attempt
@@ -236,7 +175,7 @@ def test_a_redis_that_is_away_is_a_failure_and_not_a_traceback(
 
 def test_a_hint_to_a_redis_that_is_away_costs_nothing() -> None:
     pytest.importorskip("redis")
-    Queue(f"redis://127.0.0.1:{_free_port()}/0").hint(1)  # a deployment was committed; it must not be answered with 500
+    Queue(f"redis://127.0.0.1:{free_port()}/0").hint(1)  # a deployment was committed; it must not be answered with 500
 
 
 def test_missing_boot_programs_are_named_with_their_packages(patient: Patient, tmp_path: Path) -> None:
@@ -280,7 +219,7 @@ def _http(port: int, answer: Callable[[str], tuple[int, str]]) -> Iterator[None]
 def test_operators_http_is_ready_or_says_why_not(patient: Patient) -> None:
     assert "refused" in wire.operators_http(patient).sentence
     port = patient.settings.http_listen.port
-    everywhere = _with(patient, http_listen=Listen("0.0.0.0", port))
+    everywhere = with_(patient, http_listen=Listen("0.0.0.0", port))
     with _http(port, lambda _: (HTTPStatus.OK, "{}")):
         assert wire.operators_http(everywhere).status == "ok"
     with _http(port, lambda _: (HTTPStatus.SERVICE_UNAVAILABLE, '{"database": "is locked"}')):
@@ -326,7 +265,7 @@ def test_tftp_is_asked_as_a_firmware_would_ask(patient: Patient, monkeypatch: py
     assert (found.status, "refuses" in found.sentence) == ("fail", True)
     monkeypatch.setattr(wire, "TFTP_TIMEOUT_S", 0.1)
     assert "does not answer" in wire.tftp(patient).sentence
-    foreign = _with(patient, tftp_networks=(IPNetwork("203.0.113.0/24"),))
+    foreign = with_(patient, tftp_networks=(IPNetwork("203.0.113.0/24"),))
     assert wire.tftp(foreign).status == "warn"
 
 
@@ -346,9 +285,9 @@ def test_a_mirror_whose_upstream_is_away_is_a_warning_in_the_fronts_own_words(pa
 
 def test_dnsmasq_must_run_where_the_settings_ask_for_it(patient: Patient) -> None:
     assert dhcp.dnsmasq(patient).status == "ok"
-    full = _with(patient, dhcp="full", dhcp_interface="lo")
+    full = with_(patient, dhcp="full", dhcp_interface="lo")
     assert dhcp.dnsmasq(full).status == "fail"
-    spread = _with(full, database_url="postgresql+psycopg://db/pxeapp")
+    spread = with_(full, database_url="postgresql+psycopg://db/pxeapp")
     assert dhcp.dnsmasq(spread).status == "warn"
 
 
@@ -357,7 +296,7 @@ def test_a_running_dnsmasq_is_known_by_its_configuration(patient: Patient) -> No
     program = shutil.which("dnsmasq", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
         pytest.skip("dnsmasq is not installed")
-    full = _with(patient, dhcp="full", dhcp_interface="lo")
+    full = with_(patient, dhcp="full", dhcp_interface="lo")
     conf = patient.settings.run_dir / "dnsmasq.conf"
     conf.write_text("port=0\n")
     with subprocess.Popen(
@@ -381,16 +320,16 @@ def test_nginx_must_run_where_it_is_installed(patient: Patient) -> None:
 
 def test_the_dhcp_interface_must_lie_in_a_network_that_we_know(patient: Patient) -> None:
     assert dhcp.networks(patient).status == "ok"
-    missing = dhcp.networks(_with(patient, dhcp="full", dhcp_interface="nosuch0"))
+    missing = dhcp.networks(with_(patient, dhcp="full", dhcp_interface="nosuch0"))
     assert (missing.status, "lo" in missing.attempt) == ("fail", True)
-    full = _with(patient, dhcp="full", dhcp_interface="lo")
+    full = with_(patient, dhcp="full", dhcp_interface="lo")
     assert "answers nobody" in dhcp.networks(full).sentence
     _add_network(patient, "rack", "10.77.0.0/24")
     assert "none of our networks holds it" in dhcp.networks(full).sentence
     _add_network(patient, "loop", "127.0.0.0/8")
     assert dhcp.networks(full).status == "warn"  # no range
-    assert dhcp.networks(_with(full, dhcp="proxy")).status == "ok"
-    far = _with(full, dhcp="proxy", node_url="http://10.99.0.1:8081")
+    assert dhcp.networks(with_(full, dhcp="proxy")).status == "ok"
+    far = with_(full, dhcp="proxy", node_url="http://10.99.0.1:8081")
     assert "has no gateway" in dhcp.networks(far).sentence
 
 
@@ -400,7 +339,7 @@ def _add_network(patient: Patient, name: str, cidr: str) -> None:
 
 
 def test_a_rival_of_yesterday_is_told_and_an_older_one_is_not(patient: Patient) -> None:
-    machine = _add_machine(patient)
+    machine = add_machine(patient)
     assert dhcp.rivals(patient).status == "ok"
     with patient.database.write() as session:
         for age in (dt.timedelta(hours=30), dt.timedelta(hours=2)):
@@ -414,7 +353,7 @@ def test_a_rival_of_yesterday_is_told_and_an_older_one_is_not(patient: Patient) 
 
 
 def test_a_deployment_that_nobody_looks_at_means_that_the_worker_is_dead(patient: Patient) -> None:
-    machine = _add_machine(patient)
+    machine = add_machine(patient)
     with patient.database.write() as session:
         deployment = Deployment(
             machine_id=machine, attempt=1, release="debian-13", role="base", requested_by="user:ada",
@@ -432,9 +371,9 @@ def test_a_deployment_that_nobody_looks_at_means_that_the_worker_is_dead(patient
 
 def test_bmcs_that_nobody_asks_mean_that_the_bmc_worker_is_dead(patient: Patient) -> None:
     assert work.bmc_worker(patient).status == "ok"
-    first = _add_machine(patient, "node1", address="10.0.0.7")
+    first = add_machine(patient, "node1", address="10.0.0.7")
     assert work.bmc_worker(patient).status == "fail"
-    _add_machine(patient, "node2", address="10.0.0.8")
+    add_machine(patient, "node2", address="10.0.0.8")
     with patient.database.write() as session:
         session.get_one(Machine, first).power_seen_at = NOW
     found = work.bmc_worker(patient)
@@ -442,7 +381,7 @@ def test_bmcs_that_nobody_asks_mean_that_the_bmc_worker_is_dead(patient: Patient
 
 
 def test_a_power_action_that_waits_fails(patient: Patient) -> None:
-    machine = _add_machine(patient, address="10.0.0.7")
+    machine = add_machine(patient, address="10.0.0.7")
     with patient.database.write() as session:
         session.get_one(Machine, machine).power_seen_at = NOW
         power.request(session, machine_id=machine, goal="on", requested_by="user:ada", now=LONG_AGO)
@@ -451,10 +390,10 @@ def test_a_power_action_that_waits_fails(patient: Patient) -> None:
 
 
 def test_a_bmc_outside_the_allowed_networks_fails_without_being_contacted(patient: Patient) -> None:
-    _add_machine(patient, "node1", address="127.0.0.7")
-    _add_machine(patient, "node2", address="bmc2.example.org")
+    add_machine(patient, "node1", address="127.0.0.7")
+    add_machine(patient, "node2", address="bmc2.example.org")
     assert work.bmc_addresses(patient).status == "ok"
-    _add_machine(patient, "node3", address="203.0.113.9")
+    add_machine(patient, "node3", address="203.0.113.9")
     found = work.bmc_addresses(patient)
     assert found.status == "fail"
     assert "node3" in found.sentence

@@ -40,7 +40,7 @@ watch() {
             rounds=0
         fi
         rounds=$((rounds + 1))
-        if [ $rounds -ge 12 ]; then
+        if [ "$rounds" -ge 12 ]; then
             rounds=0
             count=$(packages)
             if [ "$count" != "$counted" ]; then

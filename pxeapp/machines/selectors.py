@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from sqlalchemy import ColumnElement, String, cast, func, or_, select
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm import Session, raiseload, selectinload
 
 from pxeapp.errors import FieldProblem, Invalid, NotFound
 from pxeapp.machines import mac as macs
@@ -52,8 +52,13 @@ def _meanings(key: str) -> Iterator[ColumnElement[bool]]:
         yield Machine.id == int(key)
 
 
-def page(session: Session, narrowed: Filter, *, after: str = "", limit: int = PAGE) -> tuple[list[Machine], str | None]:
-    """One page in the order of names, and where the next one starts (None: this was the last)."""
+def page(
+    session: Session, narrowed: Filter, *, after: str = "", limit: int = PAGE, whole: bool = True
+) -> tuple[list[Machine], str | None]:
+    """One page in the order of names, and where the next one starts (None: this was the last).
+
+    `whole`: with cards, BMC and disks, which would otherwise be asked for machine by machine.
+    """
     if not 1 <= limit <= MAX_PAGE:
         fix = f"Use 1 to {MAX_PAGE}."
         raise Invalid("The page's size is not possible.", problems=[FieldProblem("limit", str(limit), fix)], hint=fix)
@@ -61,7 +66,8 @@ def page(session: Session, narrowed: Filter, *, after: str = "", limit: int = PA
     _refuse_nul(after=after, **asdict(narrowed))
     if after:
         query = query.where(Machine.name > after)
-    query = query.options(selectinload(Machine.interfaces), selectinload(Machine.bmc), selectinload(Machine.disks))
+    parts = (Machine.interfaces, Machine.bmc, Machine.disks)
+    query = query.options(*((selectinload if whole else raiseload)(part) for part in parts))
     rows = list(session.scalars(query.limit(limit + 1)))
     return rows[:limit], rows[limit - 1].name if len(rows) > limit else None
 

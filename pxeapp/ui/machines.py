@@ -90,7 +90,8 @@ def _view() -> dict[str, Any]:
     search, state, after = (request.args.get(name, "")[:100] for name in ("search", "state", "after"))
     moment = now()
     with context().database.read() as session:
-        machines, following = selectors.page(session, Filter(search=search, state=state), after=after, limit=PAGE)
+        narrowed = Filter(search=search, state=state)
+        machines, following = selectors.page(session, narrowed, after=after, limit=PAGE, whole=False)
         counts = selectors.counts(session)
         whole = not (search or state or after)
         return {

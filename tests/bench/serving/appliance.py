@@ -18,6 +18,7 @@ from typing import NamedTuple
 from sqlalchemy import delete, insert, update
 
 from pxeapp import config
+from pxeapp.accounts import service
 from pxeapp.db import Database, now
 from pxeapp.machines.lifecycle import State
 from pxeapp.machines.models import Disk, Event, Interface, Machine, Network
@@ -125,6 +126,17 @@ class Appliance:
                     row = {"token_hash": tokens.hashed(token), "deployment_id": attempt.id, "scope": scope}
                     rows.append({**row, "uses_left": uses, "expires_at": at + dt.timedelta(minutes=55)})
             session.execute(insert(NodeToken), rows)
+
+    def operators_token(self) -> str:
+        """For the API and the pages."""
+        with self.database.write() as session:
+            _, secret = service.create_token(session, name="bench", role="viewer", actor="user:bench", now=now())
+            return secret
+
+    def said_wrong(self) -> list[str]:
+        """What its processes said that nobody wants to read."""
+        lines = self.log.read_text(errors="replace").splitlines()
+        return [line for line in lines if "Traceback" in line or "locked" in line or "ERROR" in line]
 
     @contextlib.contextmanager
     def _started(self, command: str) -> Iterator[cpu.Server]:

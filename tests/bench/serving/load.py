@@ -62,9 +62,10 @@ def _length(head: bytes) -> int:
     return 0
 
 
-def get(path: str) -> bytes:
+def get(path: str, *, token: str = "") -> bytes:
     """A request as curl makes it."""
-    return f"GET {path} HTTP/1.1\r\nHost: appliance\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n".encode()
+    more = f"Authorization: Bearer {token}\r\n" if token else ""
+    return f"GET {path} HTTP/1.1\r\nHost: appliance\r\nUser-Agent: bench\r\nAccept: */*\r\n{more}\r\n".encode()
 
 
 def post(path: str, body: bytes) -> bytes:

@@ -27,6 +27,8 @@ def integrity(patient: Patient) -> Finding:
     path = sqlite_file(patient)
     if path is None:
         return ok(f"{SERVERS_OWN}.")
+    if not path.exists():
+        return warn(f"There is no database {path} to look through.", "See what is said about the database.")
     with closing(
         sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
     ) as connection:

@@ -30,7 +30,7 @@ CHECKS: tuple[Check, ...] = (
     Check("queue", host.queue),
     Check("ports", ports.ports, bare=True),
     Check("boot programs", host.boot_programs, bare=True),
-    Check("the site's templates", sites.templates, late="Look at one by one: pxeapp render MACHINE"),
+    Check("site's templates", sites.templates, late="Look at one by one: pxeapp render MACHINE"),
     Check("operators' HTTP", wire.operators_http),
     Check("node URL", wire.node_url),
     Check("TFTP", wire.tftp),

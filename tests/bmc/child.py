@@ -1,7 +1,8 @@
 """A BMC worker process in a hurry, for the tests of the watchdog: `python -m tests.bmc.child --beat FD`.
 
 It dies where it is told to: the folder FAIL_POINTS names holds a file per machine, with the point in it; whoever dies
-of it takes the file along. After the word `hang` pyghmi's thread ends there instead, as it was seen to do by itself.
+of it takes the file along. After the word `hang` pyghmi's thread ends there instead, as it was seen to do by itself;
+after `stop` the process stands still there until it is woken.
 """
 
 from __future__ import annotations
@@ -57,11 +58,11 @@ def fail_at_points(folder: Path) -> None:
         if what == f"hang {point}":
             thread: Any = pyghmi_session.iothread
             thread.running = False
-        elif what != point:
+        elif what not in (point, f"stop {point}"):
             return
         wish.unlink()
-        if what == point:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if not what.startswith("hang"):
+            os.kill(os.getpid(), signal.SIGSTOP if what.startswith("stop") else signal.SIGKILL)
 
     enter, carry_out, send = power.enter, Carrier._carry_out, Carrier._send
 

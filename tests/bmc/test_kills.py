@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 
@@ -122,7 +122,7 @@ def test_worker_stopped_in_the_middle_is_fenced_when_it_wakes(site: Site, fleet:
         sleeper = Worker()
         try:
             wait_until(lambda: all(site.power_of(machine) == "on" for machine in bmcs), seconds=60, what="a first look")
-            for _ in range(sweep.size(3, 40)):
+            for _ in range(sweep.size(2, 40)):
                 if sleeper.process.poll() is not None:  # it found that its threads had stood still, and ended
                     sleeper = Worker()
                 before = {machine_id: len(bmc.received) for machine_id, bmc in bmcs.items()}
@@ -148,18 +148,58 @@ def test_worker_stopped_in_the_middle_is_fenced_when_it_wakes(site: Site, fleet:
             sleeper.__exit__()
 
 
+def test_worker_that_stands_still_before_a_command_leaves_does_not_send_it_when_it_wakes(
+    wishes: Path, site: Site, fleet: BmcFleet
+) -> None:
+    """The other one has waited, seen that nothing happened, and sent it."""
+    bmcs = machines(site, fleet, 12)
+    fresh = iter(bmcs.items())
+    points = ["after off_intended", "after on_intended", "after the send of on_intended"]
+    with ExitStack() as running:
+        workers = [running.enter_context(Worker()) for _ in range(2)]
+        wait_until(lambda: all(site.power_of(machine) == "on" for machine in bmcs), seconds=60, what="a first look")
+        while points:
+            machine_id, bmc = next(fresh)
+            (wishes / str(machine_id)).write_text(f"stop {points[0]}")
+            action_id = site.order(machine_id, "netboot")
+            wait_until(lambda: any(_stopped(worker) for worker in workers), seconds=30, what="one of them to stop")
+            sleeper = next(worker for worker in workers if _stopped(worker))
+            if _database_is_locked(site):  # another of its threads was writing: nobody can overtake it, so try again
+                os.kill(sleeper.pid, signal.SIGCONT)
+                wait_until(partial(site.ended, action_id), seconds=60, what="the action to end")
+                continue
+            points.pop(0)
+            wait_until(partial(site.ended, action_id), seconds=60, what="the other to end it")
+            assert judge(site, action_id, bmc, bmc.commands()).outcome == power.DONE
+            before = (site.action(action_id).lease_epoch, site.action(action_id).log)
+            os.kill(sleeper.pid, signal.SIGCONT)
+            time.sleep(0.6)
+            assert bmc.commands() == ["power off", "boot network", "power on"]
+            assert before == (site.action(action_id).lease_epoch, site.action(action_id).log)
+            if sleeper.process.poll() is not None:  # it found that its threads had stood still, and ended
+                workers[workers.index(sleeper)] = running.enter_context(Worker())
+
+
+def _stopped(worker: Worker) -> bool:
+    return Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
 def _stop_between_transactions(pid: int, site: Site) -> None:
     """Whoever sleeps within a transaction holds SQLite's lock: nobody overtakes it, until a watchdog kills it."""
-    while True:
+    os.kill(pid, signal.SIGSTOP)
+    while _database_is_locked(site):
+        os.kill(pid, signal.SIGCONT)
+        time.sleep(0.01)
         os.kill(pid, signal.SIGSTOP)
-        with closing(sqlite3.connect(site.database.url.removeprefix("sqlite:///"), timeout=0.2)) as probe:
-            try:
-                probe.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError:
-                os.kill(pid, signal.SIGCONT)
-                time.sleep(0.01)
-            else:
-                return
+
+
+def _database_is_locked(site: Site) -> bool:
+    with closing(sqlite3.connect(site.database.url.removeprefix("sqlite:///"), timeout=0.5)) as probe:
+        try:
+            probe.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+    return False
 
 
 def _is_held_by(action: PowerAction, pid: int) -> bool:

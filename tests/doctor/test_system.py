@@ -39,7 +39,7 @@ def test_a_clock_that_nothing_keeps_in_step_is_a_warning(patient: Patient) -> No
     far = system.judge(Clock(kept=True, error_ms=16_000.0), "noon")
     assert (far.status, "16.0 s" in far.sentence) == ("warn", True)
     assert system.clock(patient).status in ("ok", "warn")
-    assert 0 <= system.kernel_clock().error_ms < 1e9
+    assert system.judge(None, "noon").status == "ok"
 
 
 def test_kvm_matters_only_where_the_virtual_rack_can_run(tmp_path: Path) -> None:

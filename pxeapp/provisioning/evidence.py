@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from pxeapp.bmc import power
 from pxeapp.bmc.models import PowerAction
 from pxeapp.machines.models import Interface, Machine, Sighting
+from pxeapp.prepared import Prepared, Runner
 from pxeapp.provisioning import steps
 from pxeapp.provisioning.models import Deployment
 from pxeapp.provisioning.steps import Step
@@ -21,6 +22,15 @@ from pxeapp.provisioning.steps import Step
 # Made once, since a boot storm asks them thousands of times.
 _BY_BOOT_MAC = select(Machine).where(Machine.mac == bindparam("wanted"))
 _BY_OTHER_MAC = select(Machine).join(Interface).where(Interface.mac == bindparam("wanted"))
+_PRESENT_STEPS = Prepared(
+    select(Deployment.step).where(
+        Deployment.outcome.is_(None),
+        or_(
+            Deployment.claimed_address == bindparam("address"),
+            Deployment.machine_id.in_(select(Sighting.machine_id).where(Sighting.address == bindparam("address"))),
+        ),
+    )
+)
 _RUNNING = (
     select(Deployment)
     .where(Deployment.machine_id == bindparam("number"), Deployment.outcome.is_(None))
@@ -85,16 +95,9 @@ def reached(
     return steps.advance(session, deployment, step, now=now, source=source, message=message, **evidence)
 
 
-def expecting(session: Session, address: str, step: Step) -> bool:
+def expecting(run: Runner, address: str, step: Step) -> bool:
     """A cheap read: would evidence of `step` from this address change anything? Saves a write lock per request."""
-    mine = select(Sighting.machine_id).where(Sighting.address == address)
-    found = session.scalars(
-        select(Deployment.step).where(
-            Deployment.outcome.is_(None),
-            or_(Deployment.claimed_address == address, Deployment.machine_id.in_(mine)),
-        )
-    )
-    return any(steps.rank(present) < steps.rank(step) for present in found)
+    return any(steps.rank(present) < steps.rank(step) for (present,) in run.all(_PRESENT_STEPS, address=address))
 
 
 def kernel_fetched(session: Session, address: str, release: str, file: str, *, source: str, now: dt.datetime) -> bool:

@@ -131,9 +131,9 @@ def media_file(release: str, file: str) -> Response:
     address = _address()
     if not media.FILE_PATH.fullmatch(f"{release}/{file}"):
         raise NotFound("There is no such file.")  # a NUL, for one, is nothing that a database can be asked for
-    with provisioner.database.read() as session:
-        path = media.locate(session, provisioner.settings, release, file)
-        counts = evidence.expecting(session, address, Step.KERNEL_FETCHED)
+    with reading(provisioner.database) as run:
+        path = media.locate(run, provisioner.settings, release, file)
+        counts = evidence.expecting(run, address, Step.KERNEL_FETCHED)
     if counts:
         at = now()
         provisioner.commits.write(

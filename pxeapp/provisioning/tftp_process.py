@@ -15,6 +15,7 @@ from pxeapp.boot.names import Name
 from pxeapp.boot.tftp import Absent, Data, File, Reply, Request, TftpServer, Transfer
 from pxeapp.db import now
 from pxeapp.errors import NotFound
+from pxeapp.prepared import reading
 from pxeapp.provisioning import evidence, netboot
 from pxeapp.provisioning.models import Deployment
 from pxeapp.provisioning.netboot import Asking, Provisioner
@@ -96,9 +97,9 @@ class TftpProcess:
             return session.scalar(select(Deployment.id).where(Deployment.outcome.is_(None)).limit(1)) is not None
 
     def _weigh(self, transfer: Transfer, name: Name) -> None:
-        with self._provisioner.database.read() as session:
+        with reading(self._provisioner.database) as run:
             step = Step.NBP_FETCHED if name.kind == "loader" else Step.KERNEL_FETCHED
-            if not evidence.expecting(session, transfer.client, step):
+            if not evidence.expecting(run, transfer.client, step):
                 return
         try:
             self._keep(transfer, name, now())
@@ -127,8 +128,8 @@ class TftpProcess:
         release, _, file = rest.partition("/")
         settings = self._provisioner.settings
         try:
-            with self._provisioner.database.read() as session:
-                return File(media.locate(session, settings, release, file), settings.media_dir)
+            with reading(self._provisioner.database) as run:
+                return File(media.locate(run, settings, release, file), settings.media_dir)
         except NotFound as error:
             return Absent(error.sentence)
 

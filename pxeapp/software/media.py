@@ -7,19 +7,26 @@ the row switches from one whole set of files to the next in one commit, and whoe
 from __future__ import annotations
 
 import hashlib
+import json
 import re
+from functools import lru_cache
 from pathlib import Path
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import Text, bindparam, cast, select
 
 from pxeapp.config import Settings
 from pxeapp.errors import NotFound
+from pxeapp.prepared import Prepared, Runner
 from pxeapp.software.models import Release
 
 # The same as boot scripts accept: no part starts with a dot, nothing that could mean something in a script.
 FILE_PATH = re.compile(r"[A-Za-z0-9_+~-][A-Za-z0-9._+~-]*(/[A-Za-z0-9_+~-][A-Za-z0-9._+~-]*)*")
 CHUNK = 1024 * 1024
+_READY = Prepared(
+    select(Release.kernel, Release.initrd, cast(Release.settings, Text)).where(
+        Release.name == bindparam("release_name"), Release.ready.is_(True)
+    )
+)
 
 
 def declared(release: Release) -> dict[str, str]:
@@ -29,18 +36,24 @@ def declared(release: Release) -> dict[str, str]:
     return {file: digest for file, digest in files.items() if file}
 
 
-def locate(session: Session, settings: Settings, release_name: str, file: str) -> Path:
+def locate(run: Runner, settings: Settings, release_name: str, file: str) -> Path:
     """The path of a file that a ready release declares, for `/media/RELEASE/FILE`; NotFound for everything else."""
-    release = session.scalar(select(Release).where(Release.name == release_name))
-    if release is None or not release.ready or file not in declared(release):
+    row = run.first(_READY, release_name=release_name)
+    if row is None or file not in _names(*row):
         raise NotFound(f"There is no file {file!r} of a release {release_name!r} that may be booted.")
-    path = _inside(settings, release.name, file)
+    path = _inside(settings, release_name, file)
     if path is None:
         raise NotFound(
             f"The file {file!r} of release {release_name} is missing on disk.",
             hint=f"Run: pxeapp release verify {release_name}",
         )
     return path
+
+
+@lru_cache(maxsize=256)
+def _names(kernel: str, initrd: str, settings: str) -> frozenset[str]:
+    """The names of `declared`, from a row's own text; what was read once stays read while that is the same."""
+    return frozenset(name for name in (kernel, initrd, *json.loads(settings).get("files", {})) if name)
 
 
 def problem(settings: Settings, release: Release) -> str:

@@ -13,6 +13,7 @@ from pxeapp.audit import AuditRow
 from pxeapp.config import Settings
 from pxeapp.db import Base, Database
 from pxeapp.errors import Conflict, Invalid, NotFound
+from pxeapp.prepared import reading
 from pxeapp.software import media, releases
 from pxeapp.software.models import Release
 from pxeapp.software.releases import Description
@@ -155,14 +156,14 @@ def test_only_declared_files_of_ready_releases_are_served(database: Database, se
     release = add(database, settings, tree, files=["image.iso"])
     revision = release.kernel.split("/")[0]
     (settings.media_dir / "rocky-9" / revision / "extra").write_text("not declared")
-    with database.read() as session:
-        assert media.locate(session, settings, "rocky-9", release.initrd).read_bytes() == b"initrd 1"
-        assert media.locate(session, settings, "rocky-9", f"{revision}/image.iso").read_bytes() == b"image"
+    with reading(database) as run:
+        assert media.locate(run, settings, "rocky-9", release.initrd).read_bytes() == b"initrd 1"
+        assert media.locate(run, settings, "rocky-9", f"{revision}/image.iso").read_bytes() == b"image"
         for file in (f"{revision}/extra", "../rocky-9/" + release.kernel, "/etc/passwd", "", revision):
             with pytest.raises(NotFound):
-                media.locate(session, settings, "rocky-9", file)
+                media.locate(run, settings, "rocky-9", file)
         with pytest.raises(NotFound):
-            media.locate(session, settings, "other", release.kernel)
+            media.locate(run, settings, "other", release.kernel)
 
 
 def test_a_link_out_of_the_release_is_not_served(database: Database, settings: Settings, tree: Path) -> None:
@@ -170,8 +171,8 @@ def test_a_link_out_of_the_release_is_not_served(database: Database, settings: S
     path = settings.media_dir / "rocky-9" / release.kernel
     path.unlink()
     path.symlink_to("/etc/hostname")
-    with database.read() as session, pytest.raises(NotFound, match="missing on disk"):
-        media.locate(session, settings, "rocky-9", release.kernel)
+    with reading(database) as run, pytest.raises(NotFound, match="missing on disk"):
+        media.locate(run, settings, "rocky-9", release.kernel)
 
 
 def test_an_operators_change_keeps_what_the_appliance_knows(database: Database, settings: Settings, tree: Path) -> None:

@@ -55,7 +55,7 @@ class Appliance:
 
     def __init__(self, *, machines: int, deploying: int = 0, initrd_mb: int = 1) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="pxeapp-bench-"))
-        self.node_port, self.web_port = _free_ports(2)
+        self.node_port, self.web_port = free_ports(2)
         password = self._folder / "password"
         password.write_text("a long password of the bench\n")
         self.environ = {
@@ -63,7 +63,7 @@ class Appliance:
             "PXEAPP_NODE_LISTEN": f"{ADDRESS}:{self.node_port}",
             "PXEAPP_NODE_URL": f"http://{ADDRESS}:{self.node_port}",
             "PXEAPP_HTTP_LISTEN": f"{ADDRESS}:{self.web_port}",
-            "PXEAPP_TFTP_LISTEN": f"{ADDRESS}:{_free_ports(1)[0]}",
+            "PXEAPP_TFTP_LISTEN": f"{ADDRESS}:{free_ports(1)[0]}",
             "PXEAPP_ADMIN_PASSWORD_FILE": str(password),
         }
         self.settings = config.load(self.environ)
@@ -88,15 +88,15 @@ class Appliance:
     def node(self) -> Iterator[Processes]:
         """The front (nginx) and the machines' application, as `pxeapp serve` starts them."""
         with self._started("node") as node, self._started("front") as front:
-            _wait_for(self.node_port, "/healthz")
+            wait_for(self.node_port, "/healthz")
             yield Processes([node, front])
 
     @contextlib.contextmanager
     def whole(self) -> Iterator[Processes]:
         """All of `pxeapp serve`."""
         with self._started("serve") as server:
-            _wait_for(self.node_port, "/healthz")
-            _wait_for(self.web_port, "/healthz")
+            wait_for(self.node_port, "/healthz")
+            wait_for(self.web_port, "/healthz")
             yield Processes([server])
 
     def begin_anew(self, step: Step = Step.KERNEL_FETCHED) -> None:
@@ -247,7 +247,8 @@ def _mac(start: str, number: int) -> str:
     return f"{start}:54:00:{number >> 16:02x}:{number >> 8 & 255:02x}:{number & 255:02x}"
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on now."""
     with contextlib.ExitStack() as stack:
         probes = [stack.enter_context(socket.socket()) for _ in range(count)]
         for probe in probes:
@@ -255,7 +256,8 @@ def _free_ports(count: int) -> list[int]:
         return [probe.getsockname()[1] for probe in probes]
 
 
-def _wait_for(port: int, path: str) -> None:
+def wait_for(port: int, path: str) -> None:
+    """Until somebody answers there with 200; raises TimeoutError."""
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
         connection = http.client.HTTPConnection(ADDRESS, port, timeout=5)

@@ -6,6 +6,7 @@ import contextlib
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -109,8 +110,36 @@ def fetch(server: Address, name: str, mode: str = "octet", **wants: object) -> b
         return collect(client)
 
 
-def collect(client: Client, lose: Callable[[int], bool] = lambda _: False) -> bytes:
-    """Take a transfer to its end. `lose(n)`: whether the nth DATA packet (from 0) never arrives."""
+def honest(
+    server: Address, name: str, mode: str = "octet", *, host: str = "127.0.0.99", within: float = 5.0, **wants: object
+) -> bytes:
+    """A transfer in lock-step by a client that repeats itself as firmware does; TimeoutError when it takes too long."""
+    deadline = time.monotonic() + within
+    with Client(server, host=host, timeout=0.25) as client:
+        said, content, last, blksize = request(name, mode, **wants), bytearray(), 0, 512
+        while True:
+            client.say(said)
+            try:
+                packet = client.hear()
+            except TimeoutError:
+                if time.monotonic() > deadline:
+                    raise
+                continue
+            if kind(packet) == OACK:
+                blksize, said = int(options(packet).get("blksize", 512)), ack(0)
+            elif kind(packet) == DATA and number(packet) == (last + 1) & 0xFFFF:
+                last += 1
+                content += packet[4:]
+                said = ack(last)
+                if len(packet) - 4 < blksize:
+                    client.say(said)
+                    return bytes(content)
+            else:
+                assert kind(packet) == DATA, packet[:60]
+
+
+def collect(client: Client, lose: Callable[[int], bool] = lambda _: False, *, first: int = 1) -> bytes:
+    """Take a transfer to its end, from this block on. `lose(n)`: whether the nth DATA packet (from 0) never arrives."""
     agreed: dict[str, str] = {}
     packet = client.hear()
     if kind(packet) == OACK:
@@ -118,7 +147,7 @@ def collect(client: Client, lose: Callable[[int], bool] = lambda _: False) -> by
         client.say(ack(0))
         packet = client.hear()
     blksize, window = int(agreed.get("blksize", 512)), int(agreed.get("windowsize", 1))
-    content, last, since, arrived = bytearray(), 0, 0, 0
+    content, last, since, arrived = bytearray(), first - 1, 0, 0
     while True:
         assert kind(packet) == DATA, packet[:60]
         lost = lose(arrived)

@@ -22,6 +22,7 @@ QUESTION = bytes.fromhex("0600ff07 00 00000000 00000000 09 20 18 c8 81 00 38 8e 
 ANSWER = bytes.fromhex("0600ff07")
 ROUNDS = 3  # a packet may be lost
 ROUND_S = 1.5
+NETWORK = 3  # one or two that are silent may have no power; three, and nobody else, are a network
 AT_ONCE = 50  # packets before a short rest, so that a switch's queue holds them
 REST_S = 0.01
 Address = tuple[str, int]
@@ -56,7 +57,7 @@ def answers(patient: Patient) -> Finding:
     silent = [each.machine for each in asked if each.address not in there]
     if not silent:
         return ok(f"All {len(asked)} BMCs answer.")
-    if len(silent) == len(asked):
+    if len(silent) == len(asked) >= NETWORK:
         return fail(
             f"None of the {len(asked)} BMCs answers from this host.",
             "See whether this host reaches the management network by UDP port 623: route, VLAN, firewall.",

@@ -40,7 +40,7 @@ class PowerAction(Base):
     finished_at: Mapped[dt.datetime | None]
     command_at: Mapped[
         dt.datetime | None
-    ]  # when the last power command to this BMC was intended, by this action or before
+    ]  # when the last power command to this BMC was intended or left, by this action or before
     renewed: Mapped[int] = mapped_column(
         default=0
     )  # intents renewed after a crash, on a fresh observation; see power.py

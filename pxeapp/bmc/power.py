@@ -322,8 +322,8 @@ def enter(book: timeline.Book, action: PowerAction, phase: str, *, now: dt.datet
     action.phase = phase
     action.phase_since = now
     action.due_at = now
-    if phase in ("off_intended", "on_intended"):
-        action.command_at = now
+    if phase in ("off_intended", "on_intended", "off_sent", "on_sent"):
+        action.command_at = now  # the gap to the next one begins when this one has left
     entry: dict[str, Any] = {"at": now.isoformat(), "phase": phase, "note": note}
     action.log = [*action.log, entry]
     action.error_code = action.error = ""  # it moves on: what was wrong before is over

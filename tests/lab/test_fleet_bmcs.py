@@ -37,7 +37,7 @@ def fleet(switched: Switched) -> Iterator[BmcFleet]:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rmcp, "LOGIN_S", 1.0)
+    monkeypatch.setattr(rmcp, "LOGIN_S", 1.3)
     monkeypatch.setattr(rmcp, "ANSWER_S", 0.6)
     monkeypatch.setattr("pxeapp.bmc.ipmi.SEND_S", 0.3)
 

@@ -27,17 +27,17 @@ def adopt() -> None:
 
 def end_orphans(known: Iterable[int]) -> int:
     """Kill our children that are not among the known, and theirs as they become ours; returns how many."""
-    ended = 0
     parts = set(known)
+    ended: set[int] = set()
     deadline = time.monotonic() + GONE_WITHIN_S
     while (found := [pid for pid in _children() if pid not in parts]) and time.monotonic() < deadline:
         for pid in found:
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(ProcessLookupError, ChildProcessError):
                 os.kill(pid, signal.SIGKILL)
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, 0)
-                ended += 1
-    return ended
+                if os.waitpid(pid, os.WNOHANG)[0]:  # one that the kernel holds is looked at again
+                    ended.add(pid)
+        time.sleep(0.005)
+    return len(ended)
 
 
 def end_group(leader: int) -> None:

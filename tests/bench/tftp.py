@@ -128,9 +128,9 @@ def _losses(crowd: Crowd, rounds: int) -> Work:
 
 def _work(name: str, title: str, crowd: Crowd, rounds: int, *targets: Target, note: str = "") -> Work:
     bench = Bench(crowd)
-    peers: Mapping[str, Serve] = {"pxeapp": _ours, "dnsmasq": _dnsmasq, "tftpd-hpa": _tftpd_hpa, "atftpd": _atftpd}
+    peers: Mapping[str, Serve] = {"pxeapp": ours, "dnsmasq": dnsmasq, "tftpd-hpa": tftpd_hpa, "atftpd": atftpd}
     if crowd.windowsize > 1:
-        peers = {"pxeapp": _ours, "atftpd": _atftpd}  # the others know no windowsize
+        peers = {"pxeapp": ours, "atftpd": atftpd}  # the others know no windowsize
     return Work(
         name,
         title,
@@ -219,7 +219,7 @@ def _load(host: str, port: int, content: Path, crowd: Crowd, *, seed: int) -> di
 
 
 @contextlib.contextmanager
-def _ours(folder: Path) -> Iterator[tuple[Server, str, int]]:
+def ours(folder: Path) -> Iterator[tuple[Server, str, int]]:
     """The real process, but for where it finds this one loader."""
     host, log = "127.77.0.1", folder / "pxeapp.log"
     env = os.environ | {
@@ -266,13 +266,13 @@ def _program(name: str) -> Path:
     return unpacked
 
 
-_dnsmasq = _peer(
+dnsmasq = _peer(
     "dnsmasq", "127.77.1.1",
     "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--bind-interfaces", "--listen-address=127.77.1.1",
     "--enable-tftp", "--tftp-root=ROOT", "--tftp-max=10000", "--pid-file=", "--log-facility=-", "--quiet-tftp",
 )  # fmt: skip
-_tftpd_hpa = _peer("in.tftpd", "127.77.2.1", "-L", "--address", f"127.77.2.1:{PORT}", "--secure", "ROOT")
-_atftpd = _peer(
+tftpd_hpa = _peer("in.tftpd", "127.77.2.1", "-L", "--address", f"127.77.2.1:{PORT}", "--secure", "ROOT")
+atftpd = _peer(
     "atftpd", "127.77.3.1",
     "--daemon", "--no-fork", "--bind-address", "127.77.3.1", "--port", str(PORT), "--maxthread", "10000",
     "--no-multicast", "--verbose=3", "--logfile", "-", "ROOT",

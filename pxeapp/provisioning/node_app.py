@@ -131,19 +131,21 @@ def media_file(release: str, file: str) -> Response:
     address = _address()
     if not media.FILE_PATH.fullmatch(f"{release}/{file}"):
         raise NotFound("There is no such file.")  # a NUL, for one, is nothing that a database can be asked for
+    behind_front = current_app.config["BEHIND_FRONT"]
     with reading(provisioner.database) as run:
-        path = media.locate(run, provisioner.settings, release, file)
+        if behind_front:  # nginx follows no link out of its folder, see software/mirror.py
+            media.refuse_unknown(run, release, file)
+        else:
+            path = media.locate(run, provisioner.settings, release, file)
         counts = evidence.expecting(run, address, Step.KERNEL_FETCHED)
     if counts:
         at = now()
         provisioner.commits.write(
             lambda session: evidence.kernel_fetched(session, address, release, file, source="http", now=at)
         )
-    if current_app.config["BEHIND_FRONT"]:
-        reply = Response(status=HTTPStatus.OK)
-        reply.headers["X-Accel-Redirect"] = ACCEL_PREFIX + str(path.relative_to(provisioner.settings.media_dir))
-        reply.headers["Content-Type"] = "application/octet-stream"
-        return reply
+    if behind_front:
+        place = {"X-Accel-Redirect": f"{ACCEL_PREFIX}{release}/{file}"}
+        return Response(content_type="application/octet-stream", headers=place)
     return send_file(path, mimetype="application/octet-stream", conditional=True, max_age=0)
 
 

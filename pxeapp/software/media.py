@@ -36,11 +36,16 @@ def declared(release: Release) -> dict[str, str]:
     return {file: digest for file, digest in files.items() if file}
 
 
-def locate(run: Runner, settings: Settings, release_name: str, file: str) -> Path:
-    """The path of a file that a ready release declares, for `/media/RELEASE/FILE`; NotFound for everything else."""
+def refuse_unknown(run: Runner, release_name: str, file: str) -> None:
+    """Raises NotFound for what no ready release declares. Whether it lies where it should is the server's to see."""
     row = run.first(_READY, release_name=release_name)
     if row is None or file not in _names(*row):
         raise NotFound(f"There is no file {file!r} of a release {release_name!r} that may be booted.")
+
+
+def locate(run: Runner, settings: Settings, release_name: str, file: str) -> Path:
+    """The path of a file that a ready release declares, for `/media/RELEASE/FILE`; NotFound for everything else."""
+    refuse_unknown(run, release_name, file)
     path = _inside(settings, release_name, file)
     if path is None:
         raise NotFound(

@@ -35,6 +35,12 @@ class Node:
     callback: str
     rack: Rack
     number: int
+    process: subprocess.Popen[bytes]
+
+    def kill(self) -> None:
+        """As a power cut would, but for its children: they see that their parent is gone."""
+        self.process.kill()
+        self.process.wait(30)
 
     def connect(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout=30)
@@ -65,15 +71,17 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
 
 
 @contextlib.contextmanager
-def running(rack: Rack, log: Path) -> Iterator[Node]:
-    """Start the process over this rack's data; what it says goes to this log."""
-    number = rack.deploy()
-    rack.work(number)
+def running(rack: Rack, log: Path, *, number: int | None = None, port: int = 0) -> Iterator[Node]:
+    """Start the process over this rack's data; what it says goes to this log. Without a number node1 is deployed."""
+    if number is None:
+        number = rack.deploy()
+        rack.work(number)
     with rack.provisioner.database.read() as session:
         token = tokens.derive(rack.provisioner.vault, session.get_one(Deployment, number), tokens.CALLBACK)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    if not port:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
     environ = {
         "PXEAPP_DATA_DIR": str(rack.provisioner.settings.data_dir),
         "PXEAPP_NODE_URL": "http://10.77.0.1:8081",
@@ -87,7 +95,7 @@ def running(rack: Rack, log: Path) -> Iterator[Node]:
             stderr=output,
         )
     try:
-        found = Node(port, f"/c/{token}", rack, number)
+        found = Node(port, f"/c/{token}", rack, number, process)
         _wait_until_it_answers(found)
         yield found
     finally:

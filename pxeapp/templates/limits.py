@@ -10,7 +10,7 @@ class Limits:
     """For one rendering. A kickstart needs milliseconds; dnsmasq.conf for ten thousand machines, a part of a second."""
 
     cpu_s: float = 2.0
-    wall_s: float = 15.0  # a renderer that computes less than it may is a busy host's
+    wall_s: float = 60.0  # on a host with thirty busy processes, two seconds of computing take that long
     memory: int = 128 * 1024 * 1024  # bytes, beyond what the renderer has before it begins
     output: int = 4 * 1024 * 1024  # characters
     templates: int = 200  # that one rendering may ask for

@@ -17,15 +17,12 @@ import sys
 from pxeapp.templates import inside
 from pxeapp.templates.limits import Limits
 
-BEHIND = 5  # where processors are short, TFTP and callbacks come before somebody's bomb
-
 
 def main() -> None:
     """`argv`: the limits. Standard input is a socket: each message on it carries a renderer's socket."""
     limits = Limits(**json.loads(sys.argv[2]))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # a stop is our owner's to hear; it may render until its end
-    os.nice(BEHIND)
     inside.Renderer(limits)  # what this loads and builds, every renderer has
     gc.freeze()
     control = socket.socket(fileno=0)

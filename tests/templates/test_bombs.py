@@ -114,7 +114,7 @@ def test_a_hundred_good_ones_are_rendered_while_a_bomb_still_burns(site: Path) -
     (site / GOOD).write_text("{% for i in range(20) %}{{ i }} {{ word }}\n{% endfor %}")
     templates = Templates(site, pool=pool)
     with ThreadPoolExecutor(8) as threads:
-        bombs = [threads.submit(refused, templates) for _ in range(size(2, OF_ONE_TEMPLATE))]
+        bombs = [threads.submit(refused, templates) for _ in range(size(1, OF_ONE_TEMPLATE))]
         texts = list(threads.map(lambda number: templates.render(GOOD, word=number), range(100)))
         burning = [not bomb.done() for bomb in bombs]
         said = [bomb.result() for bomb in bombs]

@@ -173,9 +173,11 @@ def writing(database: Database) -> Iterator[Runner]:
 def _connected(database: Database) -> Iterator[tuple[Any, _InOurWords]]:
     if database.before_each is not None:
         database.before_each()
-    connection = database.engine.raw_connection()
+    in_our_words = _InOurWords(database)
+    with in_our_words:
+        connection = database.engine.raw_connection()
     try:
-        yield connection, _InOurWords(database)
+        yield connection, in_our_words
     finally:
         connection.close()  # gives it back to the pool, which undoes what was not committed
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from http import HTTPStatus
 from typing import Any
 
@@ -18,6 +19,7 @@ from pxeapp.machines import selectors
 from pxeapp.machines.models import Sighting
 from pxeapp.migrations import head_revision, present_revision
 from pxeapp.provisioning.models import Deployment
+from pxeapp.storage import faults
 
 bp = APIBlueprint("health", __name__, tag="Health")
 
@@ -91,4 +93,6 @@ def _observing() -> str:
 
 def _data_directory() -> str:
     folder = context().settings.data_dir
-    return "" if os.access(folder, os.W_OK) else f"{folder} cannot be written"
+    if not os.access(folder, os.W_OK):
+        return f"{folder} cannot be written"
+    return "" if shutil.disk_usage(folder).free >= faults.ROOM else f"the disk of {folder} is full"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -67,6 +68,7 @@ def restore(settings: Settings, source: Path, *, replace: bool, say: Say, now: d
             aside = settings.data_dir / f"before-restore-{now:%Y%m%d-%H%M%S}"
             _move_in(settings, folder, manifest, aside)
             place.move_in(folder / manifest.database_member, aside, now)
+            _give_to_the_owner(settings)
             return Restored(manifest, found, schema, aside if aside.exists() else None)
     finally:
         if made_folder:
@@ -231,6 +233,16 @@ def _move_in(settings: Settings, folder: Path, manifest: Manifest, aside: Path) 
     for path in (settings.data_dir / manifests.TEMPLATES).rglob("*"):
         path.chmod(0o750 if path.is_dir() else 0o640)
     archive.sync_folder(settings.data_dir)
+
+
+def _give_to_the_owner(settings: Settings) -> None:
+    """What root restores into another user's data directory, that user must be able to write."""
+    owner = settings.data_dir.stat()
+    if os.geteuid() != 0 or owner.st_uid == 0:
+        return
+    for path in settings.data_dir.rglob("*"):
+        if path.lstat().st_uid == 0:
+            os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def _put_aside(path: Path, aside: Path) -> None:

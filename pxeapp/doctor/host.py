@@ -90,6 +90,8 @@ def database(patient: Patient) -> Finding:
     url = make_url(patient.settings.database_url)
     if url.get_backend_name() == "sqlite":
         path = Path(url.database or "")
+        if patient.database.file is not None and patient.database.file.mark.exists():
+            patient.database.file.refuse_lost()
         if not path.exists():
             return fail(f"There is no database {path} yet.", f"{UPGRADE} — or start pxeapp serve, which does it.")
         try:

@@ -16,7 +16,7 @@ from pxeapp.boot.dnsmasq import DhcpNetwork, DhcpPlan, Reservation
 from pxeapp.boot.runner import DnsmasqRunner
 from pxeapp.config import Settings
 from pxeapp.db import Database, now
-from pxeapp.errors import PxeError
+from pxeapp.errors import PxeError, Unavailable
 from pxeapp.machines import sightings, timeline
 from pxeapp.machines.models import Interface, Machine, Network
 from pxeapp.provisioning import evidence
@@ -93,8 +93,11 @@ class DhcpProcess:
 
     def observe(self, observation: Observation) -> None:
         """Keep one packet's worth of evidence."""
-        with self._database.write() as session:
-            keep(session, observation, now=now())
+        try:
+            with self._database.write() as session:
+                keep(session, observation, now=now())
+        except Unavailable as error:
+            log.warning("That %s asked for an address was not kept: %s", observation.mac, error)
 
     def _refresh(self) -> bool:
         settings = self._provisioner.settings

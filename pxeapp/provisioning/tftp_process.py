@@ -14,7 +14,7 @@ from pxeapp.boot import grub, ipxe, localdisk, names, pxelinux
 from pxeapp.boot.names import Name
 from pxeapp.boot.tftp import Absent, Data, File, Reply, Request, TftpServer, Transfer
 from pxeapp.db import now
-from pxeapp.errors import NotFound
+from pxeapp.errors import NotFound, Unavailable
 from pxeapp.prepared import reading
 from pxeapp.provisioning import evidence, netboot
 from pxeapp.provisioning.models import Deployment
@@ -70,6 +70,13 @@ class TftpProcess:
         name = names.parse(request.filename)
         if name is None:
             return Absent("no such name")
+        try:
+            return self._resolve(name, request)
+        except Unavailable as error:  # what is wrong with the database is not the machines' business
+            log.warning("%s did not get %s: %s", request.client[0], request.filename, error)
+            return Absent("it cannot be looked up now")
+
+    def _resolve(self, name: Name, request: Request) -> Reply:
         if name.kind == "media":
             return self._media(name)
         loader = "GRUB" if name.kind == "grub" else "PXELINUX"
@@ -87,9 +94,12 @@ class TftpProcess:
             name = names.parse(transfer.filename)
             if transfer.done and name is not None and name.kind in ("loader", "media"):
                 arrived.append((transfer, name))
-        if arrived and self._anything_runs():
-            for transfer, name in arrived:
-                self._weigh(transfer, name)
+        try:
+            if arrived and self._anything_runs():
+                for transfer, name in arrived:
+                    self._weigh(transfer, name)
+        except Unavailable as error:
+            log.warning("What %s transfers prove was not kept: %s", len(arrived), error)
 
     def _anything_runs(self) -> bool:
         """Asked once for all of them: a rack that boots from its disks needs a thousand loaders and no evidence."""
@@ -103,6 +113,8 @@ class TftpProcess:
                 return
         try:
             self._keep(transfer, name, now())
+        except Unavailable:
+            raise
         except Exception:  # the others' evidence is worth as much
             log.exception("What %s fetched could not be kept", transfer.client)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -343,3 +344,15 @@ def test_an_appliance_on_postgresql_is_dumped_and_loaded(
         )
         assert len(kept.all()) == 1
     loaded.dispose()
+
+
+def test_what_root_restores_belongs_to_the_data_directorys_owner(
+    settings: Settings, tmp_path: Path, elsewhere: Path
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("Only root can give files away.")
+    source = backup(settings, tmp_path / "b.tar.gz")
+    elsewhere.mkdir(parents=True)
+    os.chown(elsewhere, 65534, 65534)
+    restore(source, elsewhere)
+    assert {path.stat().st_uid for path in elsewhere.rglob("*")} == {65534}

@@ -1,13 +1,11 @@
-"""Real worker processes under the real watchdog: killed, frozen, hung, and talking to a real ipmi_sim."""
+"""Real worker processes under the real watchdog: hung, orphaned, beside a real ipmi_sim. Killed: test_kills.py."""
 
 from __future__ import annotations
 
 import os
-import random
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -30,36 +28,6 @@ def commands(fake: FakeBmc) -> list[str]:
     return [entry["command"] for entry in fake.received()]
 
 
-def renewals(action: PowerAction) -> int:
-    return sum("crash" in entry["note"] for entry in action.log)
-
-
-def test_workers_killed_at_random_lose_nothing_and_repeat_nothing(rack: Rack) -> None:
-    chance = random.Random(7)
-    actions = {}
-    for number in range(1, 9):
-        rack.fake(number).behave("answering", takes_s=0.3)
-        rack.fake(number).set_power("on")
-        actions[number] = rack.order(rack.machine(number), "netboot")
-    killed = 0
-    deadline = time.monotonic() + 8
-    while not rack.ended(*actions.values()) and time.monotonic() < deadline:
-        time.sleep(chance.uniform(0.2, 0.7))
-        for pid in rack.watchdog.pids[: chance.choice((1, 2))]:
-            os.kill(pid, signal.SIGKILL)
-            killed += 1
-    wait_until(lambda: rack.ended(*actions.values()), seconds=40, what="every action to end")
-    assert killed >= 2
-    for number, action_id in actions.items():
-        action, told = rack.action(action_id), commands(rack.fake(number))[1:]
-        assert action.outcome in (power.DONE, power.UNCONFIRMED), action.error
-        assert told.count("power off") <= 1 + renewals(action)
-        assert told.count("power on") <= 1 + renewals(action)
-        if action.outcome == power.DONE:
-            assert rack.fake(number).truth() == "on"
-            assert rack.fake(number).boot_device() == "network"
-
-
 def test_worker_that_hangs_in_a_bmc_is_replaced_and_the_others_go_on(rack: Rack) -> None:
     sick, well = rack.machine(1), rack.machine(2)
     wait_until(lambda: rack.power_of(sick) == "off", what="the first poll")
@@ -71,19 +39,6 @@ def test_worker_that_hangs_in_a_bmc_is_replaced_and_the_others_go_on(rack: Rack)
     assert commands(rack.fake(1)) == commands(rack.fake(2)) == ["power on"]
     assert rack.action(first).lease_epoch >= 2, "another worker took it over"
     wait_until(lambda: len(rack.watchdog.pids) == 2 and set(rack.watchdog.pids) != before, what="the replacement")
-
-
-def test_frozen_worker_is_killed_and_replaced(rack: Rack) -> None:
-    wait_until(lambda: len(rack.watchdog.pids) == 2, what="two workers")
-    machine_id = rack.machine(1)
-    wait_until(lambda: rack.power_of(machine_id) == "off", what="a worker that works")
-    frozen = set(rack.watchdog.pids)
-    for pid in frozen:
-        os.kill(pid, signal.SIGSTOP)
-    action_id = rack.order(machine_id, "on")
-    wait_until(lambda: rack.ended(action_id), what="the action to end")
-    assert rack.action(action_id).outcome == power.DONE
-    wait_until(lambda: not frozen & set(rack.watchdog.pids), what="both to be replaced")
 
 
 def test_workers_end_when_their_watchdog_is_killed(rack: Rack, tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def test_templates_that_include_each_other_for_ever_are_refused(site: Path, pool
 @pytest.mark.soak
 def test_a_hundred_good_ones_are_rendered_while_a_bomb_still_burns(site: Path) -> None:
     """Who is done first is compared, no time is measured."""
-    pool = Pool(Limits(cpu_s=size(2, 20), wall_s=120))
+    pool = Pool(Limits(cpu_s=size(4, 20), wall_s=600))
     (site / BOMB).write_text(NESTED)
     (site / GOOD).write_text("{% for i in range(20) %}{{ i }} {{ word }}\n{% endfor %}")
     templates = Templates(site, pool=pool)

@@ -136,3 +136,19 @@ def test_cancelling_stops_before_the_next_command(bench: Bench) -> None:
     assert not carrier.step(hand)
     assert bench.commands() == ["power on", "power off"]
     assert bench.action(action_id).outcome == power.CANCELLED
+
+
+def test_next_command_is_due_when_the_pause_is_over_and_not_a_look_later(bench: Bench) -> None:
+    bench.fake.set_power("on")
+    bench.order("cycle")
+    carrier = bench.carrier()
+    (hand,) = carrier.claim(limit=1)
+    assert carrier.step(hand)
+    assert bench.commands()[1:] == ["power off"]
+    bench.clock.pass_(1.4)
+    assert carrier.step(hand)
+    assert bench.commands()[1:] == ["power off"], "seen off, and too early to go on"
+    assert hand.next_at == T0 + carrier.timings.gap
+    bench.clock.pass_(0.6)
+    assert carrier.step(hand)
+    assert bench.commands()[1:] == ["power off", "power on"]

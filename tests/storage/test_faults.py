@@ -13,10 +13,12 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import select, text
 
-from pxeapp import audit, db, migrations
+from pxeapp import audit, config, db, migrations
 from pxeapp.audit import AuditRow
 from pxeapp.cli import main
 from pxeapp.db import Base, Database, now
+from pxeapp.doctor import host
+from pxeapp.doctor.finding import Patient
 from pxeapp.storage import faults
 from pxeapp.storage.faults import DatabaseLost, DatabaseUnavailable
 from pxeapp.storage.sqlite import InUse, SqliteFile
@@ -105,6 +107,19 @@ def test_a_lost_database_is_never_made_anew_and_is_used_again_once_it_is_there(m
     away.rename(path)
     record(made, "again")
     assert subjects(made) == ["kept", "again"]
+
+
+def test_the_doctor_tells_a_lost_database_from_one_that_was_never_made(tmp_path: Path) -> None:
+    settings = config.load({"PXEAPP_DATA_DIR": str(tmp_path / "data")})
+    database = Database(settings.database_url)
+    patient = Patient(settings, database, now())
+    assert "pxeapp db upgrade" in host.database(patient).attempt
+    migrations.upgrade(database)
+    assert host.database(patient).status == "ok"
+    database.dispose()
+    path_of(database).unlink()
+    with pytest.raises(DatabaseLost, match="there was one"):
+        host.database(patient)
 
 
 def test_a_first_start_makes_one_and_from_then_on_it_can_be_lost(tmp_path: Path) -> None:

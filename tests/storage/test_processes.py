@@ -6,6 +6,7 @@ there afterwards and nothing else; no process has to be restarted, no log has a 
 
 from __future__ import annotations
 
+import socket
 import sqlite3
 import threading
 import time
@@ -70,6 +71,13 @@ class Broken(LoopbackAppliance):
 
     def report(self, event: str, message: str = "") -> requests.Response:
         return requests.post(self.callback, json={"event": event, "message": message}, timeout=60)
+
+    def tftp_reply(self, name: str) -> bytes:
+        """The first packet that comes back."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.settimeout(30)
+            client.sendto(b"\x00\x01" + name.encode() + b"\x00octet\x00", ("127.0.0.1", self.tftp))
+            return client.recv(2048)
 
     def reading(self) -> Any:
         database = Database(f"sqlite:///{self.path}")
@@ -203,6 +211,9 @@ def test_a_database_that_is_taken_away_is_waited_for_and_not_made_anew(appliance
     ready = requests.get(f"{appliance.url}/readyz", timeout=60)
     assert ready.status_code == 503
     assert "there was one" in ready.json()["checks"]["database"]
+    reply = appliance.tftp_reply("pxelinux.cfg/01-52-54-00-00-00-01")
+    assert reply[:2] == b"\x00\x05"  # an error at once: the machine goes on to its own disk
+    assert str(appliance.path).encode() not in reply
     time.sleep(size(2, 30))  # every process comes by
     assert not appliance.path.exists()
     for there in away.parent.glob("away*"):

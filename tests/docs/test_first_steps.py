@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import socket
 import subprocess
@@ -187,10 +186,14 @@ def test_a_role_of_ones_own_with_a_template_of_ones_own(registered: Site) -> Non
 
 @pytest.mark.network
 def test_a_backup_made_while_it_runs_can_be_restored(registered: Site) -> None:
-    text = next(b.text for b in pages.blocks(ROOT / "docs" / "operations.md") if "source.backup" in b.text)
-    text = re.sub(r"^BACKUP=.*$", 'BACKUP="$PWD/backup"', text, flags=re.MULTILINE)
-    registered.sh(f"PXEAPP_DATA_DIR=$PWD/var\n{text}")
-    restored = "export PXEAPP_DATA_DIR=$PWD/backup\n"
-    machines = json.loads(registered.sh(restored + "pxeapp machine list --json"))
+    blocks = [block.text for block in pages.blocks(ROOT / "docs" / "operations.md")]
+    file = registered.folder / "backup.tar.gz"
+    backup, restore = (
+        next(block for block in blocks if words in block).replace("/mnt/backups/pxeapp.tar.gz", str(file))
+        for words in ("pxeapp backup --verify", "pxeapp restore /mnt")
+    )
+    assert "read back" in registered.sh(f"export PXEAPP_DATA_DIR=$PWD/var\n{backup}")
+    said = registered.sh(f"export PXEAPP_DATA_DIR=$PWD/restored\n{restore}")
+    assert "ready" in said
+    machines = json.loads(registered.sh("export PXEAPP_DATA_DIR=$PWD/restored\npxeapp machine list --json"))
     assert [each["name"] for each in machines["items"]] == ["node1", "node2"]
-    assert "ready" in registered.sh(restored + "pxeapp release verify")

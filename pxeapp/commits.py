@@ -23,6 +23,7 @@ from pxeapp.prepared import Prepared, Runner, Values
 from pxeapp.storage.faults import DatabaseUnavailable
 
 LIMIT = 64
+DEADLOCK = "40P01"  # as PostgreSQL numbers it
 T = TypeVar("T")
 
 
@@ -86,15 +87,13 @@ class GroupCommit:
         with self._queueing:
             batch, self._queue = self._queue[:LIMIT], self._queue[LIMIT:]
         try:
-            if all(piece.work is None for piece in batch):
-                with prepared.writing(self._database) as run:
-                    self._do_quick(run, batch)
-                return
-            with self._database.write() as session:
-                self._do_quick(prepared.within(self._database, session), batch)
+            try:
+                self._commit(batch)
+            except DatabaseUnavailable as error:
+                if len(batch) == 1 or not _is_deadlock(error):
+                    raise
                 for piece in batch:
-                    if piece.work is not None:
-                        self._do(session, piece, piece.work)
+                    self._commit_alone(piece)
         except BaseException as error:
             for piece in batch:
                 piece.error = piece.error or error
@@ -102,6 +101,25 @@ class GroupCommit:
         finally:
             for piece in batch:
                 piece.done = True
+
+    def _commit_alone(self, piece: _Piece) -> None:
+        """On PostgreSQL the crowds of two hosts may have locked each other's rows; one piece by itself waits."""
+        piece.value = piece.error = None
+        try:
+            self._commit([piece])
+        except Exception as error:  # noqa: BLE001 - handed to the thread whose work it was
+            piece.error = error
+
+    def _commit(self, batch: list[_Piece]) -> None:
+        if all(piece.work is None for piece in batch):
+            with prepared.writing(self._database) as run:
+                self._do_quick(run, batch)
+            return
+        with self._database.write() as session:
+            self._do_quick(prepared.within(self._database, session), batch)
+            for piece in batch:
+                if piece.work is not None:
+                    self._do(session, piece, piece.work)
 
     def _do_quick(self, run: Runner, batch: list[_Piece]) -> None:
         if crowd := [piece for piece in batch if piece.changes]:
@@ -122,6 +140,8 @@ class GroupCommit:
         try:
             with session.begin_nested():
                 piece.value = work(session)
+        except DatabaseUnavailable:
+            raise
         except Exception as error:  # noqa: BLE001 - handed to the thread whose work it was
             piece.error = error
         session.expunge_all()  # no piece sees rows as another one loaded them
@@ -139,6 +159,10 @@ class GroupCommit:
                 return
             for piece in crowd:
                 self._change(run, [piece])
+
+
+def _is_deadlock(error: DatabaseUnavailable) -> bool:
+    return getattr(error.__cause__, "sqlstate", None) == DEADLOCK
 
 
 def _send(run: Runner, changes: Sequence[Change]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -176,3 +177,49 @@ def test_a_change_that_the_database_refuses_is_told_to_whoever_asked(commits: Gr
     with pytest.raises(Exception, match=r"(?i)unique"):
         commits.change(rename("n1", "n2"))
     commits.change(rename("n1", "free"))
+
+
+@pytest.mark.postgresql
+def test_crowds_of_two_hosts_that_lock_each_others_rows_all_get_through(postgresql_database: Database) -> None:
+    """Each is about to change the row that the other one has changed. PostgreSQL ends one of the two."""
+    with postgresql_database.write() as session:
+        session.add_all(machine(number) for number in range(2))
+    both = threading.Barrier(2)
+
+    def crowd(commits: GroupCommit, name: str, order: tuple[int, int]) -> list[str]:
+        hold, holding = threading.Event(), threading.Event()
+
+        def door(_session: Session) -> None:
+            holding.set()
+            hold.wait(10)
+
+        def note(number: int) -> str:
+            def work(session: Session) -> str:
+                row = session.scalars(select(Machine).where(Machine.name == f"n{number}").with_for_update()).one()
+                row.fault = f"{row.fault}{name}"
+                session.flush()
+                if number == order[0]:
+                    with contextlib.suppress(threading.BrokenBarrierError):
+                        both.wait(5)  # the first time, until each of the two has locked a row
+                return f"{name}{number}"
+
+            return commits.write(work)
+
+        with ThreadPoolExecutor(3) as pool:
+            first = pool.submit(commits.write, door)
+            assert holding.wait(10)
+            notes = []
+            for place, number in enumerate(order):
+                notes.append(pool.submit(note, number))
+                while len(commits._queue) <= place:
+                    threading.Event().wait(0.01)
+            hold.set()
+            first.result()
+            return [each.result() for each in notes]
+
+    with ThreadPoolExecutor(2) as pool:
+        one = pool.submit(crowd, GroupCommit(postgresql_database), "a", (0, 1))
+        other = pool.submit(crowd, GroupCommit(postgresql_database), "b", (1, 0))
+        assert (one.result(), other.result()) == (["a0", "a1"], ["b1", "b0"])
+    with postgresql_database.read() as session:
+        assert {"".join(sorted(fault)) for fault in session.scalars(select(Machine.fault))} == {"ab"}

@@ -222,6 +222,12 @@ CAUSES: dict[str, tuple[Cause, ...]] = {
         ),
         Cause("The worker is not running.", "Look at `pxeapp serve`'s output or start `pxeapp worker`."),
     ),
+    "restored": (
+        Cause(
+            "The appliance was restored from a backup that is older than this order's outcome.",
+            "Look at the machine's console: it may be installed and in use. Only then deploy it again.",
+        ),
+    ),
     "aborted": (Cause("An operator aborted it.", "See the audit log for who, and deploy again when ready."),),
 }
 GENERIC = (Cause("We know no usual cause for this.", "Read its timeline and its console; then deploy again."),)

@@ -1,10 +1,11 @@
-"""The loop: requests in, sessions in a dictionary by descriptor, timers in a heap. No packet may end it."""
+"""The loop: requests in, sessions in a dictionary by descriptor, a look at all of them now and then.
+
+No packet may end it.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import heapq
-import itertools
 import logging
 import queue
 import select
@@ -22,10 +23,12 @@ from pxeapp.boot.tftp import packets, sockets
 from pxeapp.boot.tftp.blocks import Cache, Unreadable
 from pxeapp.boot.tftp.packets import BadRequest, Request
 from pxeapp.boot.tftp.replies import Absent, Reply
-from pxeapp.boot.tftp.session import NEVER, Session
+from pxeapp.boot.tftp.session import Session
 
-LOOP_S = 1.0
-AT_ONCE = 512  # descriptors looked at before timers have their turn
+IDLE_S = 1.0
+LOOK_S = 0.025  # how late a repetition may be
+MEASURE_S = 0.5  # how often a round trip is measured: a closer look at one acknowledgement of each transfer
+AT_ONCE = 512  # descriptors taken before whose patience has ended has its turn
 REQUESTS_AT_ONCE = 32  # each costs as much as ten blocks of those who wait for theirs
 DRAIN_S = 5.0  # at the end: how long running transfers may go on
 OTHER_DESCRIPTORS = 256  # the database's, the log's, libraries'
@@ -109,8 +112,8 @@ class TftpServer:
         self._unheard: dict[tuple[str, int], Session] = {}  # answered, and not heard of since
         self._waiting: Counter[str] = Counter()
         self._complained_at = 0.0
-        self._timers: list[tuple[float, int, int, Session]] = []
-        self._order = itertools.count()
+        self._looked_at = 0.0
+        self._measured_at = 0.0
         self._allowed: dict[str, bool] = {}
         self._resolved: queue.SimpleQueue[tuple[Request, str, Reply]] = queue.SimpleQueue()
         self._events: queue.SimpleQueue[Transfer | None] = queue.SimpleQueue()
@@ -164,10 +167,7 @@ class TftpServer:
 
     def _turn(self) -> None:
         """One look at everything that is due; whatever goes wrong with one client stays with that client."""
-        wait = LOOP_S
-        if self._timers:
-            wait = min(wait, max(0.0, self._timers[0][0] - time.monotonic()))
-        ready = self._epoll.poll(wait, AT_ONCE)
+        ready = self._epoll.poll(LOOK_S if self._sessions else IDLE_S, AT_ONCE)
         # One look at the clock for all of them: what that does to a measured round trip is far below its floor.
         now = time.monotonic()
         receivers = self._receivers
@@ -178,18 +178,17 @@ class TftpServer:
             except Exception:  # a bug met by one client must not end the boot of a rack
                 log.exception("What came for a transfer could not be handled")
                 self._break_off(self._sessions.get(descriptor))
-        self._due(time.monotonic())
+        now = time.monotonic()
+        if now - self._looked_at >= LOOK_S:
+            self._look(now)
 
     def _changed(self, session: Session) -> None:
-        """It ended, or its client has proved to exist, or it is due sooner than we would look."""
+        """It ended, or its client has proved to exist."""
         if session.outcome:
             self._end(session)
-            return
-        if session.proven and session.fileno() not in self._stranger_doors:
+        elif session.proven and session.fileno() not in self._stranger_doors:
             self._forget_half_open(session)
             self._open_door(session)
-        if session.due < session.armed:
-            self._arm(session)
 
     def _guarded(self, session: Session, work: Callable[[float], None], now: float) -> None:
         try:
@@ -393,26 +392,17 @@ class TftpServer:
             if not waiting:
                 del self._half_open[session.client[0]]
 
-    def _arm(self, session: Session) -> None:
-        if len(self._timers) > 2 * len(self._sessions) + 1024:
-            # Ended transfers leave their timers behind, and a client may have asked for 255 seconds of patience.
-            self._timers = [
-                timer
-                for timer in self._timers
-                if timer[0] == timer[3].armed and self._sessions.get(timer[2]) is timer[3]
-            ]
-            heapq.heapify(self._timers)
-        session.armed = session.due
-        heapq.heappush(self._timers, (session.armed, next(self._order), session.fileno(), session))
-
-    def _due(self, now: float) -> None:
-        """Timers are lazy: one that comes early for a transfer that went on is set anew."""
-        while self._timers and self._timers[0][0] <= now:
-            at, _, descriptor, session = heapq.heappop(self._timers)
-            if at != session.armed or self._sessions.get(descriptor) is not session:
-                continue  # it ended, or was armed anew
-            session.armed = NEVER
-            self._guarded(session, session.look, now)
+    def _look(self, now: float) -> None:
+        """Whose patience has ended? A look at everybody costs less than to keep an order that each packet changes."""
+        self._looked_at = now
+        measure = now - self._measured_at >= MEASURE_S
+        if measure:
+            self._measured_at = now
+        for session in list(self._sessions.values()):
+            if measure:
+                session.measure_next()
+            if session.due <= now:
+                self._guarded(session, session.overdue, now)
 
     def _may_ask(self, address: str) -> bool:
         """Whether an address is in the provisioning networks; answered once per address, for a bounded number."""

@@ -26,23 +26,22 @@ MAX_DATAGRAM = 65_000
 REPEAT_GAP_S = 0.05  # a window is sent again at most this often for repeated acknowledgements
 ASKED_AGAIN_S = 0.2  # a request that is repeated after less is one that crossed our answer
 RECEIVED = 68  # bytes: an acknowledgement has 4, an ERROR as many as it likes
-NEVER = float("inf")
 
 # An acknowledgement in, a block out: the descriptor's own system calls, with nothing around them.
 _read, _write = os.read, os.write
 
 
 class Session:
-    """One client's transfer, driven by the loop: `start`, `receive` for each datagram, `look` when it is due.
+    """One client's transfer, driven by the loop: `start`, `receive` for each datagram, `overdue` when it is due.
 
     `outcome` is empty while it runs, then `done`, `abandoned`, or what the client's ERROR said. `receive` tells whether
-    the loop has to look: at an `outcome`, at `proven`, or at `due`, which is now sooner than `armed`.
+    the loop has to look: at an `outcome`, or at `proven`.
     """
 
     __slots__ = (
         "_acked", "_at_once", "_awaited", "_blocks", "_content", "_cut", "_descriptor", "_gso", "_known", "_oack",
         "_out", "_patience", "_repeated_at", "_socket", "_spoke_at", "_steps", "_stranger_socket", "_window",
-        "armed", "client", "outcome", "proven", "request", "started",
+        "client", "outcome", "proven", "request", "started",
     )  # fmt: skip
 
     def __init__(
@@ -70,7 +69,6 @@ class Session:
         self.request = request
         self.client = request.client
         self.started = time.monotonic()
-        self.armed = NEVER  # when the loop will look at `due`
         self.proven = False  # until something was heard after the request, it may be forged
         self.outcome = ""
 
@@ -109,11 +107,12 @@ class Session:
             return self._failed(error)
         return self._packet(datagram, now)
 
-    def look(self, now: float) -> None:
-        """The loop's timer went off. Nothing may be due yet: then the next acknowledgement is measured, that is all."""
+    def measure_next(self) -> None:
+        """Take a closer look at the next acknowledgement: how long it took."""
         self._awaited = None
-        if now < self.due:
-            return
+
+    def overdue(self, now: float) -> None:
+        """Nothing has been taken for too long."""
         # When everybody's packets wait for us, we are late, not the client: what lies there counts before the clock.
         self.receive(now)
         if not self.outcome and now >= self.due:
@@ -189,7 +188,7 @@ class Session:
                 said = "".join(char if char.isprintable() else "?" for char in word)
                 self.outcome = f"the client stopped it ({number} {said})"
         # A repeated RRQ, or anything else, says nothing new: our own timer repeats.
-        return bool(self.outcome) or self.proven != was_proven or self.due < self.armed
+        return bool(self.outcome) or self.proven != was_proven
 
     def _acknowledged(self, number: int, now: float) -> None:
         ahead = (number - self._acked) & 0xFFFF

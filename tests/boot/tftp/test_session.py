@@ -128,7 +128,7 @@ def run_out(session: Session, now: float) -> list[float]:
     acted = [now]
     while not session.outcome:
         acted.append(session.due)
-        session.look(acted[-1])
+        session.overdue(acted[-1])
     return acted
 
 
@@ -164,7 +164,7 @@ def test_a_slow_client_is_waited_for_as_long_as_it_takes(make: Make) -> None:
     pair.session.start(0.0)
     for block in range(20):
         pair.acknowledge(block, block * 0.5 + 0.5)
-        pair.session.look(block * 0.5 + 0.5)
+        pair.session.measure_next()
     assert 0.5 < pair.session.due - 10.0 < 1.0
 
 
@@ -172,7 +172,7 @@ def test_an_answer_to_what_was_sent_twice_measures_nothing_and_the_longer_wait_s
     # Karn's rule: a client that takes two seconds for a block would else be sent each one twice, for ever.
     pair = make(b"x" * 50_000)
     pair.session.start(0.0)
-    pair.session.look(1.0)
+    pair.session.overdue(1.0)
     pair.acknowledge(1, 2.0)
     assert pair.session.due == 4.0
     pair.acknowledge(2, 4.0)
@@ -183,8 +183,8 @@ def test_an_answer_to_what_was_sent_twice_measures_nothing_and_the_longer_wait_s
 def test_progress_starts_the_patience_anew(make: Make) -> None:
     pair = make(b"x" * 5000)
     pair.session.start(0.0)
-    pair.session.look(1.0)
-    pair.session.look(3.0)
+    pair.session.overdue(1.0)
+    pair.session.overdue(3.0)
     pair.acknowledge(1, 4.0)
     acted = run_out(pair.session, 4.0)
     assert acted[-1] - acted[0] == GIVEN_UP_AFTER_S
@@ -268,7 +268,7 @@ def test_a_client_that_only_repeats_itself_is_given_up(make: Make) -> None:
         now += 0.1
         pair.acknowledge(0, now)
         if now >= pair.session.due:
-            pair.session.look(now)
+            pair.session.overdue(now)
     assert pair.session.outcome == "abandoned"
     assert now < 20
 

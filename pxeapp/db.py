@@ -28,7 +28,8 @@ from pxeapp.storage import faults
 from pxeapp.storage.sqlite import SqliteFile, as_sentences
 
 BUSY_TIMEOUT_S = 30.0
-POOL: dict[str, Any] = {"pool_size": 20, "max_overflow": 20}  # more than webserver.py has threads: opening a database takes a while
+# More than webserver.py has threads: opening a database takes a while.
+POOL: dict[str, Any] = {"pool_size": 20, "max_overflow": 20}
 KNOWN_URLS = "Use postgresql://USER:PASSWORD@HOST/NAME or sqlite:////PATH/FILE, or leave it out for SQLite."
 
 

@@ -6,6 +6,7 @@ a run as far as the machine's own timing lets it.
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import signal
@@ -110,7 +111,7 @@ def test_whatever_is_killed_every_machine_arrives_and_is_switched_at_most_once(a
             before = {machine.name: len(machine.bmc.received) for machine in fleet.machines}
             numbers = ordered(appliance, [machine.name for machine in fleet.machines])
             moments = sorted(chance.uniform(0, SPREAD_S) for _ in range(KILLS))
-            deck = list(PARTS) * (KILLS // len(PARTS) + 1)  # each part comes as often as any other, in any order
+            deck = list(PARTS) * math.ceil(KILLS / len(PARTS))  # each part as often as any other, in any order
             chance.shuffle(deck)
             began = time.monotonic()
             for moment, part in zip(moments, deck, strict=False):

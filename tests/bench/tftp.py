@@ -221,7 +221,7 @@ def _load(host: str, port: int, content: Path, crowd: Crowd, *, seed: int) -> di
 @contextlib.contextmanager
 def ours(folder: Path) -> Iterator[tuple[Server, str, int]]:
     """The real process, but for where it finds this one loader."""
-    host, log = "127.77.0.1", folder / "pxeapp.log"
+    host, log = "127.79.0.1", folder / "pxeapp.log"
     env = os.environ | {
         "PXEAPP_DATA_DIR": str(folder / "data"),
         "PXEAPP_NODE_URL": "http://127.0.0.1:8081",
@@ -267,14 +267,14 @@ def _program(name: str) -> Path:
 
 
 dnsmasq = _peer(
-    "dnsmasq", "127.77.1.1",
-    "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--bind-interfaces", "--listen-address=127.77.1.1",
+    "dnsmasq", "127.79.1.1",
+    "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--bind-interfaces", "--listen-address=127.79.1.1",
     "--enable-tftp", "--tftp-root=ROOT", "--tftp-max=10000", "--pid-file=", "--log-facility=-", "--quiet-tftp",
 )  # fmt: skip
-tftpd_hpa = _peer("in.tftpd", "127.77.2.1", "-L", "--address", f"127.77.2.1:{PORT}", "--secure", "ROOT")
+tftpd_hpa = _peer("in.tftpd", "127.79.2.1", "-L", "--address", f"127.79.2.1:{PORT}", "--secure", "ROOT")
 atftpd = _peer(
-    "atftpd", "127.77.3.1",
-    "--daemon", "--no-fork", "--bind-address", "127.77.3.1", "--port", str(PORT), "--maxthread", "10000",
+    "atftpd", "127.79.3.1",
+    "--daemon", "--no-fork", "--bind-address", "127.79.3.1", "--port", str(PORT), "--maxthread", "10000",
     "--no-multicast", "--verbose=3", "--logfile", "-", "ROOT",
 )  # fmt: skip
 

@@ -44,6 +44,7 @@ NOTES = (
     "Every block is compared with the content, whose SHA-256 is checked before and after.",
     "CPU is the server's, from before the first request to half a second after the last client has all.",
     "`load CPU` is the generator's own, one thread of C: below the server's it is no bottleneck.",
+    "The generator stays on the last CPU; the servers may use all of them.",
     "A client repeats itself as iPXE does, after 250 ms, doubling.",
     "dnsmasq: --tftp-max; atftpd: --maxthread; tftpd-hpa: in.tftpd -L, a process for each client.",
     "Ours is `pxeapp tftp` with its database, its log and its evidence.",
@@ -209,6 +210,7 @@ def _load(host: str, port: int, content: Path, crowd: Crowd, *, seed: int) -> di
         "--loss": crowd.loss_percent,
         "--seed": seed,
         "--within": crowd.within_s,
+        "--cpu": max(os.sched_getaffinity(0)),
     }
     words = [str(word) for pair in options.items() for word in pair]
     done = subprocess.run(

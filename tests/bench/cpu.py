@@ -59,12 +59,13 @@ class Server:
         return int(stat["usage_usec"]) / 1e6
 
     def memory_mib(self) -> float:
-        """Resident memory of all its living processes; pages shared between them count once each."""
+        """Memory of all its living processes; what several share counts once (PSS)."""
         total = 0
         for pid in _tree(self.process.pid):
-            with contextlib.suppress(OSError, IndexError):
-                total += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-        return total * os.sysconf("SC_PAGE_SIZE") / 2**20
+            with contextlib.suppress(OSError, StopIteration, ValueError):
+                lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+                total += int(next(line for line in lines if line.startswith("Pss:")).split()[1])
+        return total / 1024
 
     def stop(self, *, within_s: float = 30.0) -> None:
         """Ask it to end, then insist; whatever it left in its group is ended too."""

@@ -31,19 +31,17 @@ REAL = {"takes_s": 1.5, "reply_after_s": 0.003}  # a server's: power takes a whi
 AT_ONCE_BMC = {"takes_s": 0.0, "reply_after_s": 0.0}
 READY_S, DONE_S = 120.0, 300.0
 TOLD = ["power off", "boot network", "power on"]
-NOTES = (
-    (
-        "Each machine is on and is netbooted: status, off, seen off, boot device network, read back, on, seen on. Every"
-        " BMC's own log is read afterwards: who left one of them out, or ours that told one twice, has failed the round."
-    ),
-    (
-        "Simulated BMCs in a process of their own (IPMI 2.0, cipher suite 17): power takes 1.5 s to show, an answer 3 ms."
-        f" The peers work on {AT_ONCE} BMCs at once, look every 0.5 s, keep no record and make no pause."
-    ),
-    (
-        "Ours is `pxeapp bmc-worker` as shipped, on SQLite: every intent, send and observation is committed, and 2 s lie"
-        " between two power commands to a BMC. The time runs from the commit of the orders to the last action's end."
-    ),
+JOB = (
+    "Each machine is on and is netbooted: status, off, seen off, boot device network, read back, on, seen on. Every BMC's"
+    " own log is read afterwards: who left one of them out, or ours that told one twice, has failed the round."
+)
+BMCS = "Simulated BMCs in a process of their own (IPMI 2.0, cipher suite 17):"
+LIFELIKE = f"{BMCS} power takes 1.5 s to show, an answer 3 ms."
+AT_ONCE_SAID = f"{BMCS} all at once. No real BMC is; it shows what the machinery itself costs."
+PEERS = f"The peers work on {AT_ONCE} BMCs at once, look every 0.5 s, keep no record and make no pause."
+OURS = (
+    "Ours is `pxeapp bmc-worker` as shipped, on SQLite: every intent, send and observation is committed, and 2 s lie"
+    " between two power commands to a BMC. The time runs from the commit of the orders to the last action's end."
 )
 
 
@@ -71,7 +69,7 @@ def _cycle(count: int, like: dict[str, float], *, rounds: int, with_ipmitool: bo
         [Target("s", at_most=1.5, against="pyghmi pool", says="at most 1.5 x the time of a bare pool of pyghmi calls")],
         rounds,
         rack.standing,
-        NOTES,
+        (JOB, AT_ONCE_SAID if instant else LIFELIKE, PEERS, OURS),
     )
 
 
@@ -85,7 +83,12 @@ def _dead(count: int, *, rounds: int) -> Work:
         [Target("others done s", at_most=1.10, against="all alive", says=says)],
         rounds,
         rack.standing,
-        (*NOTES[:1], "The dead one stops answering just before the orders come, so that nothing knows it yet."),
+        (
+            JOB,
+            LIFELIKE,
+            OURS,
+            "The dead one stops answering just before the orders come, so that nothing knows it yet.",
+        ),
     )
 
 

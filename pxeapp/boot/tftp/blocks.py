@@ -23,7 +23,7 @@ CACHE_BYTES = 32 * 1024 * 1024
 PACK_LIMIT = 8 * 1024 * 1024  # loaders are smaller; larger files are packed window by window
 PACK_BLOCKS = 16_384  # more are not packed in advance: it would hold up everybody else
 NETASCII_LIMIT = 4 * 1024 * 1024
-BLOCK_BYTES = 160  # what a block takes beside its content: the objects, the header, the acknowledgement
+BLOCK_BYTES = 168  # what a block takes beside its content: the objects, the header, the acknowledgement
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 _HEADER = struct.Struct("!HH")
 Step = tuple[bytes, bytes | None]
@@ -46,7 +46,7 @@ class Identity:
 class Packed:
     """Content in blocks of one size. Block n (from 1) is `packets(n, 1)`, or the nth of `steps`."""
 
-    __slots__ = ("blksize", "blocks", "size", "steps", "users")
+    __slots__ = ("_packets", "blksize", "blocks", "size", "steps", "users")
 
     def __init__(self, content: bytes, blksize: int) -> None:
         self.size = len(content)
@@ -56,15 +56,17 @@ class Packed:
         # For lock-step: each block's packet, and the acknowledgement of it that asks for the next one. The last one's
         # is None: what ends a transfer takes a closer look.
         self.steps: list[Step] = []
+        self._packets: list[bytes] = []  # the same objects; a window of them is a slice
         for number in range(1, self.blocks + 1):
             packet = _HEADER.pack(DATA, number & 0xFFFF) + content[(number - 1) * blksize : number * blksize]
+            self._packets.append(packet)
             follows = number < self.blocks
             self.steps.append((packet, _HEADER.pack(ACK, number & 0xFFFF) if follows else None))
         self.users = 1
 
     def packets(self, first: int, count: int) -> list[bytes]:
         """The packets of `count` blocks from `first` on."""
-        return [packet for packet, _ in self.steps[first - 1 : first - 1 + count]]
+        return self._packets[first - 1 : first - 1 + count]
 
     @property
     def weight(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import struct
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from tftpy.TftpPacketTypes import TftpPacketERR, TftpPacketOACK, TftpPacketRRQ
@@ -48,7 +48,8 @@ def opcode(datagram: bytes) -> int:
 
 def parse_request(datagram: bytes, client: tuple[str, int], *, max_blksize: int, max_window: int) -> Request:
     """A read request from a datagram; raises BadRequest, and nothing else, for anything at all."""
-    return replace(_parse(datagram, max_blksize, max_window), client=client)
+    said = _parse(datagram, max_blksize, max_window)
+    return Request(said.filename, said.mode, client, said.blksize, said.windowsize, said.timeout_s, said.wants)
 
 
 @functools.lru_cache(512)  # a rack of one make asks in the same words
@@ -111,20 +112,22 @@ def _number(text: str, least: int, most: int) -> int:
 
 def oack(request: Request, size: int) -> bytes:
     """The options that we accept, with our values; empty when none was asked that we know."""
-    ours = {
-        "blksize": str(request.blksize),
-        "windowsize": str(request.windowsize),
-        "tsize": str(size),
-        "timeout": str(int(request.timeout_s or 0)),
-    }
-    accepted = tuple((name, ours[name]) for name in request.wants if name in ours)
-    return _oack(accepted) if accepted else b""
+    return _oack(tuple(request.wants), request.blksize, request.windowsize, request.timeout_s, size)
 
 
 @functools.lru_cache(512)
-def _oack(options: tuple[tuple[str, str], ...]) -> bytes:
+def _oack(wants: tuple[str, ...], blksize: int, windowsize: int, timeout_s: float | None, size: int) -> bytes:
+    ours = {
+        "blksize": str(blksize),
+        "windowsize": str(windowsize),
+        "tsize": str(size),
+        "timeout": str(int(timeout_s or 0)),
+    }
+    accepted = {name: ours[name] for name in wants if name in ours}
+    if not accepted:
+        return b""
     packet = TftpPacketOACK()  # type: ignore[no-untyped-call]
-    packet.options = dict(options)
+    packet.options = accepted
     return bytes(packet.encode().buffer)  # type: ignore[no-untyped-call]
 
 

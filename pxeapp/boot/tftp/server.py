@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from netaddr import IPAddress, IPNetwork
+from netaddr import IPNetwork
 
 from pxeapp.boot.tftp import packets, sockets
 from pxeapp.boot.tftp.blocks import Cache, Unreadable
@@ -93,7 +93,8 @@ class TftpServer:
         limits: Limits | None = None,
         gso: bool = True,
     ) -> None:
-        self._networks = tuple(networks)
+        # As numbers: every machine of a rack asks for the first time at the same moment.
+        self._networks = [(int(network.netmask), int(network.network)) for network in networks if network.version == 4]
         self._resolve = resolve
         self._resolve_fast = resolve_fast
         self._on_events = on_events
@@ -410,7 +411,8 @@ class TftpServer:
         if known is None:
             if len(self._allowed) > 65_536:
                 self._allowed.clear()
-            known = any(IPAddress(address) in network for network in self._networks)
+            number = int.from_bytes(socket.inet_aton(address), "big")
+            known = any(number & mask == network for mask, network in self._networks)
             self._allowed[address] = known
         return known
 

@@ -217,10 +217,10 @@ class Session:
     def _next_window(self) -> None:
         """All that was out has arrived: what comes next, in one system call."""
         self._acked = first = self._acked + self._out
-        window = self._steps[first : first + self._window]
+        window = self._content.packets(first + 1, self._window)
         self._out = len(window)
-        self._awaited = window[-1][1]
-        self._send_all([packet for packet, _ in window])
+        self._awaited = self._steps[first + self._out - 1][1]
+        self._send_all(window)
 
     def _repeated(self, now: float) -> None:
         """A duplicate ACK. In lock-step it is ignored (the sorcerer's apprentice); in a window it means a loss.

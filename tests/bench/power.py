@@ -32,8 +32,8 @@ AT_ONCE_BMC = {"takes_s": 0.0, "reply_after_s": 0.0}
 READY_S, DONE_S = 120.0, 300.0
 TOLD = ["power off", "boot network", "power on"]
 JOB = (
-    "Each machine is on and is netbooted: status, off, seen off, boot device network, read back, on, seen on. Every BMC's"
-    " own log is read afterwards: who left one of them out, or ours that told one twice, has failed the round."
+    "Each machine is on and is netbooted: status, off, seen off, boot device network, read back, on, seen on. Every"
+    " BMC's own log is read afterwards: who left one of them out, or ours that told one twice, has failed the round."
 )
 BMCS = "Simulated BMCs in a process of their own (IPMI 2.0, cipher suite 17):"
 LIFELIKE = f"{BMCS} power takes 1.5 s to show, an answer 3 ms."

@@ -2,6 +2,9 @@
 
 A table says what each event means. A repeated, late or disordered event is answered like the first
 one (the installer only wants to know that it may stop asking) and changes nothing.
+
+Forty racks report at once: the attempt is read without a lock, what follows is decided from what was read, and it is
+committed, together with everybody else's, only if the attempt still stands where it was seen.
 """
 
 from __future__ import annotations
@@ -9,18 +12,22 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from sqlalchemy import Text, bindparam, cast, delete, select, update
 from sqlalchemy.orm import Session
 
+from pxeapp.commits import Change, GroupCommit, Overtaken
+from pxeapp.db import Database
 from pxeapp.errors import FieldProblem, Invalid
-from pxeapp.machines import timeline
 from pxeapp.machines.models import Machine
-from pxeapp.provisioning import grants, lifecycle, steps, tokens
-from pxeapp.provisioning.models import Deployment
+from pxeapp.prepared import Prepared, Runner, reading
+from pxeapp.provisioning import grants, handout, lifecycle, steps, tokens
+from pxeapp.provisioning.models import Deployment, NodeToken
 from pxeapp.provisioning.steps import Step
 
 MESSAGE_LIMIT = 4000  # characters kept of what a machine says; a log's tail, not a log
+TRIES = 20  # a machine that reports from twenty places at once is answered "try again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,32 @@ class Report:
     address: str
 
 
+class Standing(NamedTuple):
+    """The attempt that a token belongs to, as far as reports depend on it. `steps` is the JSON's text."""
+
+    id: int
+    machine_id: int
+    step: str
+    outcome: str | None
+    deadline: dt.datetime
+    due_at: dt.datetime
+    steps: str
+    progress: str
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a report means for the attempt. The default: nothing, it is known already."""
+
+    forward: dict[str, Any] | None = None  # the step that it proves, as it is kept in the list of steps
+    patient: bool = False  # the installer's patience begins anew
+    words: str = ""  # its last words, if they are new
+    disarms: bool = False
+    noted: str = ""  # kind of the line in the timeline that says so, where no step does
+    fails: str = ""  # the reason for which the attempt ends
+    applied: bool = True
+
+
 class Received(NamedTuple):
     """What became of a report; `look`: its deployment is to be looked at by a worker now."""
 
@@ -40,119 +73,161 @@ class Received(NamedTuple):
     look: bool
 
 
-Effect = Callable[[Session, Deployment, Report, dt.datetime], bool]
+NOTHING = Effect(applied=False)
+
+_STANDING = Prepared(
+    select(
+        NodeToken.token_hash, NodeToken.scope, NodeToken.expires_at,
+        Deployment.id, Deployment.machine_id, Deployment.step, Deployment.outcome, Deployment.deadline,
+        Deployment.due_at, cast(Deployment.steps, Text), Deployment.progress,
+    )
+    .join(Deployment, Deployment.id == NodeToken.deployment_id)
+    .where(NodeToken.token_hash == bindparam("wanted"))
+)  # fmt: skip
+_PATIENT = Prepared(
+    update(Deployment)
+    .where(Deployment.id == bindparam("deployment"), Deployment.outcome.is_(None), Deployment.step == bindparam("seen"))
+    .values(step_deadline=bindparam("step_deadline"))
+)
+_SAID = Prepared(update(Deployment).where(Deployment.id == bindparam("deployment")).values(progress=bindparam("words")))
+_DISARMED = Prepared(update(Deployment).where(Deployment.id == bindparam("deployment")).values(grant=grants.DISARMED))
+_CONFIG_RETIRED = Prepared(
+    delete(NodeToken).where(NodeToken.deployment_id == bindparam("deployment"), NodeToken.scope == tokens.CONFIG)
+)
 
 
-def receive(session: Session, token: str, report: Report, *, now: dt.datetime) -> Received:
-    """Take a report by its token; raises UnknownToken. The caller commits before answering."""
-    deployment_id = tokens.redeem(session, token, tokens.CALLBACK, now=now)
-    deployment = steps.locked(session, deployment_id)
-    if deployment is None:
+def standing(run: Runner, token: str, *, now: dt.datetime) -> Standing:
+    """The attempt that may report with this token; raises UnknownToken. Done before a body is read."""
+    wanted = tokens.hashed(token)
+    row = run.first(_STANDING, wanted=wanted)
+    if row is None:
         raise tokens.UnknownToken
-    applied = apply(session, deployment, report, now=now)
-    return Received(applied, deployment_id, look=deployment.outcome is None and deployment.due_at <= now)
+    found, scope, expires_at, *rest = row
+    tokens.refuse_unless(found, scope, expires_at, wanted=wanted, scope=tokens.CALLBACK, now=now)
+    return Standing(*rest)
 
 
-def apply(session: Session, deployment: Deployment, report: Report, *, now: dt.datetime) -> bool:
-    """Apply one report; True if it changed something. The caller holds the row and commits before answering."""
+def receive(
+    database: Database,
+    commits: GroupCommit,
+    token: str,
+    report: Report,
+    *,
+    now: dt.datetime,
+    seen: Standing | None = None,
+) -> Received:
+    """Take a report by its token, committed when this returns; raises UnknownToken, or Invalid for an unknown event."""
+    for _ in range(TRIES):
+        found = seen or _again(database, token, now)
+        effect = decide(found, report, now=now)
+        try:
+            return _commit(commits, found, report, effect, now)
+        except Overtaken:
+            seen = None
+    raise Overtaken("Other reports of this machine were quicker.", hint="Send it again.")
+
+
+def decide(found: Standing, report: Report, *, now: dt.datetime) -> Effect:
+    """Pure: what a report means for an attempt that stands like this."""
     effect = EFFECTS.get(report.event)
     if effect is None:
         fix = f"Use one of {', '.join(EFFECTS)}."
         raise Invalid(
             f"{report.event[:40]!r} is not an event.", problems=[FieldProblem("event", "is not known.", fix)], hint=fix
         )
-    if deployment.outcome is not None:
-        return False
-    return effect(session, deployment, report, now)
+    return NOTHING if found.outcome is not None else effect(found, report, now)
 
 
-def _started(session: Session, deployment: Deployment, report: Report, now: dt.datetime) -> bool:
-    return steps.advance(
-        session,
-        deployment,
-        Step.INSTALLING,
-        now=now,
-        source="callback",
-        message=report.message or "The installer started.",
-        address=report.address,
-    )
+def _started(found: Standing, report: Report, now: dt.datetime) -> Effect:
+    return _forward(found, Step.INSTALLING, report.message or "The installer started.", report, now)
 
 
-def _progress(session: Session, deployment: Deployment, report: Report, now: dt.datetime) -> bool:
-    if steps.rank(deployment.step) >= steps.rank(Step.INSTALLED):
-        return False
-    if not _started(session, deployment, Report("started", "", report.address), now):
-        # Each word from the installer starts its patience anew; a silent one runs out of it.
-        deployment.step_deadline = min(now + steps.WAITS[Step.INSTALLING].allowance, deployment.deadline)
-    if report.message and report.message != deployment.progress:
-        deployment.progress = report.message
-        _note(session, deployment, "progress", report, now)
-    return True
+def _progress(found: Standing, report: Report, now: dt.datetime) -> Effect:
+    if steps.rank(found.step) >= steps.rank(Step.INSTALLED):
+        return NOTHING
+    words = report.message if report.message != found.progress else ""
+    noted = "progress" if words else ""
+    if steps.rank(found.step) < steps.rank(Step.INSTALLING):
+        begun = _forward(found, Step.INSTALLING, "The installer started.", report, now)
+        return Effect(forward=begun.forward, words=words, noted=noted)
+    # Each word from the installer starts its patience anew; a silent one runs out of it.
+    return Effect(patient=True, words=words, noted=noted)
 
 
-def _installed(session: Session, deployment: Deployment, report: Report, now: dt.datetime) -> bool:
-    advanced = steps.advance(
-        session,
-        deployment,
-        Step.INSTALLED,
-        now=now,
-        source="callback",
-        message=report.message or "The installer finished.",
-        address=report.address,
-    )
-    if advanced:
-        grants.disarm(session, deployment)
-    return advanced
+def _installed(found: Standing, report: Report, now: dt.datetime) -> Effect:
+    return _forward(found, Step.INSTALLED, report.message or "The installer finished.", report, now, disarms=True)
 
 
-def _failed(session: Session, deployment: Deployment, report: Report, now: dt.datetime) -> bool:
-    if steps.rank(deployment.step) >= steps.rank(Step.INSTALLED):
-        _note(session, deployment, "failed", report, now)
-        return False
-    lifecycle.fail(
-        session,
-        session.get_one(Machine, deployment.machine_id),
-        deployment,
-        code="installer_failed",
-        reason=f"The installer reported a failure: {report.message or 'it gave no reason.'}",
-        now=now,
-    )
-    return True
+def _failed(found: Standing, report: Report, _now: dt.datetime) -> Effect:
+    if steps.rank(found.step) >= steps.rank(Step.INSTALLED):
+        return Effect(noted="failed", applied=False)
+    return Effect(fails=f"The installer reported a failure: {report.message or 'it gave no reason.'}")
 
 
-def _first_boot(session: Session, deployment: Deployment, report: Report, now: dt.datetime) -> bool:
-    advanced = steps.advance(
-        session,
-        deployment,
-        Step.FIRST_BOOT,
-        now=now,
-        source="callback",
-        message=report.message or "It called in from its own disk.",
-        address=report.address,
-    )
-    if advanced:
-        # The "installed" report may have been lost for ever; a system that runs from its disk needs no installer.
-        grants.disarm(session, deployment)
-    return advanced
+def _first_boot(found: Standing, report: Report, now: dt.datetime) -> Effect:
+    # The "installed" report may have been lost for ever; a system that runs from its disk needs no installer.
+    said = report.message or "It called in from its own disk."
+    return _forward(found, Step.FIRST_BOOT, said, report, now, disarms=True)
 
 
-def _note(session: Session, deployment: Deployment, kind: str, report: Report, now: dt.datetime) -> None:
-    timeline.note(
-        session,
-        machine_id=deployment.machine_id,
-        deployment_id=deployment.id,
-        at=now,
-        source="callback",
-        kind=kind,
-        message=report.message,
-        address=report.address,
-    )
-
-
-EFFECTS: dict[str, Effect] = {
+EFFECTS: dict[str, Callable[[Standing, Report, dt.datetime], Effect]] = {
     "started": _started,
     "progress": _progress,
     "installed": _installed,
     "failed": _failed,
     "first_boot": _first_boot,
 }
+
+
+def _forward(
+    found: Standing, step: Step, message: str, report: Report, now: dt.datetime, *, disarms: bool = False
+) -> Effect:
+    if steps.rank(step) <= steps.rank(found.step):
+        return NOTHING
+    entry = steps.entry(step, now=now, source="callback", message=message, evidence={"address": report.address})
+    return Effect(forward=entry, disarms=disarms)
+
+
+def _again(database: Database, token: str, now: dt.datetime) -> Standing:
+    with reading(database) as run:
+        return standing(run, token, now=now)
+
+
+def _commit(commits: GroupCommit, found: Standing, report: Report, effect: Effect, now: dt.datetime) -> Received:
+    if effect.fails:
+        commits.write(lambda session: _fail(session, found, effect.fails, now))
+    elif changes := _changes(found, report, effect, now):
+        commits.change(*changes)
+    look = effect.applied and not effect.fails and (effect.forward is not None or found.due_at <= now)
+    return Received(effect.applied, found.id, look)
+
+
+def _changes(found: Standing, report: Report, effect: Effect, now: dt.datetime) -> list[Change]:
+    changes: list[Change] = []
+    if effect.forward is not None:
+        deadline = steps.deadline_of(Step(effect.forward["step"]), found.deadline, now=now)
+        changes += handout.reached(found, effect.forward, step_deadline=deadline, now=now)
+    if effect.patient:
+        deadline = steps.deadline_of(Step.INSTALLING, found.deadline, now=now)
+        changes.append(Change(_PATIENT, {"deployment": found.id, "seen": found.step, "step_deadline": deadline}))
+    if effect.words:
+        changes.append(Change(_SAID, {"deployment": found.id, "words": effect.words}))
+    if effect.disarms:
+        changes.append(Change(_DISARMED, {"deployment": found.id}))
+        changes.append(Change(_CONFIG_RETIRED, {"deployment": found.id}, rows=None))
+    if effect.noted:
+        changes.append(
+            handout.noted(
+                found, now=now, source="callback", kind=effect.noted, message=report.message,
+                evidence={"address": report.address},
+            )
+        )  # fmt: skip
+    return changes
+
+
+def _fail(session: Session, found: Standing, reason: str, now: dt.datetime) -> None:
+    deployment = steps.locked(session, found.id)
+    if deployment is None or deployment.outcome is not None or deployment.step != found.step:
+        raise Overtaken("Another report was quicker.", hint="Send it again.")
+    machine = session.get_one(Machine, deployment.machine_id)
+    lifecycle.fail(session, machine, deployment, code="installer_failed", reason=reason, now=now)

@@ -10,7 +10,7 @@ import datetime as dt
 import hashlib
 import json
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import Text, bindparam, cast, exists, insert, select, update
 
@@ -194,7 +194,22 @@ def served(deployment_id: int, *, kind: str, content: bytes, now: dt.datetime) -
     return Change(_SERVED, values, rows=None)
 
 
-def reached(found: Asked, entry: dict[str, Any], *, step_deadline: dt.datetime, now: dt.datetime) -> tuple[Change, ...]:
+class Stands(Protocol):
+    """An attempt as it was read: where it stands, and its list of steps as JSON text."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def machine_id(self) -> int: ...
+    @property
+    def step(self) -> str: ...
+    @property
+    def steps(self) -> str: ...
+
+
+def reached(
+    found: Stands, entry: dict[str, Any], *, step_deadline: dt.datetime, now: dt.datetime
+) -> tuple[Change, ...]:
     """The step forward and its line in the timeline, if the deployment still stands where it was seen."""
     moved = {
         "deployment": found.id,
@@ -204,13 +219,26 @@ def reached(found: Asked, entry: dict[str, Any], *, step_deadline: dt.datetime, 
         "step_deadline": step_deadline,
         "steps": [*json.loads(found.steps), entry],
     }
-    noted = {
+    line = noted(
+        found,
+        now=now,
+        source=entry["source"],
+        kind=entry["step"],
+        message=entry["message"],
+        evidence=entry["evidence"],
+    )
+    return Change(_REACHED, moved), line
+
+
+def noted(found: Stands, *, now: dt.datetime, source: str, kind: str, message: str, evidence: dict[str, Any]) -> Change:
+    """A line in the timeline."""
+    values = {
         "machine_id": found.machine_id,
         "deployment_id": found.id,
         "at": now,
-        "source": entry["source"],
-        "kind": entry["step"],
-        "message": entry["message"],
-        "evidence": entry["evidence"],
+        "source": source,
+        "kind": kind,
+        "message": message,
+        "evidence": evidence,
     }
-    return Change(_REACHED, moved), Change(_NOTED, noted)
+    return Change(_NOTED, values)

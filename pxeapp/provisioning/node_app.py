@@ -105,10 +105,11 @@ def answer(token: str, kind: str) -> Response:
 
 def event(token: str) -> tuple[Response, int]:
     """One report from an installer or a freshly installed system; committed before it is answered."""
-    _check(token)
+    provisioner = _provisioner()
+    with reading(provisioner.database) as run:  # no token, no answer, whatever the body is; it is not even read
+        seen = callbacks.standing(run, token, now=now())
     report = _report()
-    at = now()
-    received = _provisioner().commits.write(lambda session: callbacks.receive(session, token, report, now=at))
+    received = callbacks.receive(provisioner.database, provisioner.commits, token, report, now=now(), seen=seen)
     if received.applied and received.look:
         current_app.extensions["pxeapp_queue"].hint(received.deployment_id)
     return _text("recorded\n" if received.applied else "known\n"), HTTPStatus.OK

@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
+from pxeapp.commits import GroupCommit
 from pxeapp.db import Database
 from pxeapp.errors import Invalid
 from pxeapp.machines.lifecycle import State
 from pxeapp.machines.models import Event, Machine
-from pxeapp.provisioning import callbacks, grants, steps
+from pxeapp.provisioning import callbacks, grants, steps, tokens
 from pxeapp.provisioning.callbacks import EFFECTS, Report
 from pxeapp.provisioning.models import Deployment
 from pxeapp.provisioning.steps import Step
+from pxeapp.vault import open_vault
 from tests.provisioning.conftest import ADDRESS, T0
 
 MINUTE = dt.timedelta(minutes=1)
 
 
 def report(database: Database, number: int, event: str, message: str = "", now: dt.datetime = T0) -> bool:
-    with database.write() as session:
-        deployment = session.get_one(Deployment, number)
-        return callbacks.apply(session, deployment, Report(event, message, ADDRESS), now=now)
+    vault = open_vault(Path(str(database.engine.url.database)).parent)
+    token = tokens.derive(vault, deployment(database, number), tokens.CALLBACK)
+    said = Report(event, message, ADDRESS)
+    return callbacks.receive(database, GroupCommit(database), token, said, now=now).applied
 
 
 def deployment(database: Database, number: int) -> Deployment:

@@ -1,4 +1,4 @@
-"""What the wheel carries beside the code: the templates and pages, below pxeapp/_data where pxeapp/templates/sources.py looks.
+"""What the wheel carries beside the code: templates and pages, below pxeapp/_data, where templates/sources.py looks.
 
 They are data that operators read and override, so they lie at the top of the repository. An editable install leaves
 them there: a copy in site-packages would go stale with the first edit.

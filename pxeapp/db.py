@@ -163,6 +163,8 @@ def _engine(url: str, file: SqliteFile | None) -> Engine:
     @event.listens_for(engine, "handle_error")
     def _translate(context: Any) -> BaseException | None:
         wrapped = context.sqlalchemy_exception
+        if context.is_pre_ping:
+            return None  # the pool only asks whether a connection still lives, and makes a new one itself
         if isinstance(wrapped, OperationalError | InterfaceError) or type(wrapped) is DatabaseError:
             return faults.translated(context.original_exception, file.path if file else None)
         return None  # a constraint, a value, a statement: not the database's fault

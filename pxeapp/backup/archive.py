@@ -7,6 +7,7 @@ Nothing in an archive is believed: only plain files with harmless names are take
 from __future__ import annotations
 
 import contextlib
+import gzip
 import hashlib
 import io
 import os
@@ -90,7 +91,7 @@ def read(source: Path, into: Path, *, only: Sequence[str] = (), told: Told = lam
     found: dict[str, Member] = {}
     content = b""
     try:
-        with tarfile.open(source, mode="r:gz") as tar:
+        with gzip.open(source) as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
             for member in tar:
                 file = tar.extractfile(member) if member.isfile() and _harmless(member.name) else None
                 if file is None or member.name in found:
@@ -102,6 +103,8 @@ def read(source: Path, into: Path, *, only: Sequence[str] = (), told: Told = lam
                     continue
                 target = into / member.name if not only or member.name in only else None
                 found[member.name] = _take(file, target, told)
+            while stream.read(1 << 20):
+                pass  # tar ends before gzip's own checksum does
     except FileNotFoundError:
         raise BadBackup(f"There is no file {source}.") from None
     except (tarfile.TarError, EOFError, zlib.error, ValueError) as error:

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,13 @@ def fail_at_points(folder: Path) -> None:
         elif what not in (point, f"stop {point}"):
             return
         wish.unlink()
-        if not what.startswith("hang"):
-            os.kill(os.getpid(), signal.SIGSTOP if what.startswith("stop") else signal.SIGKILL)
+        if what.startswith("stop"):
+            os.kill(os.getpid(), signal.SIGSTOP)
+            time.sleep(
+                0.3
+            )  # another thread may be the one that takes the signal, a little later; stand still until then
+        elif not what.startswith("hang"):
+            os.kill(os.getpid(), signal.SIGKILL)
 
     enter, carry_out, send = power.enter, Carrier._carry_out, Carrier._send
 

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,16 +82,24 @@ def test_the_command_plays_machines_that_can_be_registered_from_its_file(
          "--tftp", f"127.0.0.1:{appliance.tftp}", "--install-seconds", "1", "--file", str(file)],
         stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
+    said: list[str] = []
     try:
         assert process.stdout is not None
         assert "Register them" in process.stdout.readline()
+        reader = threading.Thread(target=lambda: said.extend(process.stdout or ()))
+        reader.start()
         # Under the names of the fleet before: their BMCs have moved, and so does the record.
         appliance.register(json.loads(file.read_text()))
         rows = deployed(appliance, ["sim00001", "sim00002"], reimage=True)
         assert {row["outcome"] for row in rows.values()} == {"succeeded"}
+        deadline = time.monotonic() + 30
+        while "2 running\n" not in said and time.monotonic() < deadline:
+            time.sleep(0.2)
     finally:
         process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=30)
-    assert "2 off" in said
-    assert "2 running" in said
-    assert process.returncode == 0
+        code = process.wait(30)
+    reader.join(10)
+    process.stdout.close()
+    assert said[0] == "2 off\n"
+    assert "2 running\n" in said
+    assert code == 0

@@ -28,7 +28,7 @@ def test_an_unknown_purpose_is_refused_with_those_there_are() -> None:
     refused = subprocess.run([SETUP, "everything"], capture_output=True, text=True, timeout=60)
     assert (refused.returncode, refused.stderr.strip()) == (
         2,
-        "setup: I know run, demo and test, not 'everything'.",
+        "setup: I know run, demo, test and bench, not 'everything'.",
     )
 
 

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from typing import ClassVar
 
+RETRY_AFTER_S = "5"  # what the answer to a retryable error asks for, to operators and machines alike
+
 
 class PxeError(Exception):
     """Root error: one sentence for the operator, and optionally what to do about it."""

@@ -149,24 +149,25 @@ def _read(form: _Form, row: Sequence[Any]) -> tuple[Any, ...]:
 def reading(database: Database) -> Iterator[Runner]:
     """A runner that sees the database as it is at one moment (PostgreSQL: as it is at each query)."""
     with _connected(database) as (connection, in_our_words):
-        cursor = connection.cursor()
-        if database.engine.dialect.name == "sqlite":
-            with in_our_words:
-                cursor.execute("BEGIN")
-        yield Runner(database, cursor)
+        yield _begun(database, connection, in_our_words, "BEGIN")
 
 
 @contextmanager
 def writing(database: Database) -> Iterator[Runner]:
     """A runner whose changes are committed at the end, or undone if the block raises."""
     with _connected(database) as (connection, in_our_words):
-        cursor = connection.cursor()
-        if database.engine.dialect.name == "sqlite":
-            with in_our_words:
-                cursor.execute("BEGIN IMMEDIATE")
-        yield Runner(database, cursor)
+        yield _begun(database, connection, in_our_words, "BEGIN IMMEDIATE")
         with in_our_words:
             connection.commit()
+
+
+def _begun(database: Database, connection: Any, in_our_words: _InOurWords, begin: str) -> Runner:
+    """PostgreSQL's driver begins by itself."""
+    cursor = connection.cursor()
+    if database.engine.dialect.name == "sqlite":
+        with in_our_words:
+            cursor.execute(begin)
+    return Runner(database, cursor)
 
 
 @contextmanager

@@ -23,7 +23,22 @@ class ObserveIn(BaseModel):
     reason: str = Field(min_length=1, max_length=observing.REASON_LIMIT)
 
 
+class ObservingOut(BaseModel):
+    """Since when and why nothing is moved."""
+
+    since: str
+    reason: str
+
+
+class ApplianceOut(BaseModel):
+    """`observing` is null while it does its work."""
+
+    version: str
+    observing: ObservingOut | None = None
+
+
 @bp.get("/appliance")
+@bp.output(ApplianceOut)
 def show() -> dict[str, Any]:
     """Its version, and whether it only observes"""
     with context().database.read() as session:
@@ -32,6 +47,7 @@ def show() -> dict[str, Any]:
 
 @bp.post("/appliance/observe")
 @bp.input(ObserveIn, arg_name="said")
+@bp.output(ApplianceOut)
 def observe(said: ObserveIn) -> dict[str, Any]:
     """Send no power command, netboot no installer, begin no deployment, until told to resume"""
     with context().database.write() as session:
@@ -40,6 +56,7 @@ def observe(said: ObserveIn) -> dict[str, Any]:
 
 
 @bp.post("/appliance/resume")
+@bp.output(ApplianceOut)
 def resume() -> dict[str, Any]:
     """Go on; nothing happens where it does its work already"""
     with context().database.write() as session:

@@ -13,12 +13,11 @@ from pydantic import ValidationError
 from sqlalchemy.exc import DataError, IntegrityError
 from werkzeug.exceptions import HTTPException
 
-from pxeapp.errors import FieldProblem, Invalid, PxeError
+from pxeapp.errors import RETRY_AFTER_S, FieldProblem, Invalid, PxeError
 from pxeapp.machines import wire
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
-RETRY_AFTER_S = "5"
 # Where werkzeug's own sentences tell less, or speak to somebody who typed an address by hand.
 SENTENCES = {
     HTTPStatus.NOT_FOUND: "There is nothing at {path}.",

@@ -7,7 +7,9 @@ recorded, deployments still advance by evidence: what is observed makes the reco
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -15,6 +17,7 @@ from sqlalchemy.orm import Session
 from pxeapp import audit
 from pxeapp.appliance.models import ONLY, Appliance
 from pxeapp.errors import Conflict
+from pxeapp.prepared import Prepared, Runner
 
 GO_ON = "Look whether its records fit the rack, then run: pxeapp resume (API: POST /api/v1/appliance/resume)."
 REASON_LIMIT = 500
@@ -45,11 +48,21 @@ class Observing:
         )
 
 
+_PRESENT = select(Appliance.observing_since, Appliance.observing_reason).where(Appliance.id == ONLY)
+_PREPARED = Prepared(_PRESENT)
+
+
 def present(session: Session) -> Observing | None:
     """Whether the appliance only observes now; None when it does its work. Read anew at each call."""
-    row = session.execute(
-        select(Appliance.observing_since, Appliance.observing_reason).where(Appliance.id == ONLY)
-    ).one_or_none()
+    return _read(session.execute(_PRESENT).one_or_none())
+
+
+def present_on(run: Runner) -> Observing | None:
+    """The same past the ORM."""
+    return _read(run.first(_PREPARED))
+
+
+def _read(row: Sequence[Any] | None) -> Observing | None:
     return Observing(row[0], row[1]) if row is not None and row[0] is not None else None
 
 

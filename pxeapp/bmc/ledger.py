@@ -9,12 +9,13 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, select, update
 
-from pxeapp.appliance.models import ONLY, Appliance
+from pxeapp.appliance import observing
 from pxeapp.appliance.observing import Observing
 from pxeapp.bmc.models import PowerAction
 from pxeapp.bmc.ports import PowerState
+from pxeapp.machines import timeline
 from pxeapp.machines.models import Bmc, Event, Machine, Sighting
 from pxeapp.prepared import Prepared, Runner
 
@@ -24,7 +25,6 @@ WRITTEN = (
     "outcome", "error_code", "error", "finished_at", "lease_until",
 )  # fmt: skip
 LOGIN = ("type", "address", "port", "username", "password_encrypted", "cipher_suite")
-NOTED = ("machine_id", "deployment_id", "at", "source", "kind", "message", "evidence")
 
 _ROW = Prepared(
     select(*PowerAction.__table__.columns).where(PowerAction.id == bindparam("action_id")).with_for_update()
@@ -39,13 +39,11 @@ _SAVED = Prepared(
     )
     .values({name: bindparam(name) for name in WRITTEN})
 )
-_NOTED = Prepared(insert(Event).values({name: bindparam(name) for name in NOTED}).inline())
 _SEEN = Prepared(
     update(Machine)
     .where(Machine.id == bindparam("its_id"))
     .values(power=bindparam("power"), power_seen_at=bindparam("power_seen_at"))
 )
-_OBSERVING = Prepared(select(Appliance.observing_since, Appliance.observing_reason).where(Appliance.id == ONLY))
 _BMC = Prepared(select(*(getattr(Bmc, name) for name in LOGIN)).where(Bmc.machine_id == bindparam("machine_id")))
 _ARCH = Prepared(
     select(Sighting.arch).join(Machine, Machine.mac == Sighting.mac).where(Machine.id == bindparam("machine_id"))
@@ -75,7 +73,8 @@ class Ledger:
         if self._run.each(_SAVED, [{**values, **whose}]) != 1:
             return False
         if self._events:
-            self._run.each(_NOTED, [{name: getattr(event, name) for name in NOTED} for event in self._events])
+            lines = [{name: getattr(event, name) for name in timeline.COLUMNS} for event in self._events]
+            self._run.each(timeline.NOTED, lines)
         return True
 
     def seen(self, machine_id: int, power: PowerState, at: dt.datetime) -> None:
@@ -84,8 +83,7 @@ class Ledger:
 
     def observing(self) -> Observing | None:
         """Whether the appliance only observes now."""
-        row = self._run.first(_OBSERVING)
-        return Observing(row[0], row[1]) if row is not None and row[0] is not None else None
+        return observing.present_on(self._run)
 
     def bmc(self, machine_id: int) -> Bmc | None:
         """How to reach the machine's BMC."""

@@ -5,7 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any, Protocol
 
+from sqlalchemy import bindparam, insert
+
 from pxeapp.machines.models import Event
+from pxeapp.prepared import Prepared
+
+# A line as a prepared statement takes it, for whoever writes past the ORM; see prepared.py.
+COLUMNS = ("machine_id", "deployment_id", "at", "source", "kind", "message", "evidence")
+NOTED = Prepared(insert(Event).values({name: bindparam(name) for name in COLUMNS}).inline())
 
 
 class Book(Protocol):

@@ -12,7 +12,7 @@ from pxeapp.commits import Change, Overtaken
 from pxeapp.errors import Invalid, NotFound
 from pxeapp.machines.models import Machine
 from pxeapp.prepared import Runner, reading
-from pxeapp.provisioning import evidence, facts, handout, lifecycle, plan, steps, tokens
+from pxeapp.provisioning import changes, evidence, facts, handout, lifecycle, plan, steps, tokens
 from pxeapp.provisioning.handout import Asked
 from pxeapp.provisioning.models import Deployment
 from pxeapp.provisioning.netboot import Provisioner
@@ -53,8 +53,8 @@ def _answer(provisioner: Provisioner, token: str, kind: str, *, address: str, no
         spec = _spec(provisioner, run, found)
     text = render.render(kind, spec, provisioner.templates)
     provisioner.commits.change(
-        handout.token_used(found),
-        handout.served(found.id, kind=kind, content=text.encode(), now=now),
+        changes.token_used(found.token_hash),
+        changes.served(found.id, kind=kind, content=text.encode(), now=now),
         *_evidence(provisioner, found, kind, address, now),
     )
     return text
@@ -97,8 +97,7 @@ def _evidence(provisioner: Provisioner, found: Asked, kind: str, address: str, n
             "address": address, "answer": kind, "claimed_from_here": address == found.claimed_address
         },
     )  # fmt: skip
-    deadline = steps.deadline_of(Step.ANSWER_FETCHED, found.deadline, now=now)
-    return handout.reached(found, entry, step_deadline=deadline, now=now)
+    return changes.reached(found, entry, now=now)
 
 
 def _counts(provisioner: Provisioner, found: Asked) -> bool:

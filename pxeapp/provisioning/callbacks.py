@@ -14,15 +14,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Text, bindparam, cast, delete, select, update
+from sqlalchemy import Text, bindparam, cast, select
 from sqlalchemy.orm import Session
 
 from pxeapp.commits import Change, GroupCommit, Overtaken
 from pxeapp.db import Database
 from pxeapp.errors import FieldProblem, Invalid
 from pxeapp.machines.models import Machine
-from pxeapp.prepared import Prepared, Runner, reading
-from pxeapp.provisioning import grants, handout, lifecycle, steps, tokens
+from pxeapp.prepared import Prepared, reading
+from pxeapp.provisioning import changes, lifecycle, steps, tokens
 from pxeapp.provisioning.models import Deployment, NodeToken
 from pxeapp.provisioning.steps import Step
 
@@ -84,22 +84,13 @@ _STANDING = Prepared(
     .join(Deployment, Deployment.id == NodeToken.deployment_id)
     .where(NodeToken.token_hash == bindparam("wanted"))
 )  # fmt: skip
-_PATIENT = Prepared(
-    update(Deployment)
-    .where(Deployment.id == bindparam("deployment"), Deployment.outcome.is_(None), Deployment.step == bindparam("seen"))
-    .values(step_deadline=bindparam("step_deadline"))
-)
-_SAID = Prepared(update(Deployment).where(Deployment.id == bindparam("deployment")).values(progress=bindparam("words")))
-_DISARMED = Prepared(update(Deployment).where(Deployment.id == bindparam("deployment")).values(grant=grants.DISARMED))
-_CONFIG_RETIRED = Prepared(
-    delete(NodeToken).where(NodeToken.deployment_id == bindparam("deployment"), NodeToken.scope == tokens.CONFIG)
-)
 
 
-def standing(run: Runner, token: str, *, now: dt.datetime) -> Standing:
+def standing(database: Database, token: str, *, now: dt.datetime) -> Standing:
     """The attempt that may report with this token; raises UnknownToken. Done before a body is read."""
     wanted = tokens.hashed(token)
-    row = run.first(_STANDING, wanted=wanted)
+    with reading(database) as run:
+        row = run.first(_STANDING, wanted=wanted)
     if row is None:
         raise tokens.UnknownToken
     found, scope, expires_at, *rest = row
@@ -118,7 +109,7 @@ def receive(
 ) -> Received:
     """Take a report by its token, committed when this returns; raises UnknownToken, or Invalid for an unknown event."""
     for _ in range(TRIES):
-        found = seen or _again(database, token, now)
+        found = seen or standing(database, token, now=now)
         effect = decide(found, report, now=now)
         try:
             return _commit(commits, found, report, effect, now)
@@ -188,41 +179,31 @@ def _forward(
     return Effect(forward=entry, disarms=disarms)
 
 
-def _again(database: Database, token: str, now: dt.datetime) -> Standing:
-    with reading(database) as run:
-        return standing(run, token, now=now)
-
-
 def _commit(commits: GroupCommit, found: Standing, report: Report, effect: Effect, now: dt.datetime) -> Received:
     if effect.fails:
         commits.write(lambda session: _fail(session, found, effect.fails, now))
-    elif changes := _changes(found, report, effect, now):
-        commits.change(*changes)
+    elif made := _changes(found, report, effect, now):
+        commits.change(*made)
     look = effect.applied and not effect.fails and (effect.forward is not None or found.due_at <= now)
     return Received(effect.applied, found.id, look)
 
 
 def _changes(found: Standing, report: Report, effect: Effect, now: dt.datetime) -> list[Change]:
-    changes: list[Change] = []
+    made: list[Change] = []
     if effect.forward is not None:
-        deadline = steps.deadline_of(Step(effect.forward["step"]), found.deadline, now=now)
-        changes += handout.reached(found, effect.forward, step_deadline=deadline, now=now)
+        made += changes.reached(found, effect.forward, now=now)
     if effect.patient:
-        deadline = steps.deadline_of(Step.INSTALLING, found.deadline, now=now)
-        changes.append(Change(_PATIENT, {"deployment": found.id, "seen": found.step, "step_deadline": deadline}))
+        made.append(changes.heard(found, now=now))
     if effect.words:
-        changes.append(Change(_SAID, {"deployment": found.id, "words": effect.words}))
+        made.append(changes.said(found, effect.words))
     if effect.disarms:
-        changes.append(Change(_DISARMED, {"deployment": found.id}))
-        changes.append(Change(_CONFIG_RETIRED, {"deployment": found.id}, rows=None))
+        made += changes.disarmed(found)
     if effect.noted:
-        changes.append(
-            handout.noted(
-                found, now=now, source="callback", kind=effect.noted, message=report.message,
-                evidence={"address": report.address},
-            )
-        )  # fmt: skip
-    return changes
+        about = {"address": report.address}
+        made.append(
+            changes.noted(found, now=now, source="callback", kind=effect.noted, message=report.message, evidence=about)
+        )
+    return made
 
 
 def _fail(session: Session, found: Standing, reason: str, now: dt.datetime) -> None:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from pxeapp.machines import timeline
 from pxeapp.provisioning import steps, tokens
 from pxeapp.provisioning.models import Deployment
 from pxeapp.provisioning.steps import Step
@@ -57,11 +56,10 @@ def claim(session: Session, deployment: Deployment, *, address: str, now: dt.dat
             deployment.grant = CLAIMED
             deployment.claimed_address = address
             deployment.claimed_at = now
-            timeline.note(
+            steps.note(
                 session,
-                machine_id=deployment.machine_id,
-                deployment_id=deployment.id,
-                at=now,
+                deployment,
+                now=now,
                 source="http",
                 kind="claimed",
                 message=f"{address} claimed the installer of attempt {deployment.attempt}.",

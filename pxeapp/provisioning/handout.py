@@ -1,27 +1,25 @@
-"""An attempt as its answer file needs it, read in four prepared queries and changed in as many statements.
+"""An attempt as its answer file needs it, read in four prepared queries.
 
 When forty racks boot at once this is the hottest path of all. It reads without a lock, renders, and then changes only
-what still is as it was read; whoever was overtaken reads again (see answering.py).
+what still is as it was read (see changes.py); whoever was overtaken reads again (see answering.py).
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import json
 from functools import lru_cache
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
-from sqlalchemy import Text, bindparam, cast, exists, insert, select, update
+from sqlalchemy import Text, bindparam, cast, select
 
 from pxeapp.answers.models import Role
 from pxeapp.answers.spec import ReleaseSpec
-from pxeapp.commits import Change
-from pxeapp.machines.models import Disk, Event, Interface, Machine, Network
+from pxeapp.machines.models import Disk, Interface, Machine, Network
 from pxeapp.prepared import Prepared, Runner
 from pxeapp.provisioning import facts
 from pxeapp.provisioning.facts import CardFacts, MachineFacts, NetworkFacts, RoleFacts
-from pxeapp.provisioning.models import Deployment, NodeToken, Served
+from pxeapp.provisioning.models import Deployment, NodeToken
 from pxeapp.software.models import Release
 
 KEPT = 256  # releases and roles whose rows are kept in their parsed form, found again by the text of the rows
@@ -85,51 +83,6 @@ _NETWORKS = Prepared(
         Network.dhcp_start,
     )
 )  # fmt: skip
-_TOKEN_USED = Prepared(
-    update(NodeToken)
-    .where(NodeToken.token_hash == bindparam("hash"), NodeToken.uses_left > 0)
-    .values(uses_left=NodeToken.uses_left - 1)
-)
-_REACHED = Prepared(
-    update(Deployment)
-    .where(
-        Deployment.id == bindparam("deployment"),
-        Deployment.outcome.is_(None),
-        Deployment.step == bindparam("seen"),
-    )
-    .values(
-        step=bindparam("step"),
-        step_since=bindparam("now"),
-        step_deadline=bindparam("step_deadline"),
-        due_at=bindparam("now"),
-        steps=bindparam("steps"),
-    )
-)
-_SAME = (
-    Served.deployment_id == bindparam("deployment"),
-    Served.kind == bindparam("kind"),
-    Served.sha256 == bindparam("sha256"),
-)
-_SERVED = Prepared(
-    insert(Served)
-    .from_select(
-        ["deployment_id", "at", "kind", "sha256", "size"],
-        select(
-            bindparam("deployment", type_=Served.deployment_id.type),
-            bindparam("now", type_=Served.at.type),
-            bindparam("kind", type_=Served.kind.type),
-            bindparam("sha256", type_=Served.sha256.type),
-            bindparam("size", type_=Served.size.type),
-        ).where(~exists().where(*_SAME)),
-    )
-    .inline()
-)
-_NOTED = Prepared(
-    insert(Event)
-    .values({name: bindparam(name) for name in
-             ("machine_id", "deployment_id", "at", "source", "kind", "message", "evidence")})
-    .inline()
-)  # fmt: skip
 
 
 def asked(run: Runner, token_hash: str) -> Asked | None:
@@ -180,65 +133,3 @@ def role_of(row: tuple[str, ...]) -> RoleFacts:
     """A role from its row, kept in the same way. Nobody changes what is in it."""
     name, *rest = row
     return RoleFacts(name, *(json.loads(text) for text in rest))
-
-
-def token_used(found: Asked) -> Change:
-    """One use of the token. An attempt that ends takes its token along, so this holds only while it runs."""
-    return Change(_TOKEN_USED, {"hash": found.token_hash})
-
-
-def served(deployment_id: int, *, kind: str, content: bytes, now: dt.datetime) -> Change:
-    """The record, by hash, of the exact bytes that a machine was given; the same bytes are recorded once."""
-    sha256 = hashlib.sha256(content).hexdigest()
-    values = {"deployment": deployment_id, "kind": kind, "sha256": sha256, "size": len(content), "now": now}
-    return Change(_SERVED, values, rows=None)
-
-
-class Stands(Protocol):
-    """An attempt as it was read: where it stands, and its list of steps as JSON text."""
-
-    @property
-    def id(self) -> int: ...
-    @property
-    def machine_id(self) -> int: ...
-    @property
-    def step(self) -> str: ...
-    @property
-    def steps(self) -> str: ...
-
-
-def reached(
-    found: Stands, entry: dict[str, Any], *, step_deadline: dt.datetime, now: dt.datetime
-) -> tuple[Change, ...]:
-    """The step forward and its line in the timeline, if the deployment still stands where it was seen."""
-    moved = {
-        "deployment": found.id,
-        "seen": found.step,
-        "step": entry["step"],
-        "now": now,
-        "step_deadline": step_deadline,
-        "steps": [*json.loads(found.steps), entry],
-    }
-    line = noted(
-        found,
-        now=now,
-        source=entry["source"],
-        kind=entry["step"],
-        message=entry["message"],
-        evidence=entry["evidence"],
-    )
-    return Change(_REACHED, moved), line
-
-
-def noted(found: Stands, *, now: dt.datetime, source: str, kind: str, message: str, evidence: dict[str, Any]) -> Change:
-    """A line in the timeline."""
-    values = {
-        "machine_id": found.machine_id,
-        "deployment_id": found.id,
-        "at": now,
-        "source": source,
-        "kind": kind,
-        "message": message,
-        "evidence": evidence,
-    }
-    return Change(_NOTED, values)

@@ -20,7 +20,7 @@ from pxeapp.db import Database
 from pxeapp.errors import Invalid, PxeError
 from pxeapp.machines import sightings, timeline
 from pxeapp.machines.models import Machine
-from pxeapp.provisioning import evidence, grants, handout, lifecycle, plan, steps
+from pxeapp.provisioning import changes, evidence, grants, lifecycle, plan, steps
 from pxeapp.provisioning.models import Deployment
 from pxeapp.provisioning.steps import Step
 from pxeapp.templates import Templates
@@ -82,7 +82,7 @@ def script(
         provisioner.commits.write(lambda session: _give_up(session, asking.mac, reason, now))
         text = render(FROM_DISK)
     if given.deployment_id is not None:
-        provisioner.commits.change(handout.served(given.deployment_id, kind=kind, content=text.encode(), now=now))
+        provisioner.commits.change(changes.served(given.deployment_id, kind=kind, content=text.encode(), now=now))
     return text
 
 
@@ -168,11 +168,10 @@ def _refused(
         # After the installation this is the ordinary reboot of a machine that has the network first.
         _count_loader_request(session, machine, asking, deployment, now)
         return
-    timeline.note(
+    steps.note(
         session,
-        machine_id=machine.id,
-        deployment_id=deployment.id,
-        at=now,
+        deployment,
+        now=now,
         source="http",
         kind=refusal.code,
         message=f"{refusal.sentence} It was told to boot from its own disk.",

@@ -18,7 +18,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from pxeapp.boot import firmware, grub, ipxe, localdisk
 from pxeapp.boot.spec import Boot
 from pxeapp.db import now
-from pxeapp.errors import FieldProblem, Invalid, NotFound, PxeError
+from pxeapp.errors import RETRY_AFTER_S, FieldProblem, Invalid, NotFound, PxeError
 from pxeapp.machines import mac as mac_address
 from pxeapp.prepared import reading
 from pxeapp.provisioning import answering, callbacks, evidence, netboot, node_logs, tokens
@@ -32,7 +32,6 @@ EVENT_LIMIT = 16 * 1024  # bytes; an event is a word and a log's tail
 SAID_LIMIT = 100  # characters kept of each thing a firmware says about itself
 TOO_LARGE = f"The body is too large: an event may have {EVENT_LIMIT} bytes, a log {node_logs.LIMIT}; send its tail.\n"
 LATER = "The appliance cannot record that right now; nothing was changed. Try again in a moment.\n"
-RETRY_AFTER_S = "5"
 log_lines = logging.getLogger(__name__)  # `log` is the route
 LOG_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 ACCEL_PREFIX = "/_media/"  # the front's internal location, see software/mirror.py
@@ -106,8 +105,8 @@ def answer(token: str, kind: str) -> Response:
 def event(token: str) -> tuple[Response, int]:
     """One report from an installer or a freshly installed system; committed before it is answered."""
     provisioner = _provisioner()
-    with reading(provisioner.database) as run:  # no token, no answer, whatever the body is; it is not even read
-        seen = callbacks.standing(run, token, now=now())
+    # No token, no answer, whatever the body is; it is not even read.
+    seen = callbacks.standing(provisioner.database, token, now=now())
     report = _report()
     received = callbacks.receive(provisioner.database, provisioner.commits, token, report, now=now(), seen=seen)
     if received.applied and received.look:

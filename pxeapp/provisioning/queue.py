@@ -10,7 +10,6 @@ import contextlib
 import importlib
 import logging
 import sqlite3
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -157,9 +156,3 @@ def _redis_pool(url: str) -> Any:
             "PXEAPP_QUEUE_URL is not a Redis URL.", hint="Write redis://HOST:PORT/0 or unix:///PATH/redis.sock."
         ) from None
     return pool
-
-
-def _redis_errors() -> tuple[type[Exception], ...]:
-    """Redis' own errors, where its client is installed; they are no OSErrors."""
-    redis = sys.modules.get("redis")
-    return (redis.RedisError,) if redis is not None else ()

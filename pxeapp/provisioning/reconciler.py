@@ -16,7 +16,6 @@ from pxeapp.appliance import observing
 from pxeapp.bmc import power
 from pxeapp.bmc.models import PowerAction
 from pxeapp.db import Database
-from pxeapp.machines import timeline
 from pxeapp.machines.models import Machine
 from pxeapp.provisioning import admission, grants, leases, lifecycle, steps
 from pxeapp.provisioning.admission import Limits, Turn
@@ -104,17 +103,10 @@ def _queue(session: Session, machine: Machine, deployment: Deployment, turn: Tur
         reason = f"It waited {hours} h for its turn: {turn.why}."
         lifecycle.fail(session, machine, deployment, code="no_turn", reason=reason, now=now)
         return
+    waits = f"It waits for its turn: {turn.why}."
     if not deployment.progress:
-        timeline.note(
-            session,
-            machine_id=machine.id,
-            deployment_id=deployment.id,
-            at=now,
-            source="reconciler",
-            kind="queued",
-            message=f"It waits for its turn: {turn.why}.",
-        )
-    deployment.progress = f"It waits for its turn: {turn.why}."
+        steps.note(session, deployment, now=now, source="reconciler", kind="queued", message=waits)
+    deployment.progress = waits
     deployment.step_deadline = now + steps.WAITS[Step.REQUESTED].allowance
     deployment.due_at = turn.at
 

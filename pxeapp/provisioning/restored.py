@@ -15,9 +15,8 @@ from sqlalchemy.orm import Session
 
 from pxeapp.bmc import power
 from pxeapp.bmc.models import PowerAction
-from pxeapp.machines import timeline
 from pxeapp.machines.models import Machine
-from pxeapp.provisioning import grants, lifecycle
+from pxeapp.provisioning import grants, lifecycle, steps
 from pxeapp.provisioning.models import Deployment
 from pxeapp.provisioning.steps import Step
 
@@ -68,11 +67,10 @@ def _forget(session: Session, action: PowerAction, when: str, now: dt.datetime) 
 
 
 def _note(session: Session, deployment: Deployment, when: str, now: dt.datetime) -> None:
-    timeline.note(
+    steps.note(
         session,
-        machine_id=deployment.machine_id,
-        deployment_id=deployment.id,
-        at=now,
+        deployment,
+        now=now,
         source="operator",
         kind=CODE,
         message=f"Restored from the backup of {when}, in which it stood at {deployment.step}. It is neither armed nor "

@@ -113,14 +113,28 @@ def advance(
     deployment.step_deadline = deadline_of(step, deployment.deadline, now=now)
     deployment.due_at = now
     deployment.steps = [*deployment.steps, entry(step, now=now, source=source, message=message, evidence=evidence)]
+    note(session, deployment, now=now, source=source, kind=str(step), message=message, **evidence)
+    return True
+
+
+def note(
+    session: Session,
+    deployment: Deployment,
+    *,
+    now: dt.datetime,
+    source: str,
+    kind: str,
+    message: str,
+    **evidence: object,
+) -> None:
+    """A line in the timeline of the attempt's machine."""
     timeline.note(
         session,
         machine_id=deployment.machine_id,
         deployment_id=deployment.id,
         at=now,
         source=source,
-        kind=str(step),
+        kind=kind,
         message=message,
         **evidence,
     )
-    return True

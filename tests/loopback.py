@@ -11,7 +11,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,11 @@ import requests
 
 from pxeapp.lab.client import Api
 from pxeapp.lab.fleet.machine import Appliance
+from tests.ports import free_port, free_ports
 
 PXEAPP = (sys.executable, "-m", "pxeapp")
 RELEASE = "rocky-9"
 READY_S = 120.0
-
-
-def free_port(kind: int = socket.SOCK_STREAM) -> int:
-    """A port that nobody has now."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class LoopbackAppliance:
@@ -38,7 +33,7 @@ class LoopbackAppliance:
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self.http, self.node = free_port(), free_port()
+        self.http, self.node = free_ports(2)
         self.tftp = free_port(socket.SOCK_DGRAM)
         self.log = folder / "appliance.log"
         self.environment = {
@@ -125,13 +120,14 @@ class LoopbackAppliance:
         """Import them."""
         self.api.post("/machines/import", machines)
 
-    def states(self) -> dict[str, str]:
-        """Every machine's state."""
-        found: dict[str, str] = {}
-        after = ""
-        while True:
-            page = self.api.get(f"/machines?limit=500{f'&after={after}' if after else ''}")
-            found |= {machine["name"]: machine["state"] for machine in page["items"]}
-            if not page["next"]:
-                return found
-            after = page["next"]
+
+@contextmanager
+def installing_appliance(folder: Path, **settings: str) -> Iterator[LoopbackAppliance]:
+    """One that runs and has a release to install."""
+    running = LoopbackAppliance(folder, **settings)
+    running.start()
+    try:
+        running.add_release()
+        yield running
+    finally:
+        running.stop()

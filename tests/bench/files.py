@@ -22,7 +22,8 @@ from pxeapp.software.models import Release
 from tests.bench import cpu
 from tests.bench.rounds import Contender, Figures, Target, Work, quantile, timed
 from tests.bench.serving import load
-from tests.bench.serving.appliance import ADDRESS, RELEASE, Appliance, Processes, free_ports, wait_for
+from tests.bench.serving.appliance import ADDRESS, RELEASE, Appliance, Processes, wait_for
+from tests.ports import free_ports
 
 INITRD_MB = 60
 CLIENTS = 8

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.ports import free_port
+
 # ipmi_sim calls it as `PROG get power` and `PROG set power 1`, and waits for it: it answers at once.
 CHASSIS = """#!/bin/sh
 cd "{folder}" || exit 1
@@ -69,12 +71,6 @@ class Simulated:
         (self.folder / illness).touch()
 
 
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def simulated(folder: Path, *, name: str = "sim") -> Iterator[Simulated]:
     """Start one, wait until it answers, and end it."""
@@ -86,7 +82,7 @@ def simulated(folder: Path, *, name: str = "sim") -> Iterator[Simulated]:
     chassis.chmod(chassis.stat().st_mode | stat.S_IXUSR)
     (folder / "power").write_text("0")
     (folder / "boot").write_text("none")
-    port = free_port()
+    port = free_port(socket.SOCK_DGRAM)
     (folder / "lan.conf").write_text(LAN.format(name=name, port=port, chassis=chassis))
     (folder / "bmc.emu").write_text(BMC.format(sensors=""))
     process = subprocess.Popen(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -22,7 +23,8 @@ from pxeapp.bmc.errors import (
 from pxeapp.bmc.ipmi import IpmiBmc
 from pxeapp.bmc.ports import BootDeviceSetting, Identify, Power, Sensors
 from pxeapp.errors import Invalid
-from tests.bmc.simulator import Gate, Simulated, free_port, simulated
+from tests.bmc.simulator import Gate, Simulated, simulated
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.ipmi_sim, pytest.mark.network]
 ENCRYPTED = b"\x06\xc0"
@@ -123,7 +125,7 @@ def test_cipher_suite_is_honoured(sim: Simulated) -> None:
 
 
 def test_nobody_there_is_said_with_the_time() -> None:
-    port = free_port()
+    port = free_port(socket.SOCK_DGRAM)
     with pytest.raises(BmcUnreachable, match=rf"No answer from 127.0.0.1:{port} after [23] s") as caught:
         bmc(port).power_state()
     assert caught.value.retryable

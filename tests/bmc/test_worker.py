@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,8 @@ from pxeapp.db import Database, now
 from pxeapp.machines.models import Bmc, Machine
 from pxeapp.vault import open_vault
 from tests.bmc.rack import CHILD, Rack
-from tests.bmc.simulator import free_port, simulated, wait_until
+from tests.bmc.simulator import simulated, wait_until
+from tests.ports import free_port
 
 pytestmark = pytest.mark.network  # it opens no socket of ours; ipmi_sim does
 
@@ -86,7 +88,7 @@ def test_netboot_of_a_real_ipmi_sim_beside_dead_and_misregistered_ones(rack: Rac
         c.mark("lying")
         fine = rack.machine(1, **login, port=a.port, password_encrypted=right)
         misregistered = rack.machine(2, **login, port=b.port, password_encrypted=wrong)
-        dead = rack.machine(3, **login, port=free_port(), password_encrypted=right)
+        dead = rack.machine(3, **login, port=free_port(socket.SOCK_DGRAM), password_encrypted=right)
         liar = rack.machine(4, **login, port=c.port, password_encrypted=right)
         outside = rack.machine(5, **{**login, "address": "203.0.113.9"}, password_encrypted=right)
         actions = [rack.order(machine, "netboot") for machine in (fine, misregistered, dead, liar, outside)]

@@ -14,7 +14,8 @@ from pxeapp.config import Settings
 from pxeapp.db import Database
 from pxeapp.doctor.finding import Patient
 from pxeapp.processes.serve import prepare
-from tests.doctor.patients import NOW, free_port
+from tests.doctor.patients import NOW
+from tests.ports import free_port
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import socket
 
 from pxeapp.doctor.finding import Patient
 from pxeapp.machines.models import Bmc, Machine
@@ -17,13 +16,6 @@ LONG_AGO = NOW - dt.timedelta(hours=1)
 def with_(patient: Patient, **changes: object) -> Patient:
     """The same with other settings."""
     return dataclasses.replace(patient, settings=dataclasses.replace(patient.settings, **changes))  # type: ignore[arg-type]
-
-
-def free_port(kind: int = socket.SOCK_STREAM) -> int:
-    """A port of loopback's that nobody has."""
-    with socket.socket(socket.AF_INET, kind) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def add_machine(patient: Patient, name: str = "node1", *, address: str | None = None, password: str = "") -> int:

@@ -14,7 +14,8 @@ from pxeapp.doctor.finding import Patient
 from pxeapp.lab.fleet.bmcs import BmcFleet
 from pxeapp.machines.models import Bmc
 from tests.bmc.simulator import simulated
-from tests.doctor.patients import add_machine, free_port, with_
+from tests.doctor.patients import add_machine, with_
+from tests.ports import free_port
 
 pytestmark = pytest.mark.network
 

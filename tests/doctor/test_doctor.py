@@ -35,7 +35,8 @@ from pxeapp.provisioning.models import Deployment
 from pxeapp.provisioning.queue import Queue
 from pxeapp.software import releases
 from pxeapp.vault import open_vault
-from tests.doctor.patients import LONG_AGO, NOW, add_machine, free_port, with_
+from tests.doctor.patients import LONG_AGO, NOW, add_machine, with_
+from tests.ports import free_port
 
 
 def test_nothing_is_made_where_no_appliance_is(settings: Settings) -> None:

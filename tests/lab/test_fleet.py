@@ -17,7 +17,7 @@ import pytest
 from pxeapp.lab.fleet.fleet import Fleet
 from pxeapp.lab.fleet.machine import Pace
 from tests.lab.playing import playing
-from tests.loopback import PXEAPP, RELEASE, LoopbackAppliance
+from tests.loopback import PXEAPP, RELEASE, LoopbackAppliance, installing_appliance
 
 pytestmark = [pytest.mark.network, pytest.mark.nginx, pytest.mark.timeout(300)]
 QUICK = Pace(self_test_s=0.3, start_s=0.2, install_s=1.0, words=2, reboot_s=0.3)
@@ -26,13 +26,9 @@ PATIENCE_S = 90.0
 
 @pytest.fixture(scope="module")
 def appliance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackAppliance]:
-    running = LoopbackAppliance(tmp_path_factory.mktemp("fleet"), installs_at_once="5", starts_per_minute="600")
-    running.start()
-    try:
-        running.add_release()
+    folder = tmp_path_factory.mktemp("fleet")
+    with installing_appliance(folder, installs_at_once="5", starts_per_minute="600") as running:
         yield running
-    finally:
-        running.stop()
 
 
 def deployed(appliance: LoopbackAppliance, names: list[str], **more: object) -> dict[str, dict[str, Any]]:

@@ -21,7 +21,7 @@ from pxeapp.lab.fleet.fleet import Fleet
 from pxeapp.lab.fleet.machine import Pace
 from tests.lab import parts
 from tests.lab.playing import playing
-from tests.loopback import RELEASE, LoopbackAppliance
+from tests.loopback import RELEASE, LoopbackAppliance, installing_appliance
 from tests.sweep import size
 
 pytestmark = [pytest.mark.network, pytest.mark.nginx, pytest.mark.soak, pytest.mark.timeout(600)]
@@ -37,15 +37,9 @@ PACE = Pace(self_test_s=0.5, start_s=0.5, install_s=size(4, 25), words=3, reboot
 
 @pytest.fixture(scope="module")
 def appliance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackAppliance]:
-    running = LoopbackAppliance(
-        tmp_path_factory.mktemp("crashes"), installs_at_once=str(MACHINES), starts_per_minute="1200"
-    )
-    running.start()
-    try:
-        running.add_release()
+    folder = tmp_path_factory.mktemp("crashes")
+    with installing_appliance(folder, installs_at_once=str(MACHINES), starts_per_minute="1200") as running:
         yield running
-    finally:
-        running.stop()
 
 
 def kill_one(appliance: LoopbackAppliance, part: str, chance: random.Random) -> bool:

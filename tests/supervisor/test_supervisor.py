@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
 from tests.supervisor.children import alive, newest, pids, start, wait_for
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -37,12 +37,6 @@ def run(tmp_path: Path) -> Iterator[Start]:
 def lines(process: subprocess.Popen[str]) -> Iterator[str]:
     assert process.stdout is not None
     return (line.strip() for line in process.stdout)
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def test_a_killed_child_is_started_again_and_the_others_stay(run: Start, tmp_path: Path) -> None:

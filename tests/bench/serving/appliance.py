@@ -7,7 +7,6 @@ import datetime as dt
 import http.client
 import os
 import shutil
-import socket
 import sys
 import tempfile
 import time
@@ -30,6 +29,7 @@ from pxeapp.software import releases
 from pxeapp.software.releases import Description
 from pxeapp.vault import open_vault
 from tests.bench import cpu
+from tests.ports import free_ports
 
 START_S = 60.0
 ADDRESS = "127.0.0.1"
@@ -245,15 +245,6 @@ class Processes:
 
 def _mac(start: str, number: int) -> str:
     return f"{start}:54:00:{number >> 16:02x}:{number >> 8 & 255:02x}:{number & 255:02x}"
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now."""
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind((ADDRESS, 0))
-        return [probe.getsockname()[1] for probe in probes]
 
 
 def wait_for(port: int, path: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import shutil
@@ -9,6 +10,7 @@ import sqlite3
 import stat
 import tarfile
 import threading
+import zlib
 from pathlib import Path
 
 import pytest
@@ -173,6 +175,14 @@ def spoiled(source: Path, target: Path, name: str, content: bytes) -> None:
             new.addfile(member, io.BytesIO(body))
 
 
+def unpacked(content: bytes) -> bytes | None:
+    """What gzip makes of it; None where it refuses."""
+    try:
+        return gzip.decompress(content)
+    except (OSError, EOFError, zlib.error):
+        return None
+
+
 def test_whatever_is_wrong_with_one_is_found(settings: Settings, tmp_path: Path) -> None:
     good = tmp_path / "good.tar.gz"
     make(settings, good)
@@ -183,7 +193,10 @@ def test_whatever_is_wrong_with_one_is_found(settings: Settings, tmp_path: Path)
         bad.write_bytes(content[:place])
         with pytest.raises(BadBackup):
             making.verify(bad)
-        bad.write_bytes(content[:place] + bytes([content[place] ^ 0x55]) + content[place + 1 :])
+        flipped = content[:place] + bytes([content[place] ^ 0x55]) + content[place + 1 :]
+        if unpacked(flipped) == unpacked(content):
+            continue  # gzip can say the same in several ways: a match with the same bytes elsewhere, for one
+        bad.write_bytes(flipped)
         with pytest.raises(BadBackup):
             making.verify(bad)
     for member in names(good)[:-1]:

@@ -17,12 +17,12 @@ CHILD = """
 import os, pathlib, signal, socket, subprocess, sys, time
 folder, name, *words = sys.argv[1:]
 place = pathlib.Path(folder) / name
-with place.open("a") as file:
-    file.write(f"{os.getpid()}\\n")
 if "polite" in words:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 if "stubborn" in words:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+with place.open("a") as file:
+    file.write(f"{os.getpid()}\\n")
 if "parent" in words or "distant" in words:  # of one that holds a port
     listener = socket.create_server(("127.0.0.1", int(words[-1])))
     held = [sys.executable, "-c", "import time; time.sleep(600)", "pxeapp"]

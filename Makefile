@@ -18,6 +18,7 @@ run: setup-run web ## serve the appliance for your own rack, on SQLite in ./var
 	@PXEAPP_DATA_DIR="$${PXEAPP_DATA_DIR:-$(CURDIR)/var}" $(BIN)/pxeapp serve
 
 test: setup-test web check ## run every test, those with real programs included
+	@rm -f .pytest_cache/v/cache/lastfailed
 	@$(BIN)/python -m pytest $(PYTEST_ARGS) || { [ $$? = 1 ] && $(BIN)/python -m tests.again; }
 
 check: setup-test ## lint, types and import contracts (what pre-commit runs)

@@ -1,0 +1,26 @@
+"""Validation of rendered answer files: `check(kind, text, spec)` finds what an installer would stumble over.
+
+A checker is a pure function of the text, of the release in the specification, and of what is `Known` besides: a
+verdict is kept for all machines whose files differ only in names and addresses (see provisioning/checking.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from pxeapp.answers.checks.known import Known
+from pxeapp.answers.spec import AnswerSpec
+from pxeapp.faults import Fault
+
+__all__ = ["CHECKERS", "Checker", "Fault", "Known", "check"]
+
+Checker = Callable[[str, AnswerSpec, Known], Iterable[Fault]]
+
+# By kind of file, as answers/render.py names them. A kind without a checker cannot be deployed with.
+CHECKERS: dict[str, Checker] = {}
+
+
+def check(kind: str, text: str, spec: AnswerSpec, known: Known | None = None) -> list[Fault]:
+    """Every fault of one rendered file, in the order of its lines."""
+    found = CHECKERS[kind](text, spec, known or Known())
+    return sorted(found, key=lambda fault: fault.line)

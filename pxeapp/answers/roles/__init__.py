@@ -1,0 +1,16 @@
+"""Roles: as rows that a site may change, as data and templates in `roles/`, and as what one does on a machine."""
+
+from pxeapp.answers.roles.rows import (
+    BASE,
+    BUILTIN,
+    FAMILIES,
+    NAME,
+    change,
+    create,
+    ensure_builtin,
+    get,
+    listing,
+    wire,
+)
+
+__all__ = ["BASE", "BUILTIN", "FAMILIES", "NAME", "change", "create", "ensure_builtin", "get", "listing", "wire"]

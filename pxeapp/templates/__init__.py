@@ -1,4 +1,4 @@
-"""Strict Jinja2 over `kickstarts/`, `preseeds/` and `boot/`.
+"""Strict Jinja2 over `kickstarts/`, `preseeds/`, `boot/` and `roles/`.
 
 An undefined variable is an error that names template, line and variable. The site's own template of the same name, in
 the data directory, wins over ours. Ours are rendered here; whatever a site wrote is rendered in a process that may

@@ -11,7 +11,7 @@ from jinja2 import StrictUndefined, TemplateRuntimeError
 
 from pxeapp.errors import Invalid
 
-TEMPLATE_FOLDERS = ("kickstarts", "preseeds", "boot")
+TEMPLATE_FOLDERS = ("kickstarts", "preseeds", "boot", "roles")
 
 # autoescape is off: these are boot scripts and answer files, and each output language escapes in its own way.
 OPTIONS: dict[str, Any] = {

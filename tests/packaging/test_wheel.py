@@ -10,7 +10,7 @@ import pytest
 
 from tests.packaging.conftest import ROOT, Built
 
-DATA_FOLDERS = ("kickstarts", "preseeds", "boot", "web/templates", "web/static", "web/vendor")
+DATA_FOLDERS = ("kickstarts", "preseeds", "boot", "roles", "web/templates", "web/static", "web/vendor")
 STRAYS = ("__pycache__", ".pyc", "package.json", "build.sh", "node_modules", "conftest", "test_", ".DS_Store", "~")
 
 
@@ -44,7 +44,7 @@ def test_the_guests_programs_stay_executable(built: Built) -> None:
 def test_the_source_archive_has_no_tests_and_no_documents(built: Built) -> None:
     with tarfile.open(built.sdist) as archive:
         tops = {Path(name).parts[1] for name in archive.getnames()}
-    assert tops >= {"pxeapp", "kickstarts", "preseeds", "boot", "web", "pyproject.toml", "LICENSE"}
+    assert tops >= {"pxeapp", "kickstarts", "preseeds", "boot", "roles", "web", "pyproject.toml", "LICENSE"}
     assert tops & {"tests", "docs", ".ci", ".venv", "Dockerfile"} == set()
 
 

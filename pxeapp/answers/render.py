@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from pxeapp.answers import kickstart, preseed
 from pxeapp.answers.spec import AnswerSpec
@@ -44,10 +44,26 @@ def kernel_args(spec: AnswerSpec) -> str:
     return KERNEL_ARGS[spec.release.installer](spec)
 
 
-def mask(text: str, spec: AnswerSpec) -> str:
-    """The text with tokens and the password hash replaced: what an operator may see and paste into a ticket."""
+def secrets(spec: AnswerSpec) -> tuple[str, ...]:
+    """What must not be shown, tokens aside: the longest first, since one may hold another."""
+    said = {spec.root_password_hash}
+    return tuple(sorted((each for each in said if each), key=len, reverse=True))
+
+
+def mask(text: str, spec: AnswerSpec, hide: Callable[[str], str] = lambda _secret: MASK) -> str:
+    """The text with tokens and secrets replaced: what an operator may see and paste into a ticket.
+
+    `hide` says what stands for a secret; where two texts are compared, a changed one must not look the same.
+    """
     for url in (spec.answer_url, spec.callback_url):
         place, _, _token = url.rpartition("/")
         text = text.replace(url, f"{place}/{MASK}")
+    return mask_values(text, secrets(spec), hide)
+
+
+def mask_values(text: str, values: Iterable[str], hide: Callable[[str], str] = lambda _secret: MASK) -> str:
+    """The same where the secrets are known and the specification is not: whatever looks like a token is one."""
     masked = _TOKEN.sub(rf"\1{MASK}", text)
-    return masked.replace(spec.root_password_hash, MASK) if spec.root_password_hash else masked
+    for secret in values:
+        masked = masked.replace(secret, hide(secret))
+    return masked

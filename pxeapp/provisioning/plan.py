@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from pxeapp.answers import render, roles
 from pxeapp.answers.models import Role
-from pxeapp.answers.spec import AnswerSpec
+from pxeapp.answers.spec import AnswerSpec, ReleaseSpec
 from pxeapp.boot.spec import InstallBoot
 from pxeapp.config import Settings
 from pxeapp.errors import FieldProblem, Invalid, NotFound
@@ -64,15 +64,55 @@ def preview(session: Session, settings: Settings, machine: Machine, *, release: 
     return answer_spec(session, machine, row, role, _urls(settings.node_url, UNISSUED, UNISSUED))
 
 
+class Known:
+    """What is the same for many machines, read once for all that are composed with it."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._roles: dict[str, RoleFacts] = {}
+        self._releases: dict[tuple[str, str], ReleaseSpec] = {}
+        self._networks: dict[str, NetworkFacts] | None = None
+
+    def role(self, name: str) -> RoleFacts:
+        """A role; raises NotFound."""
+        if name not in self._roles:
+            row = roles.get(self._session, name)
+            self._roles[name] = RoleFacts(row.name, row.packages, row.services, row.storage, row.vars)
+        return self._roles[name]
+
+    def release(self, row: Release, node_url: str) -> ReleaseSpec:
+        """A release with our address filled in."""
+        if (row.name, node_url) not in self._releases:
+            self._releases[row.name, node_url] = facts.release_spec(
+                name=row.name,
+                family=row.family,
+                version=row.version,
+                installer=row.installer,
+                install_url=row.install_url,
+                kernel_args=row.kernel_args,
+                repositories=row.repositories,
+                settings=row.settings,
+                node_url=node_url,
+            )
+        return self._releases[row.name, node_url]
+
+    def networks(self) -> dict[str, NetworkFacts]:
+        """Every network by name."""
+        if self._networks is None:
+            self._networks = {row.name: _network(row) for row in self._session.scalars(select(Network))}
+        return self._networks
+
+
 def answer_spec(
     session: Session,
     machine: Machine,
     release: Release,
     role_name: str,
     urls: Urls,
+    known: Known | None = None,
 ) -> AnswerSpec:
     """From rows to the specification."""
-    role = roles.get(session, role_name)
+    known = known or Known(session)
     return facts.compose(
         MachineFacts(
             name=machine.name,
@@ -81,19 +121,9 @@ def answer_spec(
             cards=tuple(CardFacts(row.mac, row.name, row.network, row.address) for row in machine.interfaces),
             disks=tuple((row.purpose, row.path) for row in machine.disks),
         ),
-        facts.release_spec(
-            name=release.name,
-            family=release.family,
-            version=release.version,
-            installer=release.installer,
-            install_url=release.install_url,
-            kernel_args=release.kernel_args,
-            repositories=release.repositories,
-            settings=release.settings,
-            node_url=urls.node,
-        ),
-        RoleFacts(role.name, role.packages, role.services, role.storage, role.vars),
-        {row.name: _network(row) for row in session.scalars(select(Network))},
+        known.release(release, urls.node),
+        known.role(role_name),
+        known.networks(),
         urls,
     )
 

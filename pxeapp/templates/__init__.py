@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from jinja2 import Environment, FileSystemLoader, TemplateNotFound, TemplateSynt
 from pxeapp.errors import PxeError, Unavailable
 from pxeapp.templates.language import FILTERS, OPTIONS, TEMPLATE_FOLDERS, WRONG_INSIDE, TemplateError, innermost, reason
 from pxeapp.templates.pool import Pool, shared
-from pxeapp.templates.sources import Sources, data_root
+from pxeapp.templates.sources import Source, Sources, data_root
+from pxeapp.templates.versions import record_ours
 
 __all__ = ["TEMPLATE_FOLDERS", "TemplateError", "Templates", "data_root"]
 ALONE_S = 30.0
@@ -37,9 +39,26 @@ class Templates:
         self._ours = Environment(loader=FileSystemLoader(data_root()), **kept, **OPTIONS)  # noqa: S701 - no HTML
         self._ours.filters.update(FILTERS)
 
+    def proposing(self, proposed: Mapping[str, str | None]) -> Templates:
+        """The same as if the site had saved these templates, or deleted one (None); nothing is written.
+
+        They are rendered where a site's are, confined: whoever proposes one is trusted no more than whoever saved one.
+        """
+        other = Templates(pool=self._pool)
+        other._sources, other._ours = self._sources.proposing(proposed), self._ours
+        return other
+
+    def is_sites_own(self, name: str) -> bool:
+        """Whether rendering it runs anything that the site wrote or that is proposed."""
+        return self._sources.is_sites_own(name)
+
     def first(self, *names: str) -> str:
         """The first of these templates that there is, a site's own included; the last one if there is none."""
         return next((name for name in names if self._sources.has(name)), names[-1])
+
+    def find(self, name: str) -> Source | None:
+        """The file of this name that counts, for what is read as data and not rendered: the site's own, else ours."""
+        return self._sources.find(name)
 
     def render(self, name: str, **variables: Any) -> str:
         """The rendered text; raises TemplateError with template, line and reason."""
@@ -72,6 +91,7 @@ class Templates:
         (self._pool or shared()).check(name, self._sources)
 
     def _render_ours(self, name: str, variables: dict[str, Any]) -> str:
+        record_ours(name)
         try:
             return str(self._ours.get_template(name).render(**variables))
         except TemplateNotFound as error:

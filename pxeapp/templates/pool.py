@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pxeapp.templates import plain, wire
+from pxeapp.templates import plain, versions, wire
 from pxeapp.templates.language import TemplateError
 from pxeapp.templates.limits import Limits
 from pxeapp.templates.renderers import OVER, Busy, Job, Lost, Renderer
@@ -51,6 +51,7 @@ class Pool:
         job = Job(wire.RENDER, name, sources, plain.pack(variables), expected=self._needed.get(name, ()))
         text = self._do(job)
         self._needed[name] = tuple(job.given)
+        versions.record(job.given.items())
         return text
 
     def check(self, name: str, sources: Sources) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,16 +45,39 @@ class Source:
             raise TemplateError(f"{self.shown} is not UTF-8.") from error
 
 
-class Sources:
-    """Files are looked for at each call: operators correct a template while the appliance runs."""
+@dataclass(frozen=True, slots=True)
+class Proposed(Source):
+    """A template that is only being thought about: nobody has saved it."""
 
-    def __init__(self, site: Path | None) -> None:
+    content: str
+
+    def text(self) -> str:
+        """What would stand in it."""
+        return self.content
+
+
+class Sources:
+    """Files are looked for at each call: operators correct a template while the appliance runs.
+
+    `proposed` are looked at as if the site had saved them already; None is one that the site would have deleted.
+    """
+
+    def __init__(self, site: Path | None, proposed: Mapping[str, str | None] | None = None) -> None:
         self._site = site
         self._ours = data_root()
+        self._proposed = {name: _proposed(name, text) for name, text in (proposed or {}).items()}
+
+    def proposing(self, proposed: Mapping[str, str | None]) -> Sources:
+        """The same with these templates, none of which is saved anywhere."""
+        return Sources(self._site, proposed)
 
     def find(self, name: str) -> Source | None:
         """The site's template of this name, else ours."""
+        if (proposed := self._proposed.get(name)) is not None:
+            return proposed
         for root in (self._site, self._ours):
+            if root == self._site and name in self._proposed:
+                continue
             path = root and _place(root, name)
             about = path and _regular(path)
             if path and about:
@@ -66,10 +91,14 @@ class Sources:
 
     def is_sites_own(self, name: str) -> bool:
         """Whether rendering it would run anything that the site wrote: the template itself, or a part of it."""
+        names = (name, *parts_of_ours(name))
+        if self._proposed and any(self._proposed.get(each) for each in names):
+            return True
         site = self._site
         if site is None or not os.path.isdir(site):  # noqa: PTH112 - a tenth of pathlib's time, at each rendering
             return False
-        return any((path := _place(site, each)) and _regular(path) for each in (name, *parts_of_ours(name)))
+        left = names if not self._proposed else [each for each in names if each not in self._proposed]
+        return any((path := _place(site, each)) and _regular(path) for each in left)
 
     def of_the_site(self) -> list[str]:
         """The names of all templates that the site has."""
@@ -77,6 +106,17 @@ class Sources:
             return []
         paths = [path for folder in TEMPLATE_FOLDERS for path in sorted((self._site / folder).rglob("*"))]
         return [str(path.relative_to(self._site)) for path in paths if path.is_file()]
+
+
+def _proposed(name: str, text: str | None) -> Proposed | None:
+    if _place(data_root(), name) is None:
+        raise TemplateError(f"{name} is not below one of {', '.join(TEMPLATE_FOLDERS)}.")
+    if text is None:
+        return None
+    if len(text.encode()) > LARGEST:
+        raise TemplateError(f"{name} is larger than {LARGEST // 1024} KiB.")
+    version = f"proposed:{hashlib.sha256(text.encode()).hexdigest()}"
+    return Proposed(Path("/proposed") / name, f"the proposed {name}", version, text.replace("\r\n", "\n"))
 
 
 @functools.cache

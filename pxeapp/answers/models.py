@@ -22,4 +22,5 @@ class Role(Base):
     services: Mapped[dict[str, Any]] = mapped_column(default=dict)
     storage: Mapped[dict[str, Any]] = mapped_column(default=dict)
     vars: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    variables: Mapped[dict[str, Any]] = mapped_column(default=dict)  # what it declares itself
     builtin: Mapped[bool] = mapped_column(default=False)

@@ -27,6 +27,7 @@ class Machine(Base):
     power_seen_at: Mapped[dt.datetime | None]
     role: Mapped[str | None] = mapped_column(String(63), index=True)
     release: Mapped[str | None] = mapped_column(String(63), index=True)
+    cluster: Mapped[str | None] = mapped_column(ForeignKey("clusters.name"), index=True)
     labels: Mapped[dict[str, str]] = mapped_column(default=dict)
     vars: Mapped[dict[str, Any]] = mapped_column(default=dict)
     location: Mapped[dict[str, Any]] = mapped_column(default=dict)  # site, room, rack, unit
@@ -104,6 +105,23 @@ class Network(Base):
     vlan: Mapped[int | None]
     dhcp_start: Mapped[str | None] = mapped_column(String(45))
     dhcp_end: Mapped[str | None] = mapped_column(String(45))
+
+
+class Cluster(Base):
+    """Machines that serve together. What they share, and the secrets they share, each encrypted by itself."""
+
+    __tablename__ = "clusters"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(63), unique=True)
+    description: Mapped[str] = mapped_column(Text, default="")
+    vars: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    secrets: Mapped[dict[str, Any]] = mapped_column(default=dict)  # by name, see sealed.py
+    version: Mapped[int] = mapped_column(default=1)  # the ETag; every change counts it up
+    created_at: Mapped[dt.datetime]
+    updated_at: Mapped[dt.datetime]
+
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - SQLAlchemy reads this as a class attribute
 
 
 class Sighting(Base):

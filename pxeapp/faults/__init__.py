@@ -17,6 +17,7 @@ class Fault:
     fix: str  # what to write instead
     template: str = ""  # which template that line comes from, where that can be told
     template_line: int = 0
+    advice: bool = False  # works today, and is better written otherwise: said, but nothing is refused for it
 
     def __str__(self) -> str:
         return f"{self.kind}{self.place}: {self.problem} {self.fix}".strip()
@@ -34,5 +35,5 @@ class Fault:
         return replace(self, template=template, template_line=line)
 
     def as_problem(self) -> FieldProblem:
-        """As an entry of a refusal; its line is the template's where that is known, since there it is mended."""
-        return FieldProblem(f"{self.kind}{self.place}", self.problem, self.fix, line=None)
+        """As an entry of a refusal, its place in words: a line of the file, and of its template where that is known."""
+        return FieldProblem(f"{self.kind}{self.place}", self.problem, self.fix)

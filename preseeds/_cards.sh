@@ -8,7 +8,7 @@ card_name() { # mac
 }
 
 cards() {
-{% if dialect.ubuntu %}
+{% if dialect.netplan %}
     folder=/target/etc/systemd/network
     mkdir -p "$folder"
 {% for card in spec.cards %}

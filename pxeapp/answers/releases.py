@@ -1,11 +1,17 @@
-"""What differs between installers: one table over (family, major version). A release not in it cannot be answered."""
+"""What differs between installers: one table over (family, major version, installer).
+
+What is not in it cannot be answered. The systems are those of pxeapp/systems.py, which knows how long each is kept and
+what it runs on. Ubuntu 20.04 has two installers, and so two lines.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
-from pxeapp.errors import FieldProblem, Invalid
+from pxeapp import systems
+from pxeapp.errors import Invalid
+from pxeapp.systems import AUTOINSTALL, KICKSTART, PRESEED
 
 EL_FAMILIES = ("centos", "rocky", "alma")
 # The kinds of password hash that a system's C library can check. A Debian workstation makes yescrypt (y) by default.
@@ -17,12 +23,13 @@ XCRYPT = ("6", "5", "y", "2b", "2y", "2a", "1")
 class Enterprise:
     """A kickstart dialect, named as pykickstart names it. Sources: pykickstart's handlers, anaconda's own branches."""
 
-    installer: ClassVar[str] = "kickstart"
+    installer: ClassVar[str] = KICKSTART
     syntax: str
     minimal: str  # the package environment
     legacy: bool = False  # EL7: authconfig, no sshkey, no timesource, target at /mnt/sysimage
     timesource: bool = True  # EL9+: `timesource`; before: `timezone --ntpservers`
     split: bool = True  # EL8+: AppStream is a repository of its own
+    memory_mib: int = 3072  # for an installation over the network; the runtime image lies in memory
 
     @property
     def traceback(self) -> bool:
@@ -39,75 +46,104 @@ class Enterprise:
 class Debian:
     """A debian-installer dialect."""
 
-    installer: ClassVar[str] = "preseed"
+    installer: ClassVar[str] = PRESEED
     suite: str
     ubuntu: bool = False
     crypt: tuple[str, ...] = XCRYPT
+    netplan: bool = False  # the installed system's network is netplan's, over networkd; else ifupdown's
+    memory_mib: int = 1024
 
 
-DIALECTS: dict[tuple[str, str], Enterprise | Debian] = {
-    ("centos", "7"): Enterprise("RHEL7", "@^minimal", legacy=True, timesource=False, split=False),
-    ("centos", "9"): Enterprise("RHEL9", "@^minimal-environment"),
-    ("centos", "10"): Enterprise("RHEL10", "@^minimal-environment"),
+@dataclass(frozen=True, slots=True)
+class Subiquity:
+    """Ubuntu's live server installer. Sources: subiquity's autoinstall reference and the code of each release's media.
+
+    Media carry the installer of their day and the machines must not fetch a newer one, so what came later is not said.
+    """
+
+    installer: ClassVar[str] = AUTOINSTALL
+    ubuntu: ClassVar[bool] = True
+    netplan: ClassVar[bool] = True
+    suite: str
+    seed: str = "nocloud"  # how `ds=` calls a seed over HTTP; the media of 20.04 and 22.04 know the older word only
+    mirror_selection: bool = True  # apt.mirror-selection and apt.fallback; before: curtin's apt.primary
+    sizing_policy: bool = True  # storage.layout.sizing-policy; without it LVM's root volume is grown afterwards
+    sources: bool = True  # source.id: the media hold more than one system
+    default_route: str = "default"  # how netplan calls it; before 0.103 as a prefix only
+    crypt: tuple[str, ...] = XCRYPT
+    memory_mib: int = 8192  # the ISO lies in memory twice while it is unpacked: a little over 2 x its size
+
+
+Dialect = Enterprise | Debian | Subiquity
+_Kind = TypeVar("_Kind", Enterprise, Debian, Subiquity)
+
+DIALECTS: dict[tuple[str, str, str], Dialect] = {
+    ("centos", "7", KICKSTART): Enterprise(
+        "RHEL7", "@^minimal", legacy=True, timesource=False, split=False, memory_mib=2048
+    ),
+    ("centos", "9", KICKSTART): Enterprise("RHEL9", "@^minimal-environment"),
+    ("centos", "10", KICKSTART): Enterprise("RHEL10", "@^minimal-environment"),
     **{
-        (family, version): Enterprise(f"RHEL{version}", "@^minimal-environment", timesource=version != "8")
+        (family, version, KICKSTART): Enterprise(f"RHEL{version}", "@^minimal-environment", timesource=version != "8")
         for family in ("rocky", "alma")
         for version in ("8", "9", "10")
     },
-    ("debian", "12"): Debian("bookworm"),
-    ("debian", "13"): Debian("trixie"),
-    ("ubuntu", "18.04"): Debian("bionic", ubuntu=True, crypt=GLIBC_CRYPT),
-    ("ubuntu", "20.04"): Debian("focal", ubuntu=True),
+    ("debian", "12", PRESEED): Debian("bookworm"),
+    ("debian", "13", PRESEED): Debian("trixie"),
+    ("ubuntu", "16.04", PRESEED): Debian("xenial", ubuntu=True, crypt=GLIBC_CRYPT),
+    ("ubuntu", "18.04", PRESEED): Debian("bionic", ubuntu=True, crypt=GLIBC_CRYPT, netplan=True),
+    ("ubuntu", "20.04", PRESEED): Debian("focal", ubuntu=True, netplan=True),
+    ("ubuntu", "20.04", AUTOINSTALL): Subiquity(
+        "focal",
+        seed="nocloud-net",
+        mirror_selection=False,
+        sizing_policy=False,
+        sources=False,
+        default_route="0.0.0.0/0",
+        memory_mib=4096,
+    ),
+    ("ubuntu", "22.04", AUTOINSTALL): Subiquity("jammy", seed="nocloud-net", mirror_selection=False, memory_mib=6144),
+    ("ubuntu", "24.04", AUTOINSTALL): Subiquity("noble"),
+    ("ubuntu", "26.04", AUTOINSTALL): Subiquity("resolute"),
 }
 
 
-def dialect(family: str, version: str) -> Enterprise | Debian:
-    """The dialect of a release; `9.4` is 9, `20.04.6` is 20.04. Raises Invalid for a release we have no answers for."""
-    parts = version.split(".")
-    major = ".".join(parts[:2]) if family == "ubuntu" else parts[0].removesuffix("-stream")
-    found = DIALECTS.get((family, major))
+def dialect(family: str, version: str, installer: str = "") -> Dialect:
+    """The dialect of a release; `9.4` is 9, `20.04.6` is 20.04; without an installer the system's first one.
+
+    Raises Invalid for a release that we have no answers for, with what is possible.
+    """
+    installer = installer or systems.default_installer(family, version)
+    found = DIALECTS.get((family, systems.major(family, version), installer))
     if found is None:
-        raise _unsupported(family, version)
+        systems.check(installer, family, version)
+        raise Invalid(f"There are no answer files for {family} {version} by {installer}.")
     return found
 
 
-def check(installer: str, family: str, version: str) -> Enterprise | Debian:
-    """The dialect, when this installer is the one the release is installed by; raises Invalid with what is possible."""
-    found = dialect(family, version)
-    if found.installer != installer:
-        raise Invalid(
-            f"We install {family} {version} by {found.installer}, not by {installer}.",
-            problems=[
-                FieldProblem("release", f"says {installer}.", f"Add it anew with: --installer {found.installer}")
-            ],
-            hint=f"Add the release anew with the installer {found.installer}.",
-        )
-    return found
+def check(installer: str, family: str, version: str) -> Dialect:
+    """The dialect, when this installer installs the release; raises Invalid with what is possible instead."""
+    systems.check(installer, family, version)
+    return dialect(family, version, installer)
 
 
 def enterprise(family: str, version: str) -> Enterprise:
     """The kickstart dialect; raises Invalid for a release that reads no kickstart."""
-    found = dialect(family, version)
-    if not isinstance(found, Enterprise):
-        raise Invalid(f"{family} {version} is not installed by kickstart.", hint="Its installer reads a preseed.")
-    return found
+    return _of(Enterprise, family, version)
 
 
 def debian(family: str, version: str) -> Debian:
     """The preseed dialect; raises Invalid for a release that reads no preseed."""
-    found = dialect(family, version)
-    if not isinstance(found, Debian):
-        raise Invalid(f"{family} {version} is not installed by preseed.", hint="Its installer reads a kickstart.")
+    return _of(Debian, family, version)
+
+
+def subiquity(family: str, version: str) -> Subiquity:
+    """The autoinstall dialect; raises Invalid for a release that reads no autoinstall."""
+    return _of(Subiquity, family, version)
+
+
+def _of(kind: type[_Kind], family: str, version: str) -> _Kind:
+    found = dialect(family, version, kind.installer)
+    if not isinstance(found, kind):
+        raise Invalid(f"{family} {version} is not installed by {kind.installer}.")
     return found
-
-
-def _unsupported(family: str, version: str) -> Invalid:
-    known = ", ".join(f"{name} {number}" for name, number in DIALECTS)
-    why = ""
-    if family == "ubuntu" and version[:2].isdigit() and int(version[:2]) >= 22:
-        why = "From 22.04 on Ubuntu is installed by autoinstall only, which we do not render yet. "
-    return Invalid(
-        f"There are no answer files for {family} {version}.",
-        problems=[FieldProblem("release", f"{family} {version} is not supported.", f"{why}Supported: {known}.")],
-        hint=f"{why}Possible are: {known}.",
-    )

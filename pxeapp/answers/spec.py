@@ -104,6 +104,8 @@ class ReleaseSpec:
     udeb_suite: str = ""
     net_image: str = ""  # the squashfs that an Ubuntu installer from the server ISO unpacks in place of debootstrap
     allow_unauthenticated: bool = False
+    archive: str = ""  # the Debian-style archive that an installer from an ISO takes its packages from
+    source: str = ""  # which of the systems on Ubuntu's server ISO, e.g. ubuntu-server-minimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,7 @@ class AnswerSpec:
     ssh_keys: tuple[str, ...] = ()
     root_password_hash: str | None = None
     vars: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    role_says: tuple[str, ...] = ()  # "packages", "services": what the role's row says in place of its data in roles/
 
     def __post_init__(self) -> None:
         releases.check(self.release.installer, self.release.family, self.release.version)
@@ -202,8 +205,8 @@ def _storage(spec: AnswerSpec) -> Iterable[FieldProblem]:
 
 
 def _system(spec: AnswerSpec) -> Iterable[FieldProblem]:
-    dialect = releases.dialect(spec.release.family, spec.release.version)
-    debian = isinstance(dialect, releases.Debian)
+    dialect = releases.dialect(spec.release.family, spec.release.version, spec.release.installer)
+    debian = not isinstance(dialect, releases.Enterprise)
     if spec.root_password_hash and spec.root_password_hash[1:].split("$", 1)[0] not in dialect.crypt:
         known = ", ".join(f"${name}$" for name in dialect.crypt)
         yield FieldProblem(
@@ -259,10 +262,15 @@ def _release_problems(release: ReleaseSpec) -> Iterable[FieldProblem]:
     yield from _match("release.install_url", release.install_url, URL, fix)
     if release.net_image:
         yield from _match("release.net_image", release.net_image, URL, "Write http://host/path.")
+    if release.archive or release.installer == releases.Subiquity.installer:
+        fix = "PATCH the release's settings.archive: the mirror of its packages, http://host/path."
+        yield from _match("release.archive", release.archive, URL, fix)
+    if release.source:
+        yield from _match("release.source", release.source, WORD, "Write it as ubuntu-server or ubuntu-server-minimal.")
     yield from _match("release.udeb_suite", release.udeb_suite or "x", WORD, "Write a suite's name.")
     if not release.kernel_args.isprintable():
         yield FieldProblem("release.kernel_args", "holds a line break or a control character.", "Take it out.")
-    debian = release.installer == releases.Debian.installer
+    debian = release.installer != releases.Enterprise.installer
     for number, repository in enumerate(release.repositories):
         where = f"release.repositories.{number}"
         yield from _match(f"{where}.name", repository.name, WORD, "Use letters, digits, dots and dashes.")

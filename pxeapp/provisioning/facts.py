@@ -12,6 +12,9 @@ from netaddr import IPNetwork
 from pxeapp.answers import releases as dialects
 from pxeapp.answers import variables
 from pxeapp.answers.spec import AnswerSpec, Card, ReleaseSpec, Repository
+from pxeapp.systems import AUTOINSTALL
+
+ARCHIVE = "{node_url}/mirror/ubuntu"  # unless the release's settings name another
 
 
 class CardFacts(NamedTuple):
@@ -138,6 +141,8 @@ def release_spec(
         udeb_suite=settings.get("udeb_suite", ""),
         net_image=filled(str(settings.get("net_image", ""))),
         allow_unauthenticated=bool(settings.get("allow_unauthenticated")),
+        archive=filled(str(settings.get("archive", ARCHIVE if installer == AUTOINSTALL else ""))),
+        source=str(settings.get("source", "")),
     )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from pxeapp import systems
 from pxeapp.answers import releases
-from pxeapp.answers.roles import BUILTIN
+from pxeapp.answers.roles import builtin
 from pxeapp.answers.spec import AnswerSpec, Card, ReleaseSpec, Repository
 from pxeapp.templates import Templates
 
@@ -21,18 +22,30 @@ KEEP = ("disk/by-path/pci-0000:03:00.0-nvme-1",)
 SHA512 = "$6$rounds=5000$abcdefgh$" + "x" * 86
 TEMPLATES = Templates()
 
-RELEASES = list(releases.DIALECTS)
-KICKSTARTS = [key for key in RELEASES if releases.DIALECTS[key].installer == "kickstart"]
-PRESEEDS = [key for key in RELEASES if releases.DIALECTS[key].installer == "preseed"]
+# Each with the installer that is meant when none is named.
+RELEASES = [key for key, found in systems.SYSTEMS.items() if found.installers[0] != "autoinstall"]
+
+
+def _installed_by(wanted: str) -> list[tuple[str, str]]:
+    return [(family, version) for family, version, installer in releases.DIALECTS if installer == wanted]
+
+
+KICKSTARTS = _installed_by("kickstart")
+PRESEEDS = _installed_by("preseed")
+AUTOINSTALLS = _installed_by("autoinstall")
 ROLES = ("base", "compute", "storage")
 
 
-def release(family: str, version: str, **more: Any) -> ReleaseSpec:
-    """A release as the appliance's own mirror serves it."""
+def release(family: str, version: str, installer: str = "", **more: Any) -> ReleaseSpec:
+    """A release as the appliance's own mirror serves it; `installer` where the system has two."""
     name = f"{family}-{version}"
-    if releases.DIALECTS[family, version].installer == "kickstart":
+    installer = installer or systems.default_installer(family, version)
+    if installer == "autoinstall":
+        iso = f"{NODE_URL}/media/{name}/0123456789ab/{name}-live-server-amd64.iso"
+        said: dict[str, Any] = {"installer": installer, "install_url": iso, "archive": f"{NODE_URL}/mirror/{family}"}
+    elif installer == "kickstart":
         tree = "os/x86_64" if version == "7" else "BaseOS/x86_64/os"
-        said: dict[str, Any] = {"installer": "kickstart", "install_url": f"{NODE_URL}/repo/{name}/{tree}"}
+        said = {"installer": "kickstart", "install_url": f"{NODE_URL}/repo/{name}/{tree}"}
     else:
         updates = Repository("updates", f"{NODE_URL}/mirror/{family}", f"{version}-updates", "main")
         said = {
@@ -43,17 +56,17 @@ def release(family: str, version: str, **more: Any) -> ReleaseSpec:
     return ReleaseSpec(name, family, version, **{**said, **more})
 
 
-def spec(family: str, version: str, role: str = "base", **more: Any) -> AnswerSpec:
+def spec(family: str, version: str, role: str = "base", installer: str = "", **more: Any) -> AnswerSpec:
     """node1 in a role: one card by DHCP, its system disk by path, data and keep disks beside it."""
     packages = "el" if family in releases.EL_FAMILIES else "debian"
     found = AnswerSpec(
         hostname="node1",
         domain="rack.example.org",
         boot=Card(MAC),
-        release=release(family, version),
+        release=release(family, version, installer),
         role=role,
-        packages=tuple(BUILTIN.get(role, BUILTIN["base"])["packages"][packages]),
-        services=tuple(BUILTIN.get(role, BUILTIN["base"])["services"][packages]),
+        packages=tuple(builtin().get(role, builtin()["base"])["packages"][packages]),
+        services=tuple(builtin().get(role, builtin()["base"])["services"][packages]),
         answer_url=f"{NODE_URL}/a/{ANSWER_TOKEN}",
         callback_url=f"{NODE_URL}/c/{CALLBACK_TOKEN}",
         system_disk=SYSTEM,
@@ -65,12 +78,13 @@ def spec(family: str, version: str, role: str = "base", **more: Any) -> AnswerSp
     return replace(found, **more)
 
 
-def full(family: str, version: str, role: str = "storage") -> AnswerSpec:
+def full(family: str, version: str, role: str = "storage", installer: str = "") -> AnswerSpec:
     """The same with everything said that can be: static addresses, more cards, LVM, a password."""
     return spec(
         family,
         version,
         role,
+        installer,
         boot=Card(MAC, address="10.77.0.11/24", gateway="10.77.0.1", dns=("10.77.0.2", "10.77.0.3")),
         cards=(
             Card("52:54:00:00:00:02", address="10.78.0.11/24", vlan=120),

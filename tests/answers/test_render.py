@@ -105,9 +105,10 @@ def test_a_short_placeholder_is_masked_in_its_place_only() -> None:
 @pytest.mark.parametrize(
     ("family", "version", "installer", "said"),
     [
-        ("ubuntu", "22.04", "preseed", "From 22.04 on Ubuntu is installed by autoinstall only"),
-        ("ubuntu", "24.04", "autoinstall", "Possible are: .*ubuntu 20.04"),
-        ("ubuntu", "20.04", "autoinstall", "We install ubuntu 20.04 by preseed, not by autoinstall"),
+        ("ubuntu", "22.04", "preseed", "We install ubuntu 22.04 by autoinstall, not by preseed"),
+        ("ubuntu", "18.04", "autoinstall", "We install ubuntu 18.04 by preseed, not by autoinstall"),
+        ("ubuntu", "20.04", "kickstart", "We install ubuntu 20.04 by preseed or autoinstall, not by kickstart"),
+        ("ubuntu", "14.04", "preseed", "There are no answer files for ubuntu 14.04.*Possible are: .*ubuntu 26.04"),
         ("debian", "13", "kickstart", "We install debian 13 by preseed, not by kickstart"),
         ("rocky", "9", "preseed", "We install rocky 9 by kickstart, not by preseed"),
         ("debian", "11", "preseed", "There are no answer files for debian 11"),
@@ -124,11 +125,12 @@ def test_what_is_not_possible_is_said_with_what_is(family: str, version: str, in
 @pytest.mark.parametrize(
     ("family", "version", "means"),
     [
-        ("rocky", "9.4", ("rocky", "9")),
-        ("centos", "9-stream", ("centos", "9")),
-        ("debian", "13.2", ("debian", "13")),
-        ("ubuntu", "20.04.6", ("ubuntu", "20.04")),
+        ("rocky", "9.4", ("rocky", "9", "kickstart")),
+        ("centos", "9-stream", ("centos", "9", "kickstart")),
+        ("debian", "13.2", ("debian", "13", "preseed")),
+        ("ubuntu", "20.04.6", ("ubuntu", "20.04", "preseed")),
+        ("ubuntu", "24.04.3", ("ubuntu", "24.04", "autoinstall")),
     ],
 )
-def test_a_point_release_is_its_release(family: str, version: str, means: tuple[str, str]) -> None:
+def test_a_point_release_is_its_release(family: str, version: str, means: tuple[str, str, str]) -> None:
     assert releases.dialect(family, version) is releases.DIALECTS[means]

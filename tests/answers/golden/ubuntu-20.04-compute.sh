@@ -191,7 +191,7 @@ END_OF_FINISH
         exit 1
     fi
     rm -f /target/root/pxeapp-finish
-    report installed "debian-installer installed ubuntu-18.04 as storage." 900
+    report installed "debian-installer installed ubuntu-20.04 as compute." 900
 }
 
 case $1 in

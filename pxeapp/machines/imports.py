@@ -64,6 +64,7 @@ def run(
         )
     )
     by_mac = {row.mac: row for row in existing}
+    problems += _unfit_vars(vault, site, rows, by_mac, actor=actor, now=now)
     problems += _duplicates(rows)
     problems += _taken(rows, existing)
     problems += _busy(rows, by_mac)
@@ -134,6 +135,16 @@ def _parse(records: Iterable[Record], site: Site) -> tuple[list[_Row], list[Fiel
         problems += [replace(found, line=record.line, row=number) for found in service.site_problems(site, said)]
         rows.append(_Row(number, record.line, said))
     return rows, problems
+
+
+def _unfit_vars(
+    vault: Vault, site: Site, rows: Iterable[_Row], by_mac: dict[str, Machine], *, actor: str, now: dt.datetime
+) -> list[FieldProblem]:
+    return [
+        replace(found, line=row.line, row=row.number)
+        for row in rows
+        for found in service.settle_vars(vault, site, row.said, by_mac.get(row.said.mac), actor=actor, now=now)
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ class Filter:
     state: str = ""
     role: str = ""
     release: str = ""
+    cluster: str = ""
     power: str = ""
     label: str = ""
     search: str = ""
@@ -81,7 +82,7 @@ def counts(session: Session) -> dict[str, int]:
 def _conditions(narrowed: Filter) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = [
         getattr(Machine, name) == value
-        for name in ("state", "role", "release", "power")
+        for name in ("state", "role", "release", "cluster", "power")
         if (value := getattr(narrowed, name))
     ]
     if narrowed.label:

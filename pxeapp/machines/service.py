@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from netaddr import IPAddress, IPNetwork
 from sqlalchemy import Update, select, update
@@ -15,18 +15,37 @@ from sqlalchemy.orm.attributes import flag_modified
 
 from pxeapp import audit
 from pxeapp.errors import Conflict, FieldProblem, Invalid, PreconditionFailed
-from pxeapp.machines import timeline
+from pxeapp.machines import sealed, timeline
 from pxeapp.machines.lifecycle import TRANSITIONAL, State, target
 from pxeapp.machines.models import Bmc, Disk, Interface, Machine, Network, Sighting
 from pxeapp.machines.wire import BmcIn, DisksIn, InterfaceIn, MachineChange, MachineIn
 from pxeapp.vault import Undecryptable, Vault
 
 PLAIN_FIELDS = (
-    "name", "mac", "serial", "uuid", "role", "release", "labels", "vars", "location",
+    "name", "mac", "serial", "uuid", "role", "release", "cluster", "labels", "vars", "location",
     "maintenance", "maintenance_reason", "locked",
 )  # fmt: skip
+FIXED = ("mac", "release", "role", "cluster")  # what a running deployment rests on
 AT_ONCE = 1000  # values in one query: databases have a limit
 BRING_VERBS = ("manage", "provide", "retire", "reserve", "unreserve")  # verbs that move no hardware
+
+
+class VariableRules(Protocol):
+    """Which variables a machine may have, by its role; answers/variables/rules.py knows."""
+
+    def settle(
+        self, role: str | None, said: Mapping[str, Any], present: Mapping[str, Any], seal: Seal
+    ) -> tuple[dict[str, Any], list[FieldProblem]]:
+        """The variables as they are kept, secrets sealed, and what is wrong with them."""
+        ...
+
+
+class Seal(Protocol):
+    """Encrypts a secret; what is there already stays if it says the same."""
+
+    def __call__(self, value: Any, present: Any) -> Any:
+        """The value as it is kept."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +56,13 @@ class Site:
     releases: frozenset[str]
     networks: frozenset[str]
     bmc_networks: tuple[IPNetwork, ...]
+    clusters: frozenset[str] = frozenset()
+    variables: VariableRules | None = None  # None: no variable is known, and so none refused
 
 
 def create(session: Session, vault: Vault, site: Site, said: MachineIn, *, actor: str, now: dt.datetime) -> Machine:
     """Add a machine; raises Invalid or Conflict with every problem, and then nothing was added."""
-    _refuse(session, site, said, None)
+    _refuse(session, site, said, None, settle_vars(vault, site, said, None, actor=actor, now=now))
     row = Machine(name=said.name, mac=said.mac, state=State.ENROLLED, created_at=now, updated_at=now)
     apply(vault, row, said, now=now)
     session.add(row)
@@ -67,14 +88,11 @@ def change(
         raise PreconditionFailed(
             f"{row.name} was changed meanwhile (it is at version {row.version}).", hint="Read it again."
         )
-    _refuse(session, site, said, row)
-    moved = [
-        name
-        for name in ("mac", "release", "role")
-        if name in said.model_fields_set and _plain(said, name) != getattr(row, name)
-    ]
-    if row.state in TRANSITIONAL and moved:
-        raise Conflict(f"{row.name} is {row.state}; its MAC, release and role cannot change now.", hint="Abort first.")
+    _refuse(session, site, said, row, settle_vars(vault, site, said, row, actor=actor, now=now))
+    if row.state in TRANSITIONAL and fixed_changes(row, said):
+        raise Conflict(
+            f"{row.name} is {row.state}; its MAC, release, role and cluster cannot change now.", hint="Abort first."
+        )
     before = row.name
     changed = apply(vault, row, said, now=now)
     if changed:
@@ -146,7 +164,22 @@ def apply(vault: Vault, row: Machine, said: MachineChange, *, now: dt.datetime) 
 def fixed_changes(row: Machine, said: MachineChange) -> list[str]:
     """The fields that a running deployment rests on and that would change."""
     given = said.model_fields_set
-    return [name for name in ("mac", "release", "role") if name in given and _plain(said, name) != getattr(row, name)]
+    return [name for name in FIXED if name in given and _plain(said, name) != getattr(row, name)]
+
+
+def settle_vars(
+    vault: Vault, site: Site, said: MachineChange, row: Machine | None, *, actor: str, now: dt.datetime
+) -> list[FieldProblem]:
+    """Put the variables that were said into the form in which they are kept; returns what is wrong with them."""
+    if not said.vars or site.variables is None:
+        return []
+    role = said.role if "role" in said.model_fields_set or row is None else row.role
+
+    def seal(value: Any, present: Any) -> Any:
+        return sealed.sealed_anew(vault, value, present, by=actor, now=now)
+
+    said.vars, problems = site.variables.settle(role, said.vars, row.vars if row else {}, seal)
+    return problems
 
 
 def registered(session: Session, rows: Iterable[Machine], *, now: dt.datetime) -> None:
@@ -195,9 +228,13 @@ def vacate(session: Session, row: Machine, name: str, value: str) -> None:
 def site_problems(site: Site, said: MachineChange) -> list[FieldProblem]:
     """What this appliance does not know: roles, releases, networks, BMC addresses outside the allowed networks."""
     found = []
-    for field, value, known in (("role", said.role, site.roles), ("release", said.release, site.releases)):
+    for name, value, known in (
+        ("role", said.role, site.roles),
+        ("release", said.release, site.releases),
+        ("cluster", said.cluster, site.clusters),
+    ):
         if value and value not in known:
-            found.append(FieldProblem(field, f"{value!r} is not known here.", _choose(known)))
+            found.append(FieldProblem(name, f"{value!r} is not known here.", _choose(known)))
     for number, card in enumerate(said.interfaces or []):
         if card.network and card.network not in site.networks:
             fix = _choose(site.networks)
@@ -229,8 +266,10 @@ def _refuse_locked(row: Machine) -> None:
         raise Conflict(f"{row.name} is locked.", hint="Unlock it first; somebody locked it on purpose.")
 
 
-def _refuse(session: Session, site: Site, said: MachineChange, row: Machine | None) -> None:
-    problems = site_problems(site, said)
+def _refuse(
+    session: Session, site: Site, said: MachineChange, row: Machine | None, wrong: Iterable[FieldProblem]
+) -> None:
+    problems = [*site_problems(site, said), *wrong]
     if problems:
         raise Invalid("The machine cannot be saved.", problems=problems)
     taken = list(_taken(session, said, row.id if row else None))
@@ -267,7 +306,7 @@ def _plain(said: MachineChange, name: str) -> Any:
         return {"labels": {}, "vars": {}, "location": {}, "maintenance": False, "locked": False}.get(
             name, "" if name == "maintenance_reason" else None
         )
-    return value or None if name in ("serial", "role", "release") else value
+    return value or None if name in ("serial", "role", "release", "cluster") else value
 
 
 def _apply_interfaces(row: Machine, said: list[InterfaceIn]) -> bool:

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from pxeapp.errors import FieldProblem, Invalid
 from pxeapp.machines import mac as macs
+from pxeapp.machines import sealed
 from pxeapp.machines.models import Bmc, Disk, Interface, Machine
 
 NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
@@ -101,6 +102,10 @@ def _refuse_unkeepable(value: Any, depth: int) -> None:
         raise _Unfit(f"are nested more than {VARS_DEPTH} deep.", "Make them flatter.")
     if isinstance(value, dict):
         for key, inner in value.items():
+            if key == sealed.KEY:
+                raise _Unfit(
+                    f"hold {key}, which is ours.", "Write the secret itself; it is encrypted when it is saved."
+                )
             _refuse_unkeepable(key, depth)
             _refuse_unkeepable(inner, depth + 1)
     elif isinstance(value, list):
@@ -174,6 +179,7 @@ class MachineChange(_In):
     uuid: Annotated[str | None, BeforeValidator(_uuid)] = None
     role: Short | None = None
     release: Short | None = None
+    cluster: Short | None = None
     bmc: BmcIn | None = None
     interfaces: Annotated[list[InterfaceIn], Field(max_length=64), AfterValidator(_cards)] | None = None
     disks: DisksIn | None = None
@@ -212,11 +218,12 @@ def machine(row: Machine) -> dict[str, Any]:
         "power_seen_at": row.power_seen_at.isoformat() if row.power_seen_at else None,
         "role": row.role,
         "release": row.release,
+        "cluster": row.cluster,
         "bmc": _bmc(row.bmc),
         "interfaces": [_interface(card) for card in row.interfaces],
         "disks": _disks(row.disks),
         "labels": row.labels,
-        "vars": row.vars,
+        "vars": sealed.shown(row.vars),
         "location": row.location,
         "maintenance": row.maintenance,
         "maintenance_reason": row.maintenance_reason,

@@ -1,0 +1,60 @@
+"""Secrets among variables: kept encrypted, opened only for an answer file, shown as three stars.
+
+A sealed value stands where the value would stand, so that everything that merges or copies variables stays as it is:
+`{"$secret": CIPHERTEXT, "by": "user:ada", "at": "2026-11-25T20:00:00+00:00", "generated": false}`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from pxeapp.vault import Undecryptable, Vault
+
+KEY = "$secret"
+SHOWN = "***"  # what the API shows; sent back, it means: as it is
+BEFORE = frozenset({"root_password_hash"})  # stood in the rows as it is before there were sealed values
+KEPT = 1024  # opened values
+
+
+def seal(vault: Vault, value: Any, *, by: str, now: dt.datetime, generated: bool = False) -> dict[str, Any]:
+    """The value as it is kept."""
+    return {KEY: vault.encrypt(json.dumps(value)), "by": by, "at": now.isoformat(), "generated": generated}
+
+
+def is_sealed(value: Any) -> bool:
+    """Whether this is a value as `seal` makes it."""
+    return isinstance(value, Mapping) and isinstance(value.get(KEY), str)
+
+
+def opened(vault: Vault, value: Mapping[str, Any]) -> Any:
+    """The value; raises Undecryptable when the key file was replaced."""
+    return _opened(vault, value[KEY])
+
+
+@lru_cache(maxsize=KEPT)
+def _opened(vault: Vault, ciphertext: str) -> Any:
+    """Kept: a boot storm opens the same few secrets a thousand times, and whoever reads this memory has the key too."""
+    return json.loads(vault.decrypt(ciphertext))
+
+
+def shown(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Variables as anybody may see them."""
+    return {
+        name: SHOWN if is_sealed(value) or (name in BEFORE and value is not None) else value
+        for name, value in said.items()
+    }
+
+
+def sealed_anew(vault: Vault, value: Any, present: Any, *, by: str, now: dt.datetime) -> Any:
+    """The value sealed, or what is there already if it says the same: nothing changes when nothing changes."""
+    if is_sealed(present):
+        try:
+            if opened(vault, present) == value:
+                return present
+        except Undecryptable:
+            pass  # entering it again is the cure
+    return seal(vault, value, by=by, now=now)

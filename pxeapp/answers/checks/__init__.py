@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from pxeapp.answers.checks import kickstart
 from pxeapp.answers.checks.known import Known
 from pxeapp.answers.spec import AnswerSpec
 from pxeapp.faults import Fault
@@ -17,7 +18,9 @@ __all__ = ["CHECKERS", "Checker", "Fault", "Known", "check"]
 Checker = Callable[[str, AnswerSpec, Known], Iterable[Fault]]
 
 # By kind of file, as answers/render.py names them. A kind without a checker cannot be deployed with.
-CHECKERS: dict[str, Checker] = {}
+CHECKERS: dict[str, Checker] = {
+    "kickstart": kickstart.check,
+}
 
 
 def check(kind: str, text: str, spec: AnswerSpec, known: Known | None = None) -> list[Fault]:

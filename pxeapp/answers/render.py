@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from pxeapp.answers import kickstart, preseed
+from pxeapp.answers.hiding import spellings
 from pxeapp.answers.spec import AnswerSpec
 from pxeapp.errors import NotFound
 from pxeapp.templates import Templates
@@ -45,9 +46,8 @@ def kernel_args(spec: AnswerSpec) -> str:
 
 
 def secrets(spec: AnswerSpec) -> tuple[str, ...]:
-    """What must not be shown, tokens aside: the longest first, since one may hold another."""
-    said = {spec.root_password_hash}
-    return tuple(sorted((each for each in said if each), key=len, reverse=True))
+    """What must not be shown, tokens aside, in every spelling: the longest first, since one may hold another."""
+    return spellings([*spec.secrets.values(), spec.root_password_hash])
 
 
 def mask(text: str, spec: AnswerSpec, hide: Callable[[str], str] = lambda _secret: MASK) -> str:

@@ -108,9 +108,9 @@ class ReleaseSpec:
     source: str = ""  # which of the systems on Ubuntu's server ISO, e.g. ubuntu-server-minimal
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class AnswerSpec:
-    """One machine's answers. Secret are `answer_url`, `callback_url` (they hold tokens) and the password's hash."""
+    """One machine's answers. Secret are `answer_url`, `callback_url` (they hold tokens) and what `secrets` names."""
 
     hostname: str
     domain: str
@@ -133,7 +133,13 @@ class AnswerSpec:
     ssh_keys: tuple[str, ...] = ()
     root_password_hash: str | None = None
     vars: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    cluster: str = ""
+    secrets: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))  # those of `vars`, to be masked
     role_says: tuple[str, ...] = ()  # "packages", "services": what the role's row says in place of its data in roles/
+
+    def __repr__(self) -> str:
+        """Whose it is, and nothing of what is in it: it may end up in a log."""
+        return f"AnswerSpec({self.hostname!r}, release={self.release.name!r}, role={self.role!r}, ...)"
 
     def __post_init__(self) -> None:
         releases.check(self.release.installer, self.release.family, self.release.version)
@@ -146,6 +152,7 @@ def _identity(spec: AnswerSpec) -> Iterable[FieldProblem]:
     yield from _match("hostname", spec.hostname, HOSTNAME, "Use a-z, 0-9 and dashes.")
     yield from _match("domain", spec.domain, DOMAIN, "Write it as rack.example.org.")
     yield from _match("role", spec.role, WORD, "Use letters, digits, dots and dashes.")
+    yield from _match("cluster", spec.cluster or "x", WORD, "Use letters, digits, dots and dashes.")
     for name in ("answer_url", "callback_url"):
         yield from _match(name, getattr(spec, name), NODE_URL, "Check PXEAPP_NODE_URL.")
 

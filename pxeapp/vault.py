@@ -13,9 +13,13 @@ import stat
 import tempfile
 from pathlib import Path
 
+from cryptography.exceptions import InvalidTag
 from cryptography.fernet import Fernet, InvalidToken
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from pxeapp.errors import ConfigError, PxeError
+
+NONCE = 12  # bytes, as AES-GCM has them
 
 
 class Undecryptable(PxeError):
@@ -30,6 +34,7 @@ class Vault:
     def __init__(self, key: bytes) -> None:
         self._key = key
         self._fernet = Fernet(base64.urlsafe_b64encode(self.derive("encrypt")))
+        self._sealing = AESGCM(self.derive("seal"))
 
     def encrypt(self, secret: str) -> str:
         """The secret as text that only this key opens."""
@@ -43,6 +48,21 @@ class Vault:
             raise Undecryptable(
                 "A stored secret cannot be decrypted with the present key file.",
                 hint="Restore secret.key from the backup that belongs to this database, or enter the secret again.",
+            ) from None
+
+    def seal(self, content: bytes, *, belongs_to: str) -> bytes:
+        """Bytes that only this key opens, and only where they belong: for what is written often, and is no password."""
+        nonce = os.urandom(NONCE)
+        return nonce + self._sealing.encrypt(nonce, content, belongs_to.encode())
+
+    def unseal(self, stored: bytes, *, belongs_to: str) -> bytes:
+        """The bytes back; raises Undecryptable for another key, another place, or a changed byte."""
+        try:
+            return self._sealing.decrypt(stored[:NONCE], stored[NONCE:], belongs_to.encode())
+        except (InvalidTag, ValueError):
+            raise Undecryptable(
+                "What was kept cannot be opened with the present key file, or somebody has changed it.",
+                hint="Restore secret.key from the backup that belongs to this database.",
             ) from None
 
     def derive(self, purpose: str) -> bytes:

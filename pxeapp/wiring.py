@@ -10,6 +10,7 @@ from pxeapp.commits import GroupCommit
 from pxeapp.config import Settings
 from pxeapp.db import Database
 from pxeapp.provisioning import node_app
+from pxeapp.provisioning.keeping import Keeper
 from pxeapp.provisioning.netboot import Provisioner
 from pxeapp.provisioning.queue import Queue
 from pxeapp.templates import Templates
@@ -21,7 +22,7 @@ def create_provisioner(settings: Settings) -> Provisioner:
     database = Database(settings.database_url)
     clock.watch(database)
     vault, templates = open_vault(settings.data_dir), Templates(settings.templates_dir)
-    return Provisioner(settings, database, vault, templates, GroupCommit(database))
+    return Provisioner(settings, database, vault, templates, GroupCommit(database), Keeper(vault))
 
 
 def create_context(settings: Settings) -> Context:

@@ -123,3 +123,20 @@ def test_no_two_purposes_share_a_key_and_none_is_shown() -> None:
     assert all(len(key) == 32 for key in keys)
     assert b"k" * 32 not in keys
     assert repr(vault) == "Vault(…)"
+
+
+def test_what_is_sealed_opens_with_its_key_in_its_place_and_unchanged_only(tmp_path: Path) -> None:
+    vault = open_vault(tmp_path / "one")
+    sealed = vault.seal(b"content", belongs_to="kickstart 1")
+    assert b"content" not in sealed
+    assert vault.unseal(sealed, belongs_to="kickstart 1") == b"content"
+    assert vault.seal(b"content", belongs_to="kickstart 1") != sealed
+    changed = sealed[:-1] + bytes([sealed[-1] ^ 1])
+    for other, what, place in (
+        (vault, sealed, "kickstart 2"),
+        (vault, changed, "kickstart 1"),
+        (vault, b"", "kickstart 1"),
+        (open_vault(tmp_path / "two"), sealed, "kickstart 1"),
+    ):
+        with pytest.raises(Undecryptable, match="cannot be opened with the present key file"):
+            other.unseal(what, belongs_to=place)

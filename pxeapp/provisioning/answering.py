@@ -17,6 +17,7 @@ from pxeapp.provisioning.handout import Asked
 from pxeapp.provisioning.models import Deployment
 from pxeapp.provisioning.netboot import Provisioner
 from pxeapp.provisioning.steps import Step
+from pxeapp.templates.versions import recording
 
 TRIES = 5  # the reconciler, or a second request with the same token, may come between reading and committing
 
@@ -51,12 +52,23 @@ def _answer(provisioner: Provisioner, token: str, kind: str, *, address: str, no
     with reading(provisioner.database) as run:
         found = _redeemable(run, token, now)
         spec = _spec(provisioner, run, found)
-    text = render.render(kind, spec, provisioner.templates)
+    with recording() as made_from:
+        text = render.render(kind, spec, provisioner.templates)
+    kept = provisioner.keeper.keep(
+        kind,
+        text,
+        of=(found.release, found.role),
+        made_from=made_from,
+        variables=spec.vars,
+        secrets=render.secrets(spec),
+        now=now,
+    )
     provisioner.commits.change(
         changes.token_used(found.token_hash),
-        changes.served(found.id, kind=kind, content=text.encode(), now=now),
+        *changes.served(found.id, kept, now=now),
         *_evidence(provisioner, found, kind, address, now),
     )
+    kept.base.kept = True
     return text
 
 

@@ -7,17 +7,17 @@ still stands where it was seen. The rules are those of steps.py, grants.py and t
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import json
 from typing import Any, Protocol
 
-from sqlalchemy import bindparam, delete, exists, insert, select, update
+from sqlalchemy import bindparam, delete, exists, insert, select, text, update
 
 from pxeapp.commits import Change
 from pxeapp.machines import timeline
 from pxeapp.prepared import Prepared
 from pxeapp.provisioning import grants, steps, tokens
-from pxeapp.provisioning.models import Deployment, NodeToken, Served
+from pxeapp.provisioning.keeping import UNUSED, Kept
+from pxeapp.provisioning.models import Deployment, GivenBase, NodeToken, Served
 from pxeapp.provisioning.steps import Step
 
 _TOKEN_USED = Prepared(
@@ -48,16 +48,29 @@ _SAME = (
 _SERVED = Prepared(
     insert(Served)
     .from_select(
-        ["deployment_id", "at", "kind", "sha256", "size"],
+        ["deployment_id", "at", "kind", "sha256", "size", "base", "record"],
         select(
             bindparam("deployment", type_=Served.deployment_id.type),
             bindparam("now", type_=Served.at.type),
             bindparam("kind", type_=Served.kind.type),
             bindparam("sha256", type_=Served.sha256.type),
             bindparam("size", type_=Served.size.type),
+            bindparam("base", type_=Served.base.type),
+            bindparam("record", type_=Served.record.type),
         ).where(~exists().where(*_SAME)),
     )
     .inline()
+)
+_BASE = Prepared(  # both databases know this, SQLAlchemy has it for each by another name
+    text("INSERT INTO given_bases (sha256, at, content) VALUES (:sha256, :now, :content) ON CONFLICT DO NOTHING")
+    .bindparams(
+        bindparam("sha256", type_=GivenBase.sha256.type),
+        bindparam("now", type_=GivenBase.at.type),
+        bindparam("content", type_=GivenBase.content.type),
+    )
+)  # fmt: skip
+_UNUSED_BASES = Prepared(
+    delete(GivenBase).where(GivenBase.at < bindparam("before"), ~exists().where(Served.base == GivenBase.sha256))
 )
 _HEARD = Prepared(
     update(Deployment)
@@ -91,11 +104,22 @@ def token_used(token_hash: str) -> Change:
     return Change(_TOKEN_USED, {"hash": token_hash})
 
 
-def served(deployment_id: int, *, kind: str, content: bytes, now: dt.datetime) -> Change:
-    """The record, by hash, of the exact bytes that a machine was given; the same bytes are recorded once."""
-    sha256 = hashlib.sha256(content).hexdigest()
-    values = {"deployment": deployment_id, "kind": kind, "sha256": sha256, "size": len(content), "now": now}
-    return Change(_SERVED, values, rows=None)
+def served(deployment_id: int, kept: Kept, *, now: dt.datetime) -> tuple[Change, ...]:
+    """The exact bytes that a machine was given, by their hash; the same bytes are recorded once."""
+    values = {
+        "deployment": deployment_id,
+        "kind": kept.kind,
+        "sha256": kept.sha256,
+        "size": kept.size,
+        "base": kept.base.sha256,
+        "record": kept.record,
+        "now": now,
+    }
+    row = Change(_SERVED, values, rows=None)
+    if kept.base.kept:
+        return (row,)
+    base = {"sha256": kept.base.sha256, "content": kept.base.sealed, "now": kept.base.at}
+    return row, Change(_BASE, base, rows=None), Change(_UNUSED_BASES, {"before": now - UNUSED}, rows=None)
 
 
 def reached(found: Stands, entry: dict[str, Any], *, now: dt.datetime) -> tuple[Change, ...]:

@@ -80,6 +80,20 @@ class Served(Base):
     kind: Mapped[str] = mapped_column(String(30))  # ipxe, grub, pxelinux, kickstart, preseed, kernel, initrd
     sha256: Mapped[str] = mapped_column(String(64))
     size: Mapped[int]
+    # The bytes themselves, see keeping.py. None: from before they were kept. No foreign key: an answer never fails for
+    # what is only kept of it.
+    base: Mapped[str | None] = mapped_column(String(64), index=True)
+    record: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
+
+
+class GivenBase(Base):
+    """What many records say alike, once: they are written as what differs from it (see keeping.py)."""
+
+    __tablename__ = "given_bases"
+
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    at: Mapped[dt.datetime]
+    content: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class NodeLog(Base):

@@ -6,14 +6,14 @@ iPXE over HTTP, GRUB and PXELINUX over TFTP all ask here, so that they cannot di
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
 from pxeapp.appliance import observing
-from pxeapp.boot.spec import Boot, LocalBoot
+from pxeapp.boot.spec import Boot, InstallBoot, LocalBoot
 from pxeapp.commits import GroupCommit
 from pxeapp.config import Settings
 from pxeapp.db import Database
@@ -21,9 +21,11 @@ from pxeapp.errors import Invalid, PxeError
 from pxeapp.machines import sightings, timeline
 from pxeapp.machines.models import Machine
 from pxeapp.provisioning import changes, evidence, grants, lifecycle, plan, steps
+from pxeapp.provisioning.keeping import Keeper
 from pxeapp.provisioning.models import Deployment
 from pxeapp.provisioning.steps import Step
 from pxeapp.templates import Templates
+from pxeapp.templates.versions import Version, recording
 from pxeapp.vault import Vault
 
 # The same words for a stranger, for a machine at rest and for one that was refused: the reply tells a guesser nothing.
@@ -41,6 +43,7 @@ class Provisioner:
     vault: Vault
     templates: Templates
     commits: GroupCommit
+    keeper: Keeper
 
 
 class Given(NamedTuple):
@@ -67,23 +70,41 @@ class Asking:
 def script(
     provisioner: Provisioner, asking: Asking, kind: str, render: Callable[[Boot], str], *, now: dt.datetime
 ) -> str:
-    """What this machine boots now, as a loader's script; the hash of its bytes is recorded in the running attempt.
+    """What this machine boots now, as a loader's script; its bytes are recorded in the running attempt.
 
     A script that cannot be made, most often for a template of the site's own, ends the attempt with the reason, and the
     machine boots from its disk. It is rendered between two commits: nobody waits for a template with the lock held.
     """
     given = provisioner.commits.write(lambda session: _decide(session, provisioner, asking, now))
-    try:
-        text = render(given.boot)
-    except Invalid as error:
-        if given.boot is FROM_DISK:
-            raise
-        reason = f"Its boot script could not be made: {error.in_full}"
-        provisioner.commits.write(lambda session: _give_up(session, asking.mac, reason, now))
-        text = render(FROM_DISK)
+    with recording() as made_from:
+        try:
+            text = render(given.boot)
+        except Invalid as error:
+            if given.boot is FROM_DISK:
+                raise
+            reason = f"Its boot script could not be made: {error.in_full}"
+            provisioner.commits.write(lambda session: _give_up(session, asking.mac, reason, now))
+            given = Given(FROM_DISK, given.deployment_id)
+            text = render(FROM_DISK)
     if given.deployment_id is not None:
-        provisioner.commits.change(changes.served(given.deployment_id, kind=kind, content=text.encode(), now=now))
+        _keep(provisioner, given, kind, text, made_from, now)
     return text
+
+
+def _keep(
+    provisioner: Provisioner,
+    given: Given,
+    kind: str,
+    text: str,
+    made_from: Mapping[str, Version],
+    now: dt.datetime,
+) -> None:
+    release = given.boot.release if isinstance(given.boot, InstallBoot) else ""
+    kept = provisioner.keeper.keep(
+        kind, text, of=(release, ""), made_from=made_from, variables=asdict(given.boot), now=now
+    )
+    provisioner.commits.change(*changes.served(given.deployment_id or 0, kept, now=now))
+    kept.base.kept = True
 
 
 def _decide(session: Session, provisioner: Provisioner, asking: Asking, now: dt.datetime) -> Given:

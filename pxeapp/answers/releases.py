@@ -17,6 +17,8 @@ EL_FAMILIES = ("centos", "rocky", "alma")
 # The kinds of password hash that a system's C library can check. A Debian workstation makes yescrypt (y) by default.
 GLIBC_CRYPT = ("5", "6", "1")
 XCRYPT = ("6", "5", "y", "2b", "2y", "2a", "1")
+# Who takes a machine over; salt-minion comes from a repository of the site's: no distribution has it any more.
+AGENTS = {"salt": "salt-minion", "puppet": "puppet-agent", "ansible": "ansible"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,26 @@ class Enterprise:
     timesource: bool = True  # EL9+: `timesource`; before: `timezone --ntpservers`
     split: bool = True  # EL8+: AppStream is a repository of its own
     memory_mib: int = 3072  # for an installation over the network; the runtime image lies in memory
+
+    @property
+    def selinux_by_kernel(self) -> bool:
+        """From EL9 on SELinux is only off when the kernel is told so; /etc/selinux/config alone loads no policy."""
+        return self.syntax not in ("RHEL7", "RHEL8")
+
+    @property
+    def dnf(self) -> str:
+        """Where the package manager is configured."""
+        return "/etc/yum.conf" if self.legacy else "/etc/dnf/dnf.conf"
+
+    @property
+    def priorities(self) -> tuple[str, ...]:
+        """What it needs for repositories with priorities: yum a plugin, dnf nothing."""
+        return ("yum-plugin-priorities",) if self.legacy else ()
+
+    @property
+    def agents(self) -> dict[str, str]:
+        """The packages of who takes machines over."""
+        return {**AGENTS, "ansible": "ansible" if self.legacy else "ansible-core"}
 
     @property
     def traceback(self) -> bool:
@@ -53,6 +75,16 @@ class Debian:
     netplan: bool = False  # the installed system's network is netplan's, over networkd; else ifupdown's
     memory_mib: int = 1024
 
+    @property
+    def inline_keys(self) -> bool:
+        """Whether apt-setup/localN/key may be the key itself, base64://...: Debian's apt-setup since 2021."""
+        return not self.ubuntu
+
+    @property
+    def agents(self) -> dict[str, str]:
+        """The packages of who takes machines over."""
+        return {**AGENTS, "puppet": "puppet"} if self.ubuntu else AGENTS
+
 
 @dataclass(frozen=True, slots=True)
 class Subiquity:
@@ -72,6 +104,12 @@ class Subiquity:
     default_route: str = "default"  # how netplan calls it; before 0.103 as a prefix only
     crypt: tuple[str, ...] = XCRYPT
     memory_mib: int = 8192  # the ISO lies in memory twice while it is unpacked: a little over 2 x its size
+    puppet: str = "puppet-agent"  # the agent's package; before 24.04: puppet
+
+    @property
+    def agents(self) -> dict[str, str]:
+        """The packages of who takes machines over."""
+        return {**AGENTS, "puppet": self.puppet}
 
 
 Dialect = Enterprise | Debian | Subiquity
@@ -101,8 +139,11 @@ DIALECTS: dict[tuple[str, str, str], Dialect] = {
         sources=False,
         default_route="0.0.0.0/0",
         memory_mib=4096,
+        puppet="puppet",
     ),
-    ("ubuntu", "22.04", AUTOINSTALL): Subiquity("jammy", seed="nocloud-net", mirror_selection=False, memory_mib=6144),
+    ("ubuntu", "22.04", AUTOINSTALL): Subiquity(
+        "jammy", seed="nocloud-net", mirror_selection=False, memory_mib=6144, puppet="puppet"
+    ),
     ("ubuntu", "24.04", AUTOINSTALL): Subiquity("noble"),
     ("ubuntu", "26.04", AUTOINSTALL): Subiquity("resolute"),
 }

@@ -17,6 +17,8 @@ from typing import Any
 from netaddr import AddrFormatError, IPAddress, IPNetwork
 
 from pxeapp.answers import releases
+from pxeapp.answers import site as sites
+from pxeapp.answers.site import Site
 from pxeapp.errors import FieldProblem, Invalid
 from pxeapp.machines import mac as macs
 
@@ -132,6 +134,7 @@ class AnswerSpec:
     ntp: tuple[str, ...] = ()
     ssh_keys: tuple[str, ...] = ()
     root_password_hash: str | None = None
+    site: Site = sites.NOTHING  # what every shop has: proxy, users, certificates, files, scripts
     vars: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     cluster: str = ""
     secrets: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))  # those of `vars`, to be masked
@@ -240,7 +243,11 @@ def _system(spec: AnswerSpec) -> Iterable[FieldProblem]:
     for server in spec.ntp:
         if not server or not _is_address(server):
             yield from _match("ntp", server or " ", DOMAIN, "Write a host name or an address.")
+    if spec.site.said:
+        yield from spec.site.problems(dialect, spec.release.name)
     for name, value in spec.vars.items():
+        if name in sites.TEXTS:
+            continue  # read by then: their texts stand encoded wherever they go
         yield from _one_line(f"vars.{name}", [name, value])
 
 

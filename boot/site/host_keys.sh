@@ -1,0 +1,83 @@
+{# Bash or busybox's shell, in the installer. #}
+# The ssh host keys outlive a reinstallation: taken from the old system before its disk is written, put back into the
+# new one. They never leave this machine: they lie in its memory meanwhile. Nothing found is no fault.
+kept_keys=/tmp/pxeapp-host-keys
+old_system=/tmp/pxeapp-old-system
+
+take_host_keys() { # device: true when there were some on it
+    # Read-only, and no journal is played back: the disk is not written to.
+    mount -o ro,norecovery "$1" "$old_system" 2>/dev/null || return 1
+    for folder in "$old_system/etc/ssh" "$old_system/root/etc/ssh" "$old_system/@/etc/ssh"; do # btrfs: subvolumes
+        for key in "$folder"/ssh_host_*key "$folder"/ssh_host_*key.pub; do
+            # A link would lead into the installer; what is larger is no key.
+            if [ -f "$key" ] && [ ! -L "$key" ] && [ "$(wc -c <"$key")" -lt 20000 ]; then
+                cp "$key" "$kept_keys/"
+            fi
+        done
+    done
+    umount "$old_system"
+    ls "$kept_keys"/ssh_host_*key >/dev/null 2>&1
+}
+
+look_for_host_keys() { # device
+    [ -e "$1" ] || return 1
+    take_host_keys "$1" && return 0
+    # LVM: only the groups that this disk belongs to, and not for longer than we look.
+    if command -v lvm >/dev/null; then
+        group=$(lvm pvs --noheadings -o vg_name "$1" 2>/dev/null | tr -d ' ')
+        if [ -n "$group" ] && lvm vgchange -q -ay "$group" >/dev/null 2>&1; then
+            found=1
+            for volume in /dev/"$group"/*; do
+                if [ -e "$volume" ] && take_host_keys "$volume"; then
+                    found=0
+                    break
+                fi
+            done
+            lvm vgchange -q -an "$group" >/dev/null 2>&1
+            return "$found"
+        fi
+    fi
+    # Half of a mirror is a whole file system: assembled read-only, and taken apart again.
+    if command -v mdadm >/dev/null && mdadm --examine "$1" >/dev/null 2>&1; then
+        found=1
+        if mdadm --assemble --run --readonly /dev/md/pxeapp-old "$1" >/dev/null 2>&1; then
+            look_for_host_keys /dev/md/pxeapp-old && found=0
+            mdadm --stop /dev/md/pxeapp-old >/dev/null 2>&1
+        else
+            for array in "/sys/class/block/${1##*/}/holders"/md*; do # it is assembled already
+                [ -e "$array" ] && look_for_host_keys "/dev/${array##*/}" && found=0
+            done
+        fi
+        return "$found"
+    fi
+    return 1
+}
+
+keep_host_keys() { # disks
+    mkdir -p "$kept_keys" "$old_system"
+    chmod 700 "$kept_keys" "$old_system"
+    for disk_to_search in "$@"; do
+        name=${disk_to_search##*/}
+        for part in /sys/class/block/"$name"/"$name"*; do
+            if [ -e "$part" ] && look_for_host_keys "${disk_to_search%/*}/${part##*/}"; then
+                echo "pxeapp: the ssh host keys of the system on ${part##*/} are kept"
+                return 0
+            fi
+        done
+        look_for_host_keys "$disk_to_search" && return 0
+    done
+    echo "pxeapp: there is no older system with ssh host keys on $*; new ones will be made"
+    return 0
+}
+
+restore_host_keys() { # the new system's root
+    for key in "$kept_keys"/ssh_host_*; do
+        [ -f "$key" ] || continue
+        mkdir -p "$1/etc/ssh"
+        case $key in *.pub) mode=644 ;; *) mode=600 ;; esac
+        cp "$key" "$1/etc/ssh/" && chown 0:0 "$1/etc/ssh/${key##*/}" && chmod "$mode" "$1/etc/ssh/${key##*/}"
+    done
+    rm -rf "$kept_keys"
+    if [ -x "$1/sbin/restorecon" ]; then chroot "$1" /sbin/restorecon -R /etc/ssh || :; fi
+    return 0
+}

@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 from netaddr import IPNetwork
 
 from pxeapp.answers import releases as dialects
+from pxeapp.answers import site as sites
 from pxeapp.answers import variables
+from pxeapp.answers.site import Site
 from pxeapp.answers.spec import AnswerSpec, Card, ReleaseSpec, Repository
 from pxeapp.systems import AUTOINSTALL
 
@@ -78,6 +80,8 @@ def compose(
     known = variables.read(said)
     boot, cards = _cards(machine, networks)
     network = _boot_network(machine, networks)
+    site = sites.read(said, urls.node)
+    dialect = dialects.dialect(release.family, release.version, release.installer)
     package_family = "el" if release.family in dialects.EL_FAMILIES else "debian"
     return AnswerSpec(
         hostname=machine.name,
@@ -86,7 +90,7 @@ def compose(
         cards=cards,
         release=release,
         role=role.name,
-        packages=(*role.packages.get(package_family, ()), *known.packages),
+        packages=_packages(role.packages.get(package_family, ()), known.packages, site, dialect),
         services=tuple(role.services.get(package_family, [])),
         answer_url=urls.answer,
         callback_url=urls.callback,
@@ -100,8 +104,17 @@ def compose(
         ntp=known.ntp if known.ntp is not None else tuple(network.ntp) if network else (),
         ssh_keys=known.ssh_authorized_keys,
         root_password_hash=known.root_password_hash,
+        site=site,
         vars=said,
     )
+
+
+def _packages(role: Any, more: tuple[str, ...], site: Site, dialect: dialects.Dialect) -> tuple[str, ...]:
+    """Each once, in their order; what the site does not want at all is not asked for either."""
+    if not site.said:
+        return (*role, *more)
+    wanted = dict.fromkeys((*role, *more, *site.packages(dialect)))
+    return tuple(package for package in wanted if package not in site.packages_remove)
 
 
 def release_spec(

@@ -93,11 +93,15 @@ END_OF_KEYS
 chmod 600 /root/.ssh/authorized_keys
 {% endif %}
 {% include "boot/_first_boot_unit.sh" %}
+{% if work.install %}
+
+{{ work.install }}
+{% endif %}
 {% if dialect.ubuntu %}
 {# Debian's installer is told to leave the order alone; Ubuntu's does not know the question. #}
 {% include "boot/_boot_order.sh" %}
 {% endif %}
-{% for service in spec.services %}
+{% for service in work.services %}
 systemctl enable {{ service }} || :
 {% endfor %}
 END_OF_FINISH

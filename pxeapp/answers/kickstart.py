@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pxeapp.answers import releases
 from pxeapp.answers.console import consoles
+from pxeapp.answers.roles import work
 from pxeapp.answers.spec import AnswerSpec
 from pxeapp.machines import mac as macs
 from pxeapp.templates import Templates
@@ -18,6 +19,7 @@ def render(spec: AnswerSpec, templates: Templates) -> str:
     return templates.render(
         templates.first(f"kickstarts/{spec.role}.ks", "kickstarts/base.ks"),
         spec=spec,
+        work=work.of(spec, templates),
         dialect=dialect,
         bootif=macs.dashed(spec.boot.mac),
     )

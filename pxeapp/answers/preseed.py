@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from pxeapp.answers import releases
 from pxeapp.answers.console import consoles
+from pxeapp.answers.roles import work
 from pxeapp.answers.spec import AnswerSpec, Card
 from pxeapp.machines import mac as macs
 from pxeapp.templates import Templates
@@ -20,6 +21,7 @@ def render(spec: AnswerSpec, templates: Templates) -> str:
     return templates.render(
         templates.first(f"preseeds/{spec.role}.cfg", "preseeds/base.cfg"),
         spec=spec,
+        work=work.of(spec, templates),
         dialect=releases.debian(spec.release.family, spec.release.version),
         mirror_protocol=mirror.scheme or "http",
         mirror_host=mirror.netloc,
@@ -30,7 +32,7 @@ def render(spec: AnswerSpec, templates: Templates) -> str:
 def script(spec: AnswerSpec, templates: Templates) -> str:
     """The script that early_command fetches: it reports, and later finishes the installed system."""
     dialect = releases.debian(spec.release.family, spec.release.version)
-    return templates.render("preseeds/installer.sh", spec=spec, dialect=dialect)
+    return templates.render("preseeds/installer.sh", spec=spec, work=work.of(spec, templates), dialect=dialect)
 
 
 def kernel_args(spec: AnswerSpec) -> str:

@@ -12,6 +12,7 @@ from netaddr import IPNetwork
 from pxeapp.answers import releases as dialects
 from pxeapp.answers import site as sites
 from pxeapp.answers import variables
+from pxeapp.answers.roles.definition import of_family
 from pxeapp.answers.site import Site
 from pxeapp.answers.spec import AnswerSpec, Card, ReleaseSpec, Repository
 from pxeapp.systems import AUTOINSTALL
@@ -82,7 +83,7 @@ def compose(
     network = _boot_network(machine, networks)
     site = sites.read(said, urls.node)
     dialect = dialects.dialect(release.family, release.version, release.installer)
-    package_family = "el" if release.family in dialects.EL_FAMILIES else "debian"
+    package_family = "el" if release.family in dialects.EL_FAMILIES else release.family
     return AnswerSpec(
         hostname=machine.name,
         domain=known.domain if known.domain is not None else network.domain if network else "",
@@ -90,8 +91,9 @@ def compose(
         cards=cards,
         release=release,
         role=role.name,
-        packages=_packages(role.packages.get(package_family, ()), known.packages, site, dialect),
-        services=tuple(role.services.get(package_family, [])),
+        packages=_packages(of_family(role.packages, package_family), known.packages, site, dialect),
+        services=of_family(role.services, package_family),
+        role_says=tuple(name for name, said in (("packages", role.packages), ("services", role.services)) if said),
         answer_url=urls.answer,
         callback_url=urls.callback,
         system_disk=next((path for purpose, path in machine.disks if purpose == "system"), None),

@@ -22,8 +22,12 @@ OPTIONS: dict[str, Any] = {
     "autoescape": False,
 }
 
-# For a site's own templates: {{ spec.vars.motd | sh }} is one word of a shell command, whatever it holds.
-FILTERS: dict[str, Callable[..., Any]] = {"sh": lambda value: shlex.quote(str(value))}
+FILTERS: dict[str, Callable[..., Any]] = {
+    # {{ spec.vars.motd | sh }} is one word of a shell command, whatever it holds.
+    "sh": lambda value: shlex.quote(str(value)),
+    # {{ vars.region | ini }} is a value for OpenStack's configuration files, where $name stands for another option.
+    "ini": lambda value: str(value).replace("$", "$$"),
+}
 
 # What a template's own expressions can raise; a limit of the sandbox is an OverflowError.
 WRONG_INSIDE = (

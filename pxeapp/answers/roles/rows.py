@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import select
@@ -12,47 +13,47 @@ from sqlalchemy.orm import Session
 
 from pxeapp import audit
 from pxeapp.answers.models import Role
+from pxeapp.answers.roles import catalogue
+from pxeapp.answers.roles.definition import PACKAGE_FAMILIES
 from pxeapp.answers.spec import PACKAGE, SERVICE
 from pxeapp.errors import Conflict, FieldProblem, Invalid, NotFound
+from pxeapp.templates import Templates
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
-BASE = {
-    "debian": ["openssh-server", "chrony", "curl", "sudo", "lvm2", "python3"],
-    "el": ["openssh-server", "chrony", "curl", "sudo", "lvm2", "python3"],
-}
-# What the operating system itself must bring for the role; OpenStack's services come with the roles' own depth.
-BUILTIN: dict[str, dict[str, Any]] = {
-    "base": {
-        "description": "A plain server: ssh, time, LVM, Python for configuration management.",
-        "packages": BASE,
-        "services": {"debian": ["ssh", "chrony"], "el": ["sshd", "chronyd"]},
-    },
-    "compute": {
-        "description": "An OpenStack compute node: ready for libvirt and Open vSwitch.",
-        "packages": {
-            "debian": [*BASE["debian"], "bridge-utils", "ethtool"],
-            "el": [*BASE["el"], "ethtool", "tuned"],
-        },
-        "services": {"debian": ["ssh", "chrony"], "el": ["sshd", "chronyd", "tuned"]},
-    },
-    "storage": {
-        "description": "A block- or object-storage node: data disks are left alone for Cinder, Swift or Ceph.",
-        "packages": {
-            "debian": [*BASE["debian"], "xfsprogs", "rsync", "thin-provisioning-tools"],
-            "el": [*BASE["el"], "xfsprogs", "rsync", "device-mapper-persistent-data"],
-        },
-        "services": {"debian": ["ssh", "chrony"], "el": ["sshd", "chronyd"]},
-    },
-}
-FAMILIES = ("debian", "el")
+FAMILIES = PACKAGE_FAMILIES
+
+
+@cache
+def builtin() -> dict[str, dict[str, Any]]:
+    """The roles that come with the appliance, as their rows begin: description, packages, services."""
+    ours = Templates()
+    found = {name: catalogue.load(name, ours) for name in catalogue.ours()}
+    return {
+        name: {
+            "description": about.description,
+            "packages": {family: list(names) for family, names in about.part.packages.items()},
+            "services": {family: list(names) for family, names in about.part.services.items()},
+        }
+        for name, about in found.items()
+    }
 
 
 def ensure_builtin(session: Session) -> None:
-    """Add the built-in roles that are missing; a site's changes to them stay. Idempotent."""
-    known = set(session.scalars(select(Role.name)))
-    for name, said in BUILTIN.items():
-        if name not in known:
+    """Add the built-in roles that are missing, and bring up to date those that nobody changed. Idempotent."""
+    known = {row.name: row for row in session.scalars(select(Role).where(Role.name.in_(builtin())))}
+    changed = set(
+        session.scalars(
+            select(audit.AuditRow.subject).where(
+                audit.AuditRow.action == "role.change", audit.AuditRow.subject.in_(builtin())
+            )
+        )
+    )
+    for name, said in builtin().items():
+        row = known.get(name)
+        if row is None:
             session.add(Role(name=name, builtin=True, storage={}, vars={}, **said))
+        elif row.builtin and name not in changed:
+            _fill(row, said)
 
 
 def get(session: Session, name: str) -> Role:

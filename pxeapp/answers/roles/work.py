@@ -1,0 +1,155 @@
+"""What a role does on one machine: packages, services, and the script that makes the installed system what it is.
+
+Everything about it is decided here, from the role's data, the merged variables and the release; its texts come from
+templates in `roles/`. Pure but for the templates, which a site may change at any moment.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pxeapp.answers import releases
+from pxeapp.answers.roles import catalogue, series
+from pxeapp.answers.roles.definition import BadRole, Definition, File, Part, of_family
+from pxeapp.answers.spec import AnswerSpec, BadAnswerValue
+from pxeapp.errors import FieldProblem
+from pxeapp.templates import Templates
+
+END_OF_FILE = "END_OF_ROLE_FILE"  # what ends a file in the script; no file may hold such a line
+END_OF_SCRIPT = "END_OF_ROLE_SCRIPT"
+# A line that Anaconda would take for the end of its own section, or for a file to include.
+SECTION = re.compile(rf"(?m)^\s*%[A-Za-z]|^({END_OF_FILE}|{END_OF_SCRIPT}|END_OF_FINISH)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A file as it will stand in the installed system."""
+
+    path: str
+    mode: str
+    owner: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A role on one machine. `install` is empty where the role does nothing beyond packages and services."""
+
+    name: str
+    packages: tuple[str, ...]
+    services: tuple[str, ...]
+    install: str = ""
+    files: tuple[Written, ...] = ()
+    secrets: tuple[str, ...] = ()
+
+
+def family_of(spec: AnswerSpec) -> str:
+    """The family of packages: `el`, `ubuntu` or `debian`."""
+    return "el" if spec.release.family in releases.EL_FAMILIES else spec.release.family
+
+
+def problems(spec: AnswerSpec, templates: Templates) -> list[FieldProblem]:
+    """Why this machine cannot have this role, by field and with what to do: variables, release, series."""
+    return _problems(catalogue.load(spec.role, templates), spec, templates)
+
+
+def _problems(definition: Definition, spec: AnswerSpec, templates: Templates) -> list[FieldProblem]:
+    found = definition.problems(spec.vars)
+    values = definition.values(spec.vars)
+    if definition.openstack and not definition.plain(values):
+        found += series.problems(series.table(templates), definition.name, spec.release, values)
+    return found
+
+
+def of(spec: AnswerSpec, templates: Templates) -> Work:
+    """The role's work; raises BadAnswerValue with every reason why this machine cannot have it."""
+    definition = catalogue.load(spec.role, templates)
+    if found := _problems(definition, spec, templates):
+        raise BadAnswerValue(f"{spec.hostname} cannot be a {spec.role} on {spec.release.name}.", problems=found)
+    family = family_of(spec)
+    values = definition.values(spec.vars)
+    chosen = definition.chosen(values)
+    work = Work(
+        spec.role,
+        _names(spec, definition, chosen, "packages", family),
+        _names(spec, definition, chosen, "services", family),
+        secrets=tuple(
+            str(values[name]) for name, about in definition.variables.items() if about.secret and values[name]
+        ),
+    )
+    if definition.plain(values):
+        return work
+    context: dict[str, Any] = {"spec": spec, "role": spec.role, "family": family, "vars": values}
+    if definition.openstack:
+        table = series.table(templates)
+        name = series.of(table, spec.release, values)
+        context |= {"series": name, "at": dict(table.order), "now": table.order[name]}
+    part = definition.part.joined(chosen)
+    files = tuple(_written(each, context, templates) for each in part.files if family in each.families)
+    return replace(work, files=files, install=_install(definition, part, work, files, context, templates))
+
+
+def _names(spec: AnswerSpec, definition: Definition, chosen: Part, field: str, family: str) -> tuple[str, ...]:
+    """Packages or services: what the role's row and the variables say, the role's own unless the row does, more."""
+    said: tuple[str, ...] = getattr(spec, field)
+    own = () if field in spec.role_says else of_family(getattr(definition.part, field), family)
+    wanted = dict.fromkeys((*own, *said, *of_family(getattr(chosen, field), family)))
+    return tuple(each for each in wanted if field != "packages" or each not in spec.site.packages_remove)
+
+
+def _written(file: File, context: Mapping[str, Any], templates: Templates) -> Written:
+    name = f"roles/{file.template}"
+    text = templates.render(name, **context)
+    return Written(file.path, file.mode, file.owner, _harmless(name, text if text.endswith("\n") else f"{text}\n"))
+
+
+def _install(
+    definition: Definition,
+    part: Part,
+    work: Work,
+    files: tuple[Written, ...],
+    context: Mapping[str, Any],
+    templates: Templates,
+) -> str:
+    """The one script: data, then the checklists of the lineage, then the unit of the first boot."""
+    install = _checklists(definition, "install.sh", context, templates)
+    first_boot = _checklists(definition, "first-boot.sh", context, templates)
+    if not (files or install or first_boot or part.sysctl or part.modules or part.users or part.ports):
+        return ""
+    if first_boot:
+        whole = templates.render("roles/_first_boot.sh", **context, checklists=first_boot, secrets=work.secrets)
+        first_boot = _harmless("roles/_first_boot.sh", whole)
+    text = templates.render(
+        "roles/_install.sh",
+        **context,
+        part=part,
+        files=files,
+        install=install,
+        first_boot=first_boot,
+        end_of_file=END_OF_FILE,
+        end_of_script=END_OF_SCRIPT,
+    )
+    return text if text.endswith("\n") else f"{text}\n"
+
+
+def _checklists(definition: Definition, file: str, context: Mapping[str, Any], templates: Templates) -> str:
+    """One checklist behind the other, the most general role's first."""
+    found = []
+    for folder in definition.lineage:
+        name = f"roles/{folder}/{file}"
+        if templates.find(name) is not None:
+            found.append(_harmless(name, templates.render(name, **context).strip("\n")))
+    return "\n\n".join(found)
+
+
+def _harmless(name: str, text: str) -> str:
+    if wrong := SECTION.search(text):
+        line = text.count("\n", 0, wrong.start()) + 1
+        what = (
+            f"{name}: its line {line} begins with {wrong.group().strip()!r}, which would end the script it stands in."
+        )
+        raise BadRole(what, hint="Write that line in another way.")
+    return text

@@ -1,0 +1,25 @@
+{% import "roles/_openstack/parts.ini" as parts with context %}
+# Nova's compute service registers; then the node joins its availability zone and its host aggregates.
+compute_runs() {
+{% if vars.compute_driver in ("kvm", "qemu") %}
+    systemctl start libvirtd
+    virsh -c qemu:///system version
+{% if vars.compute_driver == "kvm" %}
+    [ -e /dev/kvm ] || { echo "There is no /dev/kvm: switch virtualization on in the firmware, or say compute_driver: qemu." && false; }
+{% endif %}
+{% endif %}
+    systemctl restart {{ "openstack-nova-compute" if family == "el" else "nova-compute" }}
+    sleep 10
+    systemctl is-active {{ "openstack-nova-compute" if family == "el" else "nova-compute" }}
+}
+step "nova-compute runs" compute_runs
+
+joins() {
+    export OS_AUTH_URL='http://{{ parts.controller_host }}:5000/v3' OS_PROJECT_NAME=service OS_USERNAME=nova
+    export OS_PASSWORD={{ vars.nova_password | sh }}
+    python3 /usr/local/libexec/pxeapp-cloud join <<END_OF_WISHES
+{"host": "$(hostname)", "region": "{{ vars.region }}", "zone": "{{ vars.availability_zone }}",
+ "driver": "{{ vars.compute_driver }}", "aggregates": {{ vars.host_aggregates | list | tojson }}}
+END_OF_WISHES
+}
+step "The controller knows this node: region {{ vars.region }}, {{ vars.cell }}, availability zone {{ vars.availability_zone }}" joins

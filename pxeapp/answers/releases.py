@@ -34,6 +34,16 @@ class Enterprise:
     memory_mib: int = 3072  # for an installation over the network; the runtime image lies in memory
 
     @property
+    def connections(self) -> str:
+        """How the installed system's network is written: ifcfg files of the initscripts, then NetworkManager's own."""
+        return "ifcfg" if self.legacy else "keyfile"
+
+    @property
+    def network_packages(self) -> tuple[str, ...]:
+        """What a network of more than plain cards needs; NetworkManager brings bonds, VLANs and bridges itself."""
+        return ("NetworkManager", "bridge-utils") if self.legacy else ("NetworkManager",)
+
+    @property
     def selinux_by_kernel(self) -> bool:
         """From EL9 on SELinux is only off when the kernel is told so; /etc/selinux/config alone loads no policy."""
         return self.syntax not in ("RHEL7", "RHEL8")

@@ -18,6 +18,7 @@ from netaddr import AddrFormatError, IPAddress, IPNetwork
 
 from pxeapp.answers import releases
 from pxeapp.answers import site as sites
+from pxeapp.answers.network.plan import NetworkPlan
 from pxeapp.answers.site import Site
 from pxeapp.errors import FieldProblem, Invalid
 from pxeapp.machines import mac as macs
@@ -135,10 +136,16 @@ class AnswerSpec:
     ssh_keys: tuple[str, ...] = ()
     root_password_hash: str | None = None
     site: Site = sites.NOTHING  # what every shop has: proxy, users, certificates, files, scripts
+    network: NetworkPlan | None = None  # None: the cards say it all, and installers write it by themselves
     vars: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     cluster: str = ""
     secrets: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))  # those of `vars`, to be masked
     role_says: tuple[str, ...] = ()  # "packages", "services": what the role's row says in place of its data in roles/
+
+    @property
+    def over6(self) -> bool:
+        """Whether the machine reaches us over IPv6: our address is one."""
+        return "//[" in self.answer_url
 
     def __repr__(self) -> str:
         """Whose it is, and nothing of what is in it: it may end up in a log."""
@@ -161,6 +168,14 @@ def _identity(spec: AnswerSpec) -> Iterable[FieldProblem]:
 
 
 def _network(spec: AnswerSpec) -> Iterable[FieldProblem]:
+    if (
+        spec.network is not None
+        and spec.network.installer != spec.network.boot
+        and spec.release.installer != releases.KICKSTART
+    ):
+        fix = "Leave it out: it installs over the boot card, and the bond or VLAN is there afterwards."
+        problem = f"the installer of {spec.release.name} uses one untagged card only."
+        yield FieldProblem("vars.network.installer", problem, fix)
     for number, card in enumerate((spec.boot, *spec.cards)):
         where = f"interfaces.{number}"
         if macs.parse_or_none(card.mac) != card.mac:

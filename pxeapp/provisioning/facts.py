@@ -12,6 +12,9 @@ from netaddr import IPNetwork
 from pxeapp.answers import releases as dialects
 from pxeapp.answers import site as sites
 from pxeapp.answers import variables
+from pxeapp.answers.network import packages as network_packages
+from pxeapp.answers.network import resolving
+from pxeapp.answers.network.plan import NetworkPlan
 from pxeapp.answers.roles.definition import of_family
 from pxeapp.answers.site import Site
 from pxeapp.answers.spec import AnswerSpec, Card, ReleaseSpec, Repository
@@ -79,7 +82,8 @@ def compose(
     """The specification; raises Invalid with every value that cannot be used. A machine's own variables win."""
     said: dict[str, Any] = {**role.vars, **machine.vars}
     known = variables.read(said)
-    boot, cards = _cards(machine, networks)
+    plan = network_plan(machine, networks, said)
+    boot, cards = _cards(machine, networks) if plan is None else (_boot_card(plan), ())
     network = _boot_network(machine, networks)
     site = sites.read(said, urls.node)
     dialect = dialects.dialect(release.family, release.version, release.installer)
@@ -91,7 +95,12 @@ def compose(
         cards=cards,
         release=release,
         role=role.name,
-        packages=_packages(of_family(role.packages, package_family), known.packages, site, dialect),
+        packages=_packages(
+            of_family(role.packages, package_family),
+            (*known.packages, *network_packages.needed(plan, dialect)),
+            site,
+            dialect,
+        ),
         services=of_family(role.services, package_family),
         role_says=tuple(name for name, said in (("packages", role.packages), ("services", role.services)) if said),
         answer_url=urls.answer,
@@ -107,7 +116,31 @@ def compose(
         ssh_keys=known.ssh_authorized_keys,
         root_password_hash=known.root_password_hash,
         site=site,
+        network=plan,
         vars=said,
+    )
+
+
+def network_plan(
+    machine: MachineFacts, networks: Mapping[str, NetworkFacts], said: Mapping[str, Any]
+) -> NetworkPlan | None:
+    """Its network in our language; None where its cards say it all. Raises BadNetwork with every fault."""
+    if not resolving.needed(said.get("network"), machine.cards):
+        return None
+    return resolving.parse(
+        said.get("network"), boot=machine.mac, cards=machine.cards, networks=networks, addresses=said.get("addresses")
+    )
+
+
+def _boot_card(plan: NetworkPlan) -> Card:
+    """The address that the machine is known by: the boot card's, whatever bond or bridge has it."""
+    speaker = plan.speaker
+    return Card(
+        plan.boot_card.mac,
+        plan.boot,
+        address=next(iter(speaker.static4), None),
+        gateway=speaker.gateway4,
+        dns=plan.dns if speaker.static4 else (),
     )
 
 

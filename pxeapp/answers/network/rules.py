@@ -105,10 +105,26 @@ def addressing(drafts: Drafts) -> Iterable[FieldProblem]:
                 where = f"{draft.said.where}.id"
                 problem = f"VLAN {draft.fields['id']} on {draft.link} is {other.name} already."
                 yield FieldProblem(where, problem, "Use one of the two.")
+            yield from _tag_in_name(draft, drafts)
         yield from _routes(draft)
     if not any(_reachable(draft) for draft in drafts.values()):
         fix = "Give one interface addresses, a network, or dhcp4: true."
         yield FieldProblem(FIELD, "leaves the machine without any address.", fix)
+
+
+def _tag_in_name(draft: Draft, drafts: Drafts) -> Iterable[FieldProblem]:
+    """bond0.120 is VLAN 120 on bond0 for everybody who reads it, ifupdown included."""
+    parent, dot, number = draft.name.rpartition(".")
+    if not dot:
+        parent, number = "", draft.name.removeprefix("vlan") if draft.name.startswith("vlan") else ""
+    if number.isdigit() and int(number) != draft.fields["id"]:
+        problem = f"VLAN {draft.fields['id']} is called {draft.name}."
+        yield FieldProblem(
+            f"{draft.said.where}.id", problem, f"Call it {draft.link}.{draft.fields['id']}, or as you like."
+        )
+    if parent in drafts and parent != draft.link:
+        problem = f"{draft.name} stands on {draft.link}, and there is a {parent} too."
+        yield FieldProblem(f"{draft.said.where}.link", problem, "Name it after its own link, or without a dot.")
 
 
 def _reachable(draft: Draft) -> bool:

@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
-from pxeapp.answers.variables.schema import Variable
+from collections.abc import Iterable
+from typing import Any
+
+from pxeapp.answers.network import reading
+from pxeapp.answers.variables.schema import Problem, Variable
+
+
+def _network(value: Any) -> Iterable[Problem]:
+    """What is wrong with it on every machine; the rest is seen where the machine is known."""
+    return [(f"{each.field}: {each.problem}", each.fix) for each in reading.problems(value)]
+
+
+def _addresses(value: Any) -> Iterable[Problem]:
+    return [(f"{each.field}: {each.problem}", each.fix) for each in reading.problems(None, value)]
+
 
 NETWORK = (
     Variable("domain", help="Its domain; when nobody says it, its network's."),
+    Variable(
+        "network", type="object", check=_network,
+        help="Bonds, VLANs, bridges, routes, IPv6 and several addresses; see docs/networks.md.",
+    ),
+    Variable(
+        "addresses", type="object", check=_addresses,
+        help="The machine's address in each network by name, for a network that its role or cluster describes.",
+    ),
     Variable("ntp", type="list", items="host", help="Time servers; when nobody says them, its network's."),
-)
+)  # fmt: skip

@@ -124,10 +124,21 @@ def join(cloud, said):
             print("joined %s" % name)
 
 
+def agents(cloud, said):
+    """Neutron has heard of this host's agents not long ago."""
+    neutron = cloud.endpoint("network", said["region"])
+    rows = cloud.ask("GET", "/v2.0/agents?host=" + said["host"], base=neutron)["agents"]
+    if not rows:
+        raise SystemExit("neutron has heard nothing from %s yet." % said["host"])
+    dead = [row["binary"] for row in rows if not row["alive"]]
+    if dead:
+        raise SystemExit("neutron hears nothing any more from %s." % ", ".join(dead))
+
+
 def main():
     action, said = sys.argv[1], json.load(sys.stdin)
     try:
-        {"identity": identity, "domain": domain, "join": join}[action](Cloud(), said)
+        {"identity": identity, "domain": domain, "join": join, "agents": agents}[action](Cloud(), said)
     except urllib.error.HTTPError as error:
         raise SystemExit("%s %s: %s %s" % (action, error.geturl(), error.code, error.read()[:300].decode(errors="replace")))
     except (urllib.error.URLError, OSError) as error:

@@ -98,6 +98,7 @@ class Definition:
     description: str = ""
     lineage: tuple[str, ...] = ()  # the folders whose checklists run, the most general first
     openstack: bool = False
+    data_disks: bool = False  # a machine without a disk for data, and without a layout of its own, cannot have it
     only_with: str = ""  # where this variable has no value, the role is its packages and services and nothing else
     variables: Mapping[str, Variable] = field(default_factory=lambda: MappingProxyType({}))
     part: Part = field(default_factory=Part)
@@ -143,6 +144,7 @@ class Definition:
             self.description,
             _once(other.lineage, self.lineage),
             self.openstack or other.openstack,
+            self.data_disks or other.data_disks,
             self.only_with or other.only_with,
             {**other.variables, **self.variables},
             other.part.joined(self.part),
@@ -195,10 +197,13 @@ def read(name: str, text: str, shown: str) -> Read:
     if not all(isinstance(each, str) and NAME.fullmatch(each) for each in parents):
         problems.append(FieldProblem("based_on", "is not a list of roles.", "Write [base]."))
     problems += _unknown(
-        said, {"description", "based_on", "openstack", "only_with", "variables", "choices", *_PART_KEYS}, ""
+        said, {"description", "based_on", "openstack", "data_disks", "only_with", "variables", "choices", *_PART_KEYS}, ""
     )
-    if not isinstance(said.get("openstack", False), bool):
-        problems.append(FieldProblem("openstack", "must be true or false."))
+    problems += [
+        FieldProblem(key, "must be true or false.")
+        for key in ("openstack", "data_disks")
+        if not isinstance(said.get(key, False), bool)
+    ]
     problems += [
         FieldProblem(key, "is not a text.")
         for key in ("description", "only_with")
@@ -211,6 +216,7 @@ def read(name: str, text: str, shown: str) -> Read:
         said.get("description", ""),
         (name,),
         said.get("openstack", False),
+        said.get("data_disks", False),
         said.get("only_with", ""),
         variables,
         part,

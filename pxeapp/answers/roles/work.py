@@ -59,6 +59,9 @@ def problems(spec: AnswerSpec, templates: Templates) -> list[FieldProblem]:
 def _problems(definition: Definition, spec: AnswerSpec, templates: Templates) -> list[FieldProblem]:
     found = definition.problems(spec.vars)
     values = definition.values(spec.vars)
+    if definition.data_disks and not spec.data_disks and not isinstance(spec.vars.get("layout"), Mapping):
+        fix = 'Add one to the machine: {"disks": {"data": ["disk/by-path/..."]}}, or say a layout with raw disks or groups.'
+        found.append(FieldProblem("disks.data", f"is empty; the role {definition.name} keeps its data on such disks.", fix))
     if definition.openstack and not definition.plain(values):
         found += series.problems(series.table(templates), definition.name, spec.release, values)
     return found

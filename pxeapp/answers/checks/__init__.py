@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from pxeapp.answers.checks import kickstart
+from pxeapp.answers.checks import kickstart, preseed
 from pxeapp.answers.checks.known import Known
 from pxeapp.answers.spec import AnswerSpec
 from pxeapp.faults import Fault
@@ -20,6 +20,8 @@ Checker = Callable[[str, AnswerSpec, Known], Iterable[Fault]]
 # By kind of file, as answers/render.py names them. A kind without a checker cannot be deployed with.
 CHECKERS: dict[str, Checker] = {
     "kickstart": kickstart.check,
+    "preseed": preseed.check,
+    "script": preseed.script,
 }
 
 

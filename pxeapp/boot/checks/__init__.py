@@ -1,4 +1,4 @@
-"""Boot scripts by their own grammar: each language's known commands, its labels, its quoting, and how long a line may be.
+"""Boot scripts by their own grammar: known commands, labels that exist, quoting, and how long a line may be.
 
 None of the three has a checker that comes with it, but for GRUB's, which knows syntax only.
 """

@@ -62,6 +62,7 @@ class Effect:
     disarms: bool = False
     noted: str = ""  # kind of the line in the timeline that says so, where no step does
     fails: str = ""  # the reason for which the attempt ends
+    code: str = "installer_failed"  # and how that is called
     applied: bool = True
 
 
@@ -161,11 +162,32 @@ def _first_boot(found: Standing, report: Report, now: dt.datetime) -> Effect:
     return _forward(found, Step.FIRST_BOOT, said, report, now, disarms=True)
 
 
+def _setting_up(found: Standing, report: Report, now: dt.datetime) -> Effect:
+    """The role's checklist in the installed system: as the installer's progress, one step later."""
+    if steps.rank(found.step) >= steps.rank(Step.FIRST_BOOT):
+        return NOTHING
+    words = report.message if report.message != found.progress else ""
+    noted = "setting_up" if words else ""
+    if steps.rank(found.step) < steps.rank(Step.INSTALLED):
+        begun = _forward(found, Step.INSTALLED, "It runs from its own disk.", report, now, disarms=True)
+        return Effect(forward=begun.forward, words=words, disarms=True, noted=noted)
+    return Effect(patient=True, words=words, noted=noted)
+
+
+def _setup_failed(found: Standing, report: Report, _now: dt.datetime) -> Effect:
+    if steps.rank(found.step) >= steps.rank(Step.FIRST_BOOT):
+        return Effect(noted="setup_failed", applied=False)
+    said = report.message or "it gave no reason."
+    return Effect(fails=f"It is installed, but its role could not be set up: {said}", code="setup_failed")
+
+
 EFFECTS: dict[str, Callable[[Standing, Report, dt.datetime], Effect]] = {
     "started": _started,
     "progress": _progress,
     "installed": _installed,
     "failed": _failed,
+    "setting_up": _setting_up,
+    "setup_failed": _setup_failed,
     "first_boot": _first_boot,
 }
 
@@ -181,7 +203,7 @@ def _forward(
 
 def _commit(commits: GroupCommit, found: Standing, report: Report, effect: Effect, now: dt.datetime) -> Received:
     if effect.fails:
-        commits.write(lambda session: _fail(session, found, effect.fails, now))
+        commits.write(lambda session: _fail(session, found, effect, now))
     elif made := _changes(found, report, effect, now):
         commits.change(*made)
     look = effect.applied and not effect.fails and (effect.forward is not None or found.due_at <= now)
@@ -206,9 +228,9 @@ def _changes(found: Standing, report: Report, effect: Effect, now: dt.datetime) 
     return made
 
 
-def _fail(session: Session, found: Standing, reason: str, now: dt.datetime) -> None:
+def _fail(session: Session, found: Standing, effect: Effect, now: dt.datetime) -> None:
     deployment = steps.locked(session, found.id)
     if deployment is None or deployment.outcome is not None or deployment.step != found.step:
         raise Overtaken("Another report was quicker.", hint="Send it again.")
     machine = session.get_one(Machine, deployment.machine_id)
-    lifecycle.fail(session, machine, deployment, code="installer_failed", reason=reason, now=now)
+    lifecycle.fail(session, machine, deployment, code=effect.code, reason=effect.fails, now=now)

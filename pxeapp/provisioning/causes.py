@@ -189,6 +189,20 @@ CAUSES: dict[str, tuple[Cause, ...]] = {
             "Mend what the reason names; `pxeapp render NAME` shows what would be given. Then deploy again.",
         ),
     ),
+    "setup_failed": (
+        Cause(
+            "The controller is not up yet, or cannot be reached from there.",
+            "Deploy the controller first; check the variable `controller` and the network between both.",
+        ),
+        Cause(
+            "A password or another variable of the cluster differs from what the controller was set up with.",
+            "Compare them; the log is /var/log/pxeapp-role.log on the machine.",
+        ),
+        Cause(
+            "A disk or a network card that the role needs is not there, or holds something.",
+            "The reason names it. Mend it and run there: systemctl start pxeapp-role; or deploy again.",
+        ),
+    ),
     "no_first_boot": (
         Cause(
             "The boot loader was not written to the disk that the firmware boots.",

@@ -39,7 +39,7 @@ def test_a_site_adds_a_role_of_its_own(known: Database) -> None:
     with known.write() as session, pytest.raises(Conflict, match="already is a role ceph-osd"):
         roles.create(session, said, actor="user:ada", now=T0)
     with known.read() as session:
-        assert [role.name for role in roles.listing(session, after="base", limit=1)] == ["ceph-osd"]
+        assert [role.name for role in roles.listing(session, after="block", limit=1)] == ["ceph-osd"]
         with pytest.raises(NotFound, match="no role 'swift'"):
             roles.get(session, "swift")
 

@@ -134,6 +134,36 @@ def test_a_failure_after_the_installation_is_noted_and_ends_nothing(database: Da
         assert noted.message == "%post of an add-on"
 
 
+def test_a_role_that_is_set_up_starts_the_patience_anew_and_is_not_up_before_it_calls_in(
+    database: Database, deployment_id: int
+) -> None:
+    report(database, deployment_id, "installed")
+    assert report(database, deployment_id, "setting_up", "Keystone's database", T0 + 20 * MINUTE)
+    row = deployment(database, deployment_id)
+    assert (row.step, row.progress, row.outcome) == (Step.INSTALLED, "Keystone's database", None)
+    assert row.step_deadline == T0 + 50 * MINUTE
+    assert report(database, deployment_id, "first_boot")
+    assert not report(database, deployment_id, "setting_up", "late")
+    assert deployment(database, deployment_id).step == Step.FIRST_BOOT
+
+
+def test_setting_up_counts_as_installed_when_that_was_lost(database: Database, deployment_id: int) -> None:
+    report(database, deployment_id, "started")
+    assert report(database, deployment_id, "setting_up", "Its own address")
+    row = deployment(database, deployment_id)
+    assert (row.step, row.grant) == (Step.INSTALLED, grants.DISARMED)
+
+
+def test_a_role_that_cannot_be_set_up_fails_the_attempt_until_the_machine_is_up(
+    database: Database, deployment_id: int
+) -> None:
+    report(database, deployment_id, "installed")
+    assert report(database, deployment_id, "setup_failed", "The volume group: sdb holds something")
+    row = deployment(database, deployment_id)
+    assert (row.outcome, row.reason_code) == ("failed", "setup_failed")
+    assert "sdb holds something" in row.reason
+
+
 def test_an_unknown_event_is_refused_with_the_known_ones(database: Database, deployment_id: int) -> None:
     with pytest.raises(Invalid) as caught:
         report(database, deployment_id, "exploded")

@@ -167,9 +167,8 @@ def codes() -> set[str]:
     """Every code that a deployment can end or stall with."""
     stalls = {wait.stall_code for wait in steps.WAITS.values()}
     bmc = {f"bmc_{kind.code}" for kind in BmcError.__subclasses__()}
-    return (
-        stalls | bmc | {"bmc_failed", "bmc_cancelled", "installer_failed", "second_claimant", "loader_loop", "aborted"}
-    )
+    reported = {"installer_failed", "setup_failed"}
+    return stalls | bmc | reported | {"bmc_failed", "bmc_cancelled", "second_claimant", "loader_loop", "aborted"}
 
 
 @pytest.mark.parametrize("code", sorted(codes()))

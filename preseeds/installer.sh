@@ -72,12 +72,20 @@ disk() {
     report progress "Installing on $found"
 }
 
-{% if spec.cards %}
+{% if spec.network %}
+network() {
+{% set root = "/target" %}
+{% include "boot/_network_files.sh" %}
+}
+
+{% elif spec.cards %}
 {% include "preseeds/_cards.sh" %}
 
 {% endif %}
 finish() {
-{% if spec.cards %}
+{% if spec.network %}
+    network
+{% elif spec.cards %}
     cards
 {% endif %}
     cat >/target/root/pxeapp-finish <<'END_OF_FINISH'

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pxeapp.answers import releases
 from pxeapp.answers.console import consoles
+from pxeapp.answers.network import dracut
+from pxeapp.answers.network import kickstart as networks
 from pxeapp.answers.roles import work
 from pxeapp.answers.spec import AnswerSpec
 from pxeapp.machines import mac as macs
@@ -22,6 +24,8 @@ def render(spec: AnswerSpec, templates: Templates) -> str:
         work=work.of(spec, templates),
         dialect=dialect,
         bootif=macs.dashed(spec.boot.mac),
+        network_line=networks.line(spec.network, over6=spec.over6) if spec.network else "",
+        network_files=networks.files(spec.network, dialect.connections) if spec.network else (),
     )
 
 
@@ -34,9 +38,14 @@ def kernel_args(spec: AnswerSpec) -> str:
         f"inst.repo={spec.release.install_url}",
         "inst.nosave=input_ks",  # the file with its tokens is not copied to the installed system
         "inst.cmdline",  # a question that nobody answers is an error, not a wait
-        "ip=dhcp",
-        f"BOOTIF={macs.dashed(spec.boot.mac)}",
+        *_network(spec),
         "rd.net.timeout.carrier=30",  # switch ports that take their time
         consoles(spec.release.kernel_args, CONSOLE),
     ]
     return " ".join(words)
+
+
+def _network(spec: AnswerSpec) -> list[str]:
+    if spec.network is not None:
+        return dracut.words(spec.network, hostname=spec.hostname, over6=spec.over6)
+    return ["ip=dhcp", f"BOOTIF={macs.dashed(spec.boot.mac)}"]

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from pxeapp.answers import releases
 from pxeapp.answers.console import consoles
+from pxeapp.answers.network import netcfg
 from pxeapp.answers.roles import work
 from pxeapp.answers.spec import AnswerSpec, Card
 from pxeapp.machines import mac as macs
@@ -32,7 +33,14 @@ def render(spec: AnswerSpec, templates: Templates) -> str:
 def script(spec: AnswerSpec, templates: Templates) -> str:
     """The script that early_command fetches: it reports, and later finishes the installed system."""
     dialect = releases.debian(spec.release.family, spec.release.version)
-    return templates.render("preseeds/installer.sh", spec=spec, work=work.of(spec, templates), dialect=dialect)
+    plan = spec.network
+    return templates.render(
+        "preseeds/installer.sh",
+        spec=spec,
+        work=work.of(spec, templates),
+        dialect=dialect,
+        network_files=netcfg.files(plan, uses_netplan=dialect.netplan) if plan else (),
+    )
 
 
 def kernel_args(spec: AnswerSpec) -> str:
@@ -49,7 +57,7 @@ def kernel_args(spec: AnswerSpec) -> str:
         f"domain={spec.domain}",  # empty is an answer too: without it the installer asks
         "interface=auto",
         f"BOOTIF={macs.dashed(spec.boot.mac)}",
-        *_static(spec.boot),
+        *(netcfg.words(spec.network, over6=spec.over6) if spec.network else _static(spec.boot)),
         "locale=C.UTF-8" if spec.locale.startswith("C") else f"locale={spec.locale}",
         f"keymap={spec.keyboard}",
         *(["console-setup/ask_detect=false"] if dialect.ubuntu else []),

@@ -15,6 +15,11 @@ class File:
     text: str
     mode: str = "644"
 
+    @property
+    def folder(self) -> str:
+        """Where it lies."""
+        return self.path.rpartition("/")[0]
+
 
 def names(plan: NetworkPlan) -> File:
     """Names by MAC, for udev: the way that every release since 2012 reads, and that predictable names give way to.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -111,12 +110,9 @@ class NetworkPlan:
     installer: str = ""
 
     @property
-    def devices(self) -> Iterator[Device]:
-        """Every device; cards first, what stands on others later."""
-        yield from self.ethernets
-        yield from self.bonds
-        yield from self.vlans
-        yield from self.bridges
+    def devices(self) -> tuple[Device, ...]:
+        """Every device; cards first."""
+        return (*self.ethernets, *self.bonds, *self.vlans, *self.bridges)
 
     def device(self, name: str) -> Device:
         """A device by its name."""
@@ -145,12 +141,11 @@ class NetworkPlan:
     @property
     def dns_device(self) -> Device:
         """The device that name servers are written at: where the default route is, else the first with an address."""
-        devices = list(self.devices)
         for wanted in ("default4", "default6", "has4", "has6"):
-            for each in devices:
+            for each in self.devices:
                 if getattr(each, wanted):
                     return each
-        return devices[0]
+        return self.ethernets[0]
 
 
 def ip_of(address: str) -> str:

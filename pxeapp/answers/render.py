@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-from pxeapp.answers import kickstart, preseed
+from pxeapp.answers import autoinstall, kickstart, preseed
 from pxeapp.answers.hiding import spellings
 from pxeapp.answers.spec import AnswerSpec
 from pxeapp.errors import NotFound
@@ -17,10 +17,15 @@ RENDERERS: dict[tuple[str, str], Renderer] = {
     ("kickstart", "kickstart"): kickstart.render,
     ("preseed", "preseed"): preseed.render,
     ("preseed", "script"): preseed.script,
+    ("autoinstall", "user-data"): autoinstall.user_data,
+    ("autoinstall", "meta-data"): autoinstall.meta_data,
+    ("autoinstall", "vendor-data"): autoinstall.vendor_data,
+    ("autoinstall", "script"): autoinstall.script,
 }
 KERNEL_ARGS: dict[str, Callable[[AnswerSpec], str]] = {
     "kickstart": kickstart.kernel_args,
     "preseed": preseed.kernel_args,
+    "autoinstall": autoinstall.kernel_args,
 }
 MASK = "***"
 _TOKEN = re.compile(r"(/[ac]/)[A-Za-z0-9_-]{20,}")

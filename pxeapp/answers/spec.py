@@ -33,6 +33,7 @@ DISK = re.compile(r"disk/by-(path|id)/[A-Za-z0-9._:+-]+|[a-z0-9]{2,32}")
 # Ours: they stand in shell commands too, so they have no query.
 NODE_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]_-]+(/[A-Za-z0-9._~-]+)*")
 URL = re.compile(r"https?://[A-Za-z0-9.:\[\]_-]+(/[A-Za-z0-9._~+:@%=&?/-]*)?")
+ISO = re.compile(r"http://\S+\.iso")  # casper has no certificates, and passes over a url= that does not end so
 WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,62}")
 _PART = r"[A-Za-z0-9.][A-Za-z0-9._+/-]{0,63}"
 WORDS = re.compile(rf"({_PART}( {_PART}){{0,15}})?")
@@ -289,6 +290,9 @@ def _release_problems(release: ReleaseSpec) -> Iterable[FieldProblem]:
         yield from _match(f"release.{name}", getattr(release, name), WORD, "Use letters, digits, dots and dashes.")
     fix = "PATCH the release's install_url: the tree or mirror its installer reads, http://host/path."
     yield from _match("release.install_url", release.install_url, URL, fix)
+    if release.installer == releases.Subiquity.installer and not ISO.fullmatch(release.install_url):
+        fix = "PATCH the release's install_url: the live server's ISO, by http://, with a name that ends in .iso."
+        yield FieldProblem("release.install_url", f"{_shown(release.install_url)} is no ISO that it can load.", fix)
     if release.net_image:
         yield from _match("release.net_image", release.net_image, URL, "Write http://host/path.")
     if release.archive or release.installer == releases.Subiquity.installer:

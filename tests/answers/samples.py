@@ -22,8 +22,7 @@ KEEP = ("disk/by-path/pci-0000:03:00.0-nvme-1",)
 SHA512 = "$6$rounds=5000$abcdefgh$" + "x" * 86
 TEMPLATES = Templates()
 
-# Each with the installer that is meant when none is named.
-RELEASES = [key for key, found in systems.SYSTEMS.items() if found.installers[0] != "autoinstall"]
+RELEASES = list(systems.SYSTEMS)  # each with the installer that is meant when none is named
 
 
 def _installed_by(wanted: str) -> list[tuple[str, str]]:

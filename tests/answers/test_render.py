@@ -30,11 +30,13 @@ GOLDEN = Path(__file__).parent / "golden"
 
 def test_the_command_line_of_every_release() -> None:
     lines = [f"{family} {version}\n  {render.kernel_args(spec(family, version))}" for family, version in RELEASES]
+    focal = render.kernel_args(spec("ubuntu", "20.04", installer="autoinstall"))
     static = [
         f"{family} {version}, static\n  {render.kernel_args(full(family, version))}"
-        for family, version in (("rocky", "9"), ("debian", "13"), ("ubuntu", "20.04"))
+        for family, version in (("rocky", "9"), ("debian", "13"), ("ubuntu", "20.04"), ("ubuntu", "24.04"))
     ]
-    golden.check("kernel-args.txt", "\n".join([*lines, *static]) + "\n", GOLDEN)
+    text = "\n".join([*lines, f"ubuntu 20.04, autoinstall\n  {focal}", *static])
+    golden.check("kernel-args.txt", f"{text}\n", GOLDEN)
 
 
 @pytest.mark.parametrize(("family", "version"), KICKSTARTS)
@@ -80,6 +82,7 @@ def test_a_releases_arguments_are_added_and_its_consoles_win(family: str, versio
 def test_each_installer_is_given_its_own_files() -> None:
     assert render.kinds("kickstart") == ["kickstart"]
     assert render.kinds("preseed") == ["preseed", "script"]
+    assert render.kinds("autoinstall") == ["user-data", "meta-data", "vendor-data", "script"]
     with pytest.raises(NotFound, match=r"rocky-9 is given no preseed\. It is given: kickstart\."):
         render.render("preseed", spec("rocky", "9"), TEMPLATES)
 
@@ -92,7 +95,7 @@ def test_what_an_operator_sees_holds_no_secret(family: str, version: str) -> Non
         shown = render.mask(text, found)
         assert not any(secret in shown for secret in (ANSWER_TOKEN, CALLBACK_TOKEN, SHA512))
         assert len(shown.splitlines()) == len(text.splitlines())
-        assert "/c/***/" in shown or kind == "preseed"
+        assert "/c/***/" in shown or kind in ("preseed", "meta-data", "vendor-data")
     assert ANSWER_TOKEN not in render.mask(render.kernel_args(found), found)
 
 

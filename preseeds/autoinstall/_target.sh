@@ -1,0 +1,57 @@
+{# What is done in the installed system, by its own bash: written here, run by `curtin in-target`. #}
+    cat >/target/root/pxeapp-finish <<'END_OF_FINISH'
+set -e
+export DEBIAN_FRONTEND=noninteractive
+{% for repository in spec.release.repositories %}
+{% set signed = " [signed-by=/etc/apt/keyrings/" ~ repository.name ~ ".asc]" if repository.key else "" %}
+cat >/etc/apt/sources.list.d/{{ repository.name }}.list <<'END_OF_SOURCE'
+deb{{ signed }} {{ [repository.url, repository.suite, repository.components] | select | join(" ") }}
+END_OF_SOURCE
+{% if repository.key %}
+mkdir -p /etc/apt/keyrings
+wget -qO /etc/apt/keyrings/{{ repository.name }}.asc --tries=5 '{{ repository.key }}'
+{% endif %}
+{% endfor %}
+{% if spec.release.repositories %}
+apt-get -q update
+apt-get -qy -o Dpkg::Options::=--force-confdef install --no-install-recommends {{ spec.packages | join(" ") }}
+{% endif %}
+echo '{{ spec.hostname }}' >/etc/hostname
+cat >/etc/hosts <<'END_OF_HOSTS'
+127.0.0.1 localhost
+127.0.1.1 {{ spec.hostname ~ "." ~ spec.domain ~ " " if spec.domain }}{{ spec.hostname }}
+
+::1 ip6-localhost ip6-loopback
+fe00::0 ip6-localnet
+ff00::0 ip6-mcastprefix
+ff02::1 ip6-allnodes
+ff02::2 ip6-allrouters
+END_OF_HOSTS
+{% if spec.root_password_hash %}
+chpasswd -e <<'END_OF_PASSWORD'
+root:{{ spec.root_password_hash }}
+END_OF_PASSWORD
+{% else %}
+passwd -l root
+{% endif %}
+{% if spec.ssh_keys %}
+mkdir -p /root/.ssh
+chmod 700 /root/.ssh
+cat >/root/.ssh/authorized_keys <<'END_OF_KEYS'
+{% for key in spec.ssh_keys %}
+{{ key }}
+{% endfor %}
+END_OF_KEYS
+chmod 600 /root/.ssh/authorized_keys
+{% endif %}
+{% if spec.layout == "lvm" and not dialect.sizing_policy %}
+{# This installer leaves most of the volume group free, and cannot be told otherwise. #}
+root=$(findmnt -no SOURCE /)
+lvextend -r -l +100%FREE "$root" || :
+{% endif %}
+{% include "boot/_first_boot_unit.sh" %}
+{% include "boot/_boot_order.sh" %}
+{% for service in spec.services %}
+systemctl enable {{ service }} || :
+{% endfor %}
+END_OF_FINISH

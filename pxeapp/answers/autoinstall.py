@@ -1,0 +1,195 @@
+"""Autoinstall: what Ubuntu's live server installer is told, on its command line, as a cloud-init seed, by its script.
+
+The seed is NoCloud's over HTTP: `user-data` holds the autoinstall document. It is built as values and written as YAML
+by block_yaml.py, so that no value can mean anything but itself. Whatever runs stands in a script of its own, fetched by
+the first early-command: what the document says is copied, secrets and all, to the logs of the installed system. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from pxeapp.answers import block_yaml, releases
+from pxeapp.answers.console import consoles
+from pxeapp.answers.releases import Subiquity
+from pxeapp.answers.spec import AnswerSpec, Card
+from pxeapp.machines import mac as macs
+from pxeapp.templates import TemplateError, Templates
+
+CONSOLE = "console=tty0 console=ttyS0,115200"
+SCRIPT = "/run/pxeapp-installer.sh"  # in the live session's memory; its file systems are the ISO's
+# Stands for the system disk until the early-commands have found it. No kernel calls a disk so.
+DISK = "/dev/pxeapp-system-disk"
+FETCH = "wget -q --tries=20 --waitretry=5 --timeout=10"
+
+
+def user_data(spec: AnswerSpec, templates: Templates) -> str:
+    """The seed's `user-data`: cloud-init knows it by its first line."""
+    said = _merged(document(spec), _sites_own(spec, templates))
+    return "#cloud-config\n" + block_yaml.dump({"autoinstall": said})
+
+
+def meta_data(spec: AnswerSpec, _templates: Templates) -> str:
+    """The seed's `meta-data`, of the live session: the installed system has its own."""
+    return block_yaml.dump({"instance-id": f"pxeapp-{spec.hostname}", "local-hostname": spec.hostname})
+
+
+def vendor_data(_spec: AnswerSpec, _templates: Templates) -> str:
+    """The seed's `vendor-data`: nothing. Where it is missing, cloud-init asks ten times before it goes on."""
+    return "#cloud-config\n{}\n"
+
+
+def script(spec: AnswerSpec, templates: Templates) -> str:
+    """The script that the commands call: it reports, finds the disk, and finishes the installed system."""
+    return templates.render("preseeds/autoinstall/installer.sh", spec=spec, dialect=_dialect(spec), placeholder=DISK)
+
+
+def kernel_args(spec: AnswerSpec) -> str:
+    """The live server's command line. What is behind `---` stays in the installed system.
+
+    `url=` is casper's: it loads the whole ISO into memory. cloud-init would take the same word for a configuration of
+    its own, which `cloud-config-url` prevents.
+    """
+    words = [
+        _address(spec),
+        f"BOOTIF={macs.dashed(spec.boot.mac)}",
+        f"url={spec.release.install_url}",
+        "autoinstall",  # without it the installer asks whether it may write to the disk
+        f"ds={_dialect(spec).seed};s={spec.answer_url}/",
+        "cloud-config-url=/dev/null",
+        consoles(spec.release.kernel_args, CONSOLE),
+        "---",
+        CONSOLE,
+    ]
+    return " ".join(words)
+
+
+def document(spec: AnswerSpec) -> dict[str, Any]:
+    """The autoinstall document as values."""
+    dialect = _dialect(spec)
+    return {
+        "version": 1,
+        "refresh-installer": {"update": False},
+        "reporting": {"pxeapp": {"type": "webhook", "endpoint": f"{spec.callback_url}/events", "level": "INFO"}},
+        "early-commands": [f"{FETCH} -O {SCRIPT} {spec.answer_url}/script && sh {SCRIPT} early"],
+        "locale": spec.locale,
+        "keyboard": {"layout": spec.keyboard},
+        **({"source": {"id": spec.release.source or "ubuntu-server"}} if dialect.sources else {}),
+        "network": network(spec, dialect),
+        "apt": _apt(spec, dialect),
+        "storage": _storage(spec, dialect),
+        "ssh": {"install-server": True, "allow-pw": False, "authorized-keys": list(spec.ssh_keys)},
+        # Those from other repositories have to wait until the installed system knows these: see _target.sh.
+        "packages": [] if spec.release.repositories else list(spec.packages),
+        "updates": "security",
+        "user-data": _first_boot(spec),
+        "late-commands": [f"sh {SCRIPT} finish"],
+        "error-commands": [f"sh {SCRIPT} failed"],
+        "shutdown": "reboot",
+    }
+
+
+def network(spec: AnswerSpec, dialect: Subiquity) -> dict[str, Any]:
+    """The network as netplan's version 2, of the live session and of the installed system; cards by their MAC."""
+    ethernets: dict[str, Any] = {}
+    vlans: dict[str, Any] = {}
+    for number, card in enumerate((spec.boot, *spec.cards)):
+        name = f"card{number}"
+        entry: dict[str, Any] = {"match": {"macaddress": card.mac}}
+        ethernets[name] = entry
+        if number:
+            entry["optional"] = True  # the first boot waits for the card that it was installed by, and no other
+        if card.vlan is not None:
+            tagged = {"id": card.vlan, "link": name, "optional": True}
+            vlans[f"{name}v{card.vlan}"] = {**tagged, **_addresses(card, dialect, first=False)}
+        else:
+            entry.update(_addresses(card, dialect, first=number == 0))
+    return {"version": 2, "ethernets": ethernets, **({"vlans": vlans} if vlans else {})}
+
+
+def _addresses(card: Card, dialect: Subiquity, *, first: bool) -> dict[str, Any]:
+    if card.address is None:
+        # The default route stays the first card's.
+        return {"dhcp4": True, **({} if first else {"dhcp4-overrides": {"use-routes": False}})}
+    said: dict[str, Any] = {"dhcp4": False, "addresses": [card.address]}
+    if card.gateway:
+        said["routes"] = [{"to": dialect.default_route, "via": card.gateway}]
+    if card.dns:
+        said["nameservers"] = {"addresses": list(card.dns)}
+    return said
+
+
+def _address(spec: AnswerSpec) -> str:
+    """The address of the initramfs, which has to load the ISO: the card is BOOTIF's unless its name is known."""
+    card = spec.boot
+    if card.address is None:
+        return "ip=dhcp"
+    place = f"{card.ip}::{card.gateway or ''}:{card.netmask}:{spec.hostname}:{card.name or ''}:none"
+    return ":".join([f"ip={place}", *card.dns[:2]])
+
+
+def _apt(spec: AnswerSpec, dialect: Subiquity) -> dict[str, Any]:
+    """Packages come from the one archive, security updates too: machines talk to nobody but the appliance."""
+    archive = [{"arches": ["default"], "uri": spec.release.archive}]
+    said: dict[str, Any] = {"geoip": False, "preserve_sources_list": False, "security": archive}
+    if dialect.mirror_selection:
+        # An installation without its packages would only fail later, and less clearly.
+        return {**said, "mirror-selection": {"primary": [{"uri": spec.release.archive}]}, "fallback": "abort"}
+    return {**said, "primary": archive}
+
+
+def _storage(spec: AnswerSpec, dialect: Subiquity) -> dict[str, Any]:
+    """One disk, by the name that the early-commands put in; no other disk is written to."""
+    layout: dict[str, Any] = {"name": "lvm" if spec.layout == "lvm" else "direct", "match": {"path": DISK}}
+    if spec.layout == "lvm" and dialect.sizing_policy:
+        layout["sizing-policy"] = "all"
+    return {"layout": layout}
+
+
+def _first_boot(spec: AnswerSpec) -> dict[str, Any]:
+    """cloud-init's user-data of the installed system: a name, a clock, root by key, and no other user.
+
+    The time zone stands here because the installer's own `timezone` refuses, and ends at, a zone such as Etc/UTC.
+    """
+    return {
+        "hostname": spec.hostname,
+        **({"fqdn": f"{spec.hostname}.{spec.domain}"} if spec.domain else {}),
+        "preserve_hostname": False,
+        "timezone": spec.timezone,
+        "users": [],
+        "disable_root": False,
+        **({"ntp": {"enabled": True, "servers": list(spec.ntp)}} if spec.ntp else {}),
+    }
+
+
+def _sites_own(spec: AnswerSpec, templates: Templates) -> Mapping[str, Any]:
+    """What the site's template for this role says in YAML; ours says nothing."""
+    name = templates.first(f"preseeds/autoinstall/{spec.role}.yaml", "preseeds/autoinstall/base.yaml")
+    text = templates.render(name, spec=spec, dialect=_dialect(spec))
+    if not text.strip():
+        return {}
+    try:
+        said = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1} of what it renders to" if mark else ""
+        raise TemplateError(f"{name}{where}: {getattr(error, 'problem', None) or 'it is not YAML'}.") from error
+    if not isinstance(said, Mapping):
+        raise TemplateError(f"{name} renders to {type(said).__name__}, not to keys of the autoinstall document.")
+    return said
+
+
+def _merged(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(ours)
+    for key, value in theirs.items():
+        before = merged.get(key)
+        both = isinstance(before, Mapping) and isinstance(value, Mapping)
+        merged[key] = _merged(before, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def _dialect(spec: AnswerSpec) -> Subiquity:
+    return releases.subiquity(spec.release.family, spec.release.version)

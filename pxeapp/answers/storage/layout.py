@@ -64,7 +64,7 @@ class Raw:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Everything that is said of disks. `simple`: nothing of volumes, and the installer's own recipe divides the disk."""
+    """Everything that is said of disks. `simple`: nothing of volumes; the installer's own recipe divides the disk."""
 
     simple: bool = True
     root: str = "plain"

@@ -20,6 +20,28 @@ report() { # event, message, seconds
     done
 }
 
+{% if spec.site.installer_logs != "never" %}
+send_logs() {
+    for log in syslog partman; do
+        [ -s "/var/log/$log" ] || continue
+        tail -c 1000000 "/var/log/$log" >/tmp/pxeapp-log
+        if wget --help 2>&1 | grep -q -e --post-file; then
+            set -- "--post-file=/tmp/pxeapp-log"
+        else # busybox's: no more than fits into one argument
+            set -- "--post-data=$(tail -c 100000 /tmp/pxeapp-log)"
+        fi
+        wget -qO /dev/null -t 1 -T 20 --header='Content-Type: text/plain' "$1" "$url/logs/$log" || :
+    done
+}
+
+{% endif %}
+give_up() { # why
+    report failed "$1" 300
+{% if spec.site.installer_logs != "never" %}
+    send_logs
+{% endif %}
+}
+
 # "12 of 140 packages are configured": long stages say once a minute how far they are, and nothing when they hang.
 packages() {
     status=/target/var/lib/dpkg/status
@@ -51,8 +73,8 @@ watch() {
         failed=$(grep -E "main-menu\[[0-9]*\]: WARNING .*(failed with error code|Menu item .* failed)" /var/log/syslog |
             tail -n 1)
         if [ -n "$failed" ]; then
-            report failed "$failed
-$(tail -n 15 /var/log/syslog | cut -c1-200)" 300
+            give_up "$failed
+$(tail -n 15 /var/log/syslog | cut -c1-200)"
             return
         fi
     done
@@ -60,15 +82,32 @@ $(tail -n 15 /var/log/syslog | cut -c1-200)" 300
 
 {% include "boot/_system_disk.sh" %}
 
+{% if spec.site.pre_scripts %}
+{% include "boot/site/pre_scripts.sh" %}
+
+{% endif %}
+{% if spec.site.keep_ssh_host_keys %}
+{% include "boot/site/host_keys.sh" %}
+
+{% endif %}
 disk() {
     # The installer goes on when this fails, and takes the only disk there is: so first name one that cannot be.
     debconf-set partman-auto/disk /dev/none
+{% if spec.site.pre_scripts %}
+    if ! pre_scripts; then
+        give_up "The pre script $failed_script failed: $(tail -n 10 /tmp/pxeapp-site-pre.log | cut -c1-200)"
+        exit 1
+    fi
+{% endif %}
     if ! found=$(system_disk); then
-        report failed "$(no_system_disk)" 300
+        give_up "$(no_system_disk)"
         exit 1
     fi
     debconf-set partman-auto/disk "$found"
     debconf-set grub-installer/bootdev "$found"
+{% if spec.site.keep_ssh_host_keys %}
+    keep_host_keys "$found"
+{% endif %}
     report progress "Installing on $found"
 }
 
@@ -101,11 +140,13 @@ END_OF_KEYS
 chmod 600 /root/.ssh/authorized_keys
 {% endif %}
 {% include "boot/_first_boot_unit.sh" %}
+{% include "boot/site/system.sh" %}
 {% if work.install %}
 
 {{ work.install }}
 {% endif %}
-{% if dialect.ubuntu %}
+{% include "boot/site/last.sh" %}
+{% if dialect.ubuntu and spec.site.boot_order == "network-first" %}
 {# Debian's installer is told to leave the order alone; Ubuntu's does not know the question. #}
 {% include "boot/_boot_order.sh" %}
 {% endif %}
@@ -114,16 +155,31 @@ systemctl enable {{ service }} || :
 {% endfor %}
 END_OF_FINISH
     if ! in-target bash /root/pxeapp-finish; then
-        report failed "The last script failed: $(tail -n 10 /var/log/syslog | cut -c1-200)" 300
+        give_up "The last script failed: $(tail -n 10 /var/log/syslog | cut -c1-200)"
         exit 1
     fi
     rm -f /target/root/pxeapp-finish
+{% if spec.site.keep_ssh_host_keys %}
+    restore_host_keys /target
+{% endif %}
+{% if spec.site.installer_logs == "always" %}
+    send_logs
+{% endif %}
     report installed "debian-installer installed {{ spec.release.name }} as {{ spec.role }}." 900
 }
 
+{% if spec.site.ca_certificates %}
+installer_certificates() {
+{% include "boot/site/installer_certificates.sh" %}
+}
+
+{% endif %}
 case $1 in
     started)
         report started "debian-installer started on $(uname -r)." 15
+{% if spec.site.ca_certificates %}
+        installer_certificates
+{% endif %}
         sh "$0" watch </dev/null >/dev/null 2>&1 &
         ;;
     watch | disk | finish) "$1" ;;

@@ -26,29 +26,29 @@ look_for_host_keys() { # device
     if command -v lvm >/dev/null; then
         group=$(lvm pvs --noheadings -o vg_name "$1" 2>/dev/null | tr -d ' ')
         if [ -n "$group" ] && lvm vgchange -q -ay "$group" >/dev/null 2>&1; then
-            found=1
+            keys_found=1
             for volume in /dev/"$group"/*; do
                 if [ -e "$volume" ] && take_host_keys "$volume"; then
-                    found=0
+                    keys_found=0
                     break
                 fi
             done
             lvm vgchange -q -an "$group" >/dev/null 2>&1
-            return "$found"
+            return "$keys_found"
         fi
     fi
     # Half of a mirror is a whole file system: assembled read-only, and taken apart again.
     if command -v mdadm >/dev/null && mdadm --examine "$1" >/dev/null 2>&1; then
-        found=1
+        keys_found=1
         if mdadm --assemble --run --readonly /dev/md/pxeapp-old "$1" >/dev/null 2>&1; then
-            look_for_host_keys /dev/md/pxeapp-old && found=0
+            look_for_host_keys /dev/md/pxeapp-old && keys_found=0
             mdadm --stop /dev/md/pxeapp-old >/dev/null 2>&1
         else
             for array in "/sys/class/block/${1##*/}/holders"/md*; do # it is assembled already
-                [ -e "$array" ] && look_for_host_keys "/dev/${array##*/}" && found=0
+                [ -e "$array" ] && look_for_host_keys "/dev/${array##*/}" && keys_found=0
             done
         fi
-        return "$found"
+        return "$keys_found"
     fi
     return 1
 }

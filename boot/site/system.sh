@@ -49,16 +49,3 @@ relabel() {
 {% if apt and site.firewall %}
 {% include "boot/site/_nftables.sh" %}
 {% endif %}
-{% for file in site.files %}
-{% if loop.first %}
-# Files of the site's, byte for byte.
-{% endif %}
-{{ file.decode }} <<'END_OF_CONTENT' | put {{ file.path | sh }} {{ file.mode }} {{ file.owner }}
-{{ file.body }}END_OF_CONTENT
-{% endfor %}
-{% if site.handover and site.handover.tool != "none" %}
-{% include "boot/site/_handover.sh" %}
-{% endif %}
-{% if site.post_scripts %}
-{% include "boot/site/_post_scripts.sh" %}
-{% endif %}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pxeapp.answers import releases
-from pxeapp.answers.console import consoles
+from pxeapp.answers import site as sites
+from pxeapp.answers.console import consoles, installed, ours
 from pxeapp.answers.network import dracut
 from pxeapp.answers.network import kickstart as networks
 from pxeapp.answers.roles import work
@@ -18,11 +19,13 @@ CONSOLE = "console=tty0 console=ttyS0,115200"
 def render(spec: AnswerSpec, templates: Templates) -> str:
     """The whole kickstart for a machine in its role."""
     dialect = releases.enterprise(spec.release.family, spec.release.version)
+    spec = sites.filled(spec, templates)
     return templates.render(
         templates.first(f"kickstarts/{spec.role}.ks", "kickstarts/base.ks"),
         spec=spec,
         work=work.of(spec, templates),
         dialect=dialect,
+        append=installed(spec.site, CONSOLE, dialect),
         bootif=macs.dashed(spec.boot.mac),
         network_line=networks.line(spec.network, over6=spec.over6) if spec.network else "",
         network_files=networks.files(spec.network, dialect.connections) if spec.network else (),
@@ -40,7 +43,8 @@ def kernel_args(spec: AnswerSpec) -> str:
         "inst.cmdline",  # a question that nobody answers is an error, not a wait
         *_network(spec),
         "rd.net.timeout.carrier=30",  # switch ports that take their time
-        consoles(spec.release.kernel_args, CONSOLE),
+        *_site(spec),
+        consoles(spec.release.kernel_args, ours(spec.site, CONSOLE)),
     ]
     return " ".join(words)
 
@@ -49,3 +53,13 @@ def _network(spec: AnswerSpec) -> list[str]:
     if spec.network is not None:
         return dracut.words(spec.network, hostname=spec.hostname, over6=spec.over6)
     return ["ip=dhcp", f"BOOTIF={macs.dashed(spec.boot.mac)}"]
+
+
+def _site(spec: AnswerSpec) -> list[str]:
+    site = spec.site
+    proxy, syslog = site.via(spec.release.install_url, spec.answer_url), site.remote_syslog
+    return [
+        *([f"inst.proxy={proxy}"] if proxy else []),
+        *([f"inst.syslog={syslog.host}:{syslog.port}"] if syslog else []),
+        *site.installer_args(),
+    ]

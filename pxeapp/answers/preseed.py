@@ -5,7 +5,8 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from pxeapp.answers import releases
-from pxeapp.answers.console import consoles
+from pxeapp.answers import site as sites
+from pxeapp.answers.console import consoles, installed, ours
 from pxeapp.answers.network import netcfg
 from pxeapp.answers.roles import work
 from pxeapp.answers.spec import AnswerSpec, Card
@@ -27,12 +28,14 @@ def render(spec: AnswerSpec, templates: Templates) -> str:
         mirror_protocol=mirror.scheme or "http",
         mirror_host=mirror.netloc,
         mirror_path=mirror.path or "/",
+        proxy=spec.site.via(spec.release.install_url, spec.answer_url),
     )
 
 
 def script(spec: AnswerSpec, templates: Templates) -> str:
     """The script that early_command fetches: it reports, and later finishes the installed system."""
     dialect = releases.debian(spec.release.family, spec.release.version)
+    spec = sites.filled(spec, templates)
     plan = spec.network
     return templates.render(
         "preseeds/installer.sh",
@@ -49,6 +52,7 @@ def kernel_args(spec: AnswerSpec) -> str:
     Whatever it must know before it has a network stands here: the preseed itself comes too late for it.
     """
     dialect = releases.debian(spec.release.family, spec.release.version)
+    syslog = spec.site.remote_syslog
     words = [
         "auto=true",
         "priority=critical",
@@ -63,9 +67,11 @@ def kernel_args(spec: AnswerSpec) -> str:
         *(["console-setup/ask_detect=false"] if dialect.ubuntu else []),
         "DEBIAN_FRONTEND=noninteractive",
         "TERM=dumb",
-        consoles(spec.release.kernel_args, CONSOLE),
+        *([f"log_host={syslog.host}", f"log_port={syslog.port}"] if syslog else []),
+        *spec.site.installer_args(),
+        consoles(spec.release.kernel_args, ours(spec.site, CONSOLE)),
         "---",
-        CONSOLE,
+        installed(spec.site, CONSOLE, dialect),
     ]
     return " ".join(words)
 

@@ -52,7 +52,7 @@ def kernel_args(spec: AnswerSpec) -> str:
 
 def secrets(spec: AnswerSpec) -> tuple[str, ...]:
     """What must not be shown, tokens aside, in every spelling: the longest first, since one may hold another."""
-    return spellings([*spec.secrets.values(), spec.root_password_hash])
+    return spellings([*spec.secrets.values(), spec.root_password_hash, *spec.site.secrets])
 
 
 def mask(text: str, spec: AnswerSpec, hide: Callable[[str], str] = lambda _secret: MASK) -> str:

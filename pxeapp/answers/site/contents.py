@@ -71,6 +71,8 @@ class Content(Part):
         if len(said) != 1:
             what = f"has {' and '.join(said)}." if said else "has no content."
             raise Unfit(what, "Give one of content, base64 and template.")
+        if self.template is not None and getattr(self, "secret", False):
+            raise Unfit("is secret and comes from a template.", "Templates are no place for secrets; give its content.")
         if len(self.data) > LIMIT:
             raise Unfit(f"is larger than {LIMIT // 1024} KiB.", "Serve it over HTTP and fetch it by a script.")
         return self

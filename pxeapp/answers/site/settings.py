@@ -36,7 +36,7 @@ from pxeapp.answers.site.words import (
 from pxeapp.errors import FieldProblem, Invalid
 
 if TYPE_CHECKING:
-    from pxeapp.answers.spec import AnswerSpec
+    from pxeapp.answers.spec import AnswerSpec, ReleaseSpec
 
 KEPT = 256  # sites that were read and stay read, found again by their text
 MOST = 100  # of anything that is a list
@@ -144,14 +144,17 @@ class Site(Part):
             wanted += [self.handover.package or dialect.agents[self.handover.tool], *EXTRA[self.handover.tool]]
         return tuple(wanted)
 
-    def problems(self, dialect: Dialect, release: str) -> Iterable[FieldProblem]:
+    def problems(self, dialect: Dialect, release: ReleaseSpec) -> Iterable[FieldProblem]:
         """What this release cannot do, though another one can."""
+        names = {repository.name for repository in release.repositories}
         for number, repository in enumerate(self.repositories):
             where = f"vars.repositories.{number}"
+            if repository.name in names:
+                yield FieldProblem(f"{where}.name", f"{release.name} has one of that name.", "Use another.")
             if not isinstance(dialect, Enterprise) and not repository.suite:
                 yield FieldProblem(f"{where}.suite", "is missing.", "Name the suite; for a flat repository write: ./")
             if isinstance(dialect, Enterprise) and repository.suite:
-                yield FieldProblem(f"{where}.suite", f"{release} has rpm repositories: no suite.", "Leave it out.")
+                yield FieldProblem(f"{where}.suite", f"{release.name} has rpm repositories: no suite.", "Leave it out.")
             if (
                 isinstance(dialect, Debian)
                 and repository.inline_key
@@ -159,14 +162,14 @@ class Site(Part):
                 and not dialect.inline_keys
             ):
                 fix = "Give the key's address, or say installer: false."
-                yield FieldProblem(f"{where}.key", f"{release}'s installer reads keys only from an address.", fix)
+                yield FieldProblem(f"{where}.key", f"{release.name}'s installer reads keys only from an address.", fix)
         for number, user in enumerate(self.users):
             kind = (user.password_hash or "$")[1:].split("$", 1)[0]
             if user.password_hash and kind not in dialect.crypt:
                 known = ", ".join(f"${name}$" for name in dialect.crypt)
                 yield FieldProblem(
                     f"vars.users.{number}.password_hash",
-                    f"{release} cannot check a hash of this kind, so the user could not sign in.",
+                    f"{release.name} cannot check a hash of this kind, so the user could not sign in.",
                     f"It knows {known}; make one with: openssl passwd -6",
                 )
         if self.remote_syslog is not None and isinstance(dialect, Enterprise) and ":" in self.remote_syslog.host:

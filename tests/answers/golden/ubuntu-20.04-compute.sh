@@ -20,6 +20,24 @@ report() { # event, message, seconds
     done
 }
 
+send_logs() {
+    for log in syslog partman; do
+        [ -s "/var/log/$log" ] || continue
+        tail -c 1000000 "/var/log/$log" >/tmp/pxeapp-log
+        if wget --help 2>&1 | grep -q -e --post-file; then
+            set -- "--post-file=/tmp/pxeapp-log"
+        else # busybox's: no more than fits into one argument
+            set -- "--post-data=$(tail -c 100000 /tmp/pxeapp-log)"
+        fi
+        wget -qO /dev/null -t 1 -T 20 --header='Content-Type: text/plain' "$1" "$url/logs/$log" || :
+    done
+}
+
+give_up() { # why
+    report failed "$1" 300
+    send_logs
+}
+
 # "12 of 140 packages are configured": long stages say once a minute how far they are, and nothing when they hang.
 packages() {
     status=/target/var/lib/dpkg/status
@@ -51,8 +69,8 @@ watch() {
         failed=$(grep -E "main-menu\[[0-9]*\]: WARNING .*(failed with error code|Menu item .* failed)" /var/log/syslog |
             tail -n 1)
         if [ -n "$failed" ]; then
-            report failed "$failed
-$(tail -n 15 /var/log/syslog | cut -c1-200)" 300
+            give_up "$failed
+$(tail -n 15 /var/log/syslog | cut -c1-200)"
             return
         fi
     done
@@ -78,7 +96,7 @@ disk() {
     # The installer goes on when this fails, and takes the only disk there is: so first name one that cannot be.
     debconf-set partman-auto/disk /dev/none
     if ! found=$(system_disk); then
-        report failed "$(no_system_disk)" 300
+        give_up "$(no_system_disk)"
         exit 1
     fi
     debconf-set partman-auto/disk "$found"
@@ -172,6 +190,19 @@ if command -v restorecon >/dev/null; then
     restorecon /usr/local/sbin/pxeapp-first-boot /etc/systemd/system/pxeapp-first-boot.service || :
 fi
 systemctl enable pxeapp-first-boot.service
+# Its time servers, in place of the distribution's pools.
+if [ -e /etc/chrony/chrony.conf ]; then
+    for file in /etc/chrony/chrony.conf /etc/chrony/sources.d/*.sources; do
+        if [ -e "$file" ]; then sed -i '/^# pxeapp$/,$d; s/^\(pool\|server\) /#&/' "$file"; fi
+    done
+    cat >>/etc/chrony/chrony.conf <<'END_OF_TIME'
+# pxeapp
+server 10.77.0.1 iburst
+END_OF_TIME
+elif [ -e /etc/systemd/timesyncd.conf ]; then
+    mkdir -p /etc/systemd/timesyncd.conf.d
+    printf '[Time]\nNTP=10.77.0.1\nFallbackNTP=\n' >/etc/systemd/timesyncd.conf.d/pxeapp.conf
+fi
 # Keep the network first in the firmware's order: the appliance decides at each boot, and answers with the disk.
 if [ -d /sys/firmware/efi ] && command -v efibootmgr >/dev/null; then
     ls /sys/firmware/efi/efivars/BootOrder-* >/dev/null 2>&1 ||
@@ -187,7 +218,7 @@ systemctl enable ssh || :
 systemctl enable chrony || :
 END_OF_FINISH
     if ! in-target bash /root/pxeapp-finish; then
-        report failed "The last script failed: $(tail -n 10 /var/log/syslog | cut -c1-200)" 300
+        give_up "The last script failed: $(tail -n 10 /var/log/syslog | cut -c1-200)"
         exit 1
     fi
     rm -f /target/root/pxeapp-finish

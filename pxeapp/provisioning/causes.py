@@ -47,7 +47,10 @@ SPANNING_TREE = Cause("The switch port takes too long to forward (spanning tree)
 PXE_OFF = Cause(
     "Network boot is switched off in the firmware for this card.", "Enable PXE for it in the firmware's set-up."
 )
-MEMORY = Cause("The machine has too little memory for the initrd.", "EL 8 and later want 3 GiB, Debian 1 GiB.")
+MEMORY = Cause(
+    "The machine has too little memory for the initrd.",
+    "EL 8 and later want 3 GiB, Debian 1 GiB, Ubuntu from its ISO a little over twice the ISO: 8 GiB for 24.04.",
+)
 NODE_URL = Cause(
     "The machine cannot reach our node address.",
     "Check PXEAPP_NODE_URL: it must be an address of the provisioning network.",

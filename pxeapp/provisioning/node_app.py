@@ -21,7 +21,7 @@ from pxeapp.db import now
 from pxeapp.errors import RETRY_AFTER_S, FieldProblem, Invalid, NotFound, PxeError
 from pxeapp.machines import mac as mac_address
 from pxeapp.prepared import reading
-from pxeapp.provisioning import answering, callbacks, evidence, netboot, node_logs, tokens
+from pxeapp.provisioning import answering, callbacks, evidence, netboot, node_logs, tokens, webhook
 from pxeapp.provisioning.callbacks import Report
 from pxeapp.provisioning.netboot import Asking, Provisioner
 from pxeapp.provisioning.queue import Queue
@@ -103,7 +103,10 @@ def answer(token: str, kind: str) -> Response:
 
 
 def event(token: str) -> tuple[Response, int]:
-    """One report from an installer or a freshly installed system; committed before it is answered."""
+    """One report from an installer or a freshly installed system; committed before it is answered.
+
+    Ubuntu's installer reports in words of its own besides: see webhook.py.
+    """
     provisioner = _provisioner()
     # No token, no answer, whatever the body is; it is not even read.
     seen = callbacks.standing(provisioner.database, token, now=now())
@@ -195,6 +198,8 @@ def _report() -> Report:
         raise Invalid("The event is nested too deeply.") from None
     except ValueError:
         body = None
+    if isinstance(body, dict) and webhook.is_one(body):
+        return Report("progress", _printable(webhook.said(body)), _address())
     if not isinstance(body, dict) or not isinstance(body.get("event"), str):
         fix = 'Send {"event": "started", "message": "..."}.'
         raise Invalid(
@@ -203,8 +208,11 @@ def _report() -> Report:
     message = body.get("message", "")
     if not isinstance(message, str):
         raise Invalid("The message is not text.", problems=[FieldProblem("message", "must be a string.")])
-    clean = "".join(char if char.isprintable() or char in "\n\t" else "�" for char in message)
-    return Report(body["event"], clean[-callbacks.MESSAGE_LIMIT :], _address())
+    return Report(body["event"], _printable(message)[-callbacks.MESSAGE_LIMIT :], _address())
+
+
+def _printable(message: str) -> str:
+    return "".join(char if char.isprintable() or char in "\n\t" else "�" for char in message)
 
 
 def _address() -> str:

@@ -25,9 +25,8 @@ from pxeapp.vault import Vault
 CONFIG = "config"
 CALLBACK = "callback"
 CONFIG_LIFETIME = dt.timedelta(hours=1)
-CONFIG_FETCHES = (
-    12  # an installer fetches once; firmware that retries, and a second attempt after a lost packet, need a few more
-)
+# An installer fetches one file or two, Ubuntu's four: enough for three boots, or for answers that were lost on the way.
+CONFIG_FETCHES = 12
 GRACE = dt.timedelta(minutes=15)  # an installer whose answer was lost asks again: it gets the same 2xx, for this long
 # No token lives longer than this from now on, whatever its row says: not even one from before the clock was set back.
 LEEWAY = dt.timedelta(minutes=5)

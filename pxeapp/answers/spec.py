@@ -128,7 +128,6 @@ class AnswerSpec:
     system_disk: str | None = None
     data_disks: tuple[str, ...] = ()
     keep_disks: tuple[str, ...] = ()
-    storage: Layout = disks.PLAIN
     timezone: str = "Etc/UTC"
     locale: str = "en_US.UTF-8"
     keyboard: str = "us"

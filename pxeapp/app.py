@@ -12,6 +12,7 @@ from pxeapp.api import (
     appliance,
     bodies,
     deployments,
+    given,
     guard,
     health,
     machines,
@@ -30,7 +31,7 @@ from pxeapp.ui import pages
 
 SESSION_LIFETIME = dt.timedelta(hours=12)
 BLUEPRINTS = (
-    health.bp, machines.bp, sightings.bp, power.bp, deployments.bp, releases.bp, roles.bp, networks.bp,
+    health.bp, machines.bp, sightings.bp, power.bp, deployments.bp, given.bp, releases.bp, roles.bp, networks.bp,
     accounts.users, accounts.tokens, accounts.audit, appliance.bp, pages.bp,
 )  # fmt: skip
 

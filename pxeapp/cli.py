@@ -32,6 +32,7 @@ COMMANDS: dict[str, str] = {
     "dhcp-snippet": "pxeapp.boot.commands:dhcp_snippet",
     "boot-programs": "pxeapp.boot.commands:boot_programs",
     "rack": "pxeapp.lab.commands:rack",
+    "given": "pxeapp.provisioning.given_commands:given",
     "observe": "pxeapp.appliance.commands:observe",
     "resume": "pxeapp.appliance.commands:resume",
     "backup": "pxeapp.backup.commands:backup",
@@ -39,6 +40,8 @@ COMMANDS: dict[str, str] = {
     "doctor": "pxeapp.doctor.commands:doctor",
 }
 MOST_PROBLEMS = 50
+# As diff's: 1 says that there is a difference, so that an error is 2.
+FAILS_WITH = {"given": 2, "diff": 2}
 
 
 class _Main(click.Group):
@@ -69,7 +72,7 @@ class _Main(click.Group):
             raise  # whoever read our output has seen enough; click ends quietly
         except OSError as error:
             click.echo(f"pxeapp: {error.filename or 'A file'} cannot be used: {error.strerror or error}.", err=True)
-        sys.exit(1)
+        sys.exit(FAILS_WITH.get(ctx.invoked_subcommand or "", 1))
 
 
 @click.group(cls=_Main, context_settings={"help_option_names": ["-h", "--help"]})

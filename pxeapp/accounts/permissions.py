@@ -40,6 +40,8 @@ PERMISSIONS: dict[str, str] = {
     "deployments.log": VIEWER,
     "deployments.explain": VIEWER,
     "deployments.rendered": VIEWER,
+    "given.listing": VIEWER,
+    "ui.machine_given": VIEWER,
     "releases.listing": VIEWER,
     "releases.show": VIEWER,
     "roles.listing": VIEWER,
@@ -80,6 +82,7 @@ PERMISSIONS: dict[str, str] = {
     "tokens.create": ADMIN,
     "tokens.revoke": ADMIN,
     "audit.listing": ADMIN,
+    "given.exact": ADMIN,  # tokens and secrets as they were
     "appliance.resume": ADMIN,
 }
 

@@ -17,7 +17,7 @@ from pxeapp.errors import FieldProblem, Invalid
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where it was built
 PACKAGE_FAMILIES = ("debian", "ubuntu", "el")
 NAME = re.compile(r"_?[a-z0-9][a-z0-9._-]{0,62}")
-PATH = re.compile(r"(/[A-Za-z0-9][A-Za-z0-9@._+-]*)+")
+PATH = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9@._+-]*)+")
 TEMPLATE = re.compile(r"_?[a-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
 MODE = re.compile(r"0[0-7]{3}")
 OWNER = re.compile(r"[a-z_][a-z0-9_-]{0,31}:[a-z_][a-z0-9_-]{0,31}")

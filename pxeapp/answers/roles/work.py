@@ -74,7 +74,12 @@ def of(spec: AnswerSpec, templates: Templates) -> Work:
         raise BadAnswerValue(f"{spec.hostname} cannot be a {spec.role} on {spec.release.name}.", problems=found)
     family = family_of(spec)
     values = definition.values(spec.vars)
-    chosen = definition.chosen(values)
+    context: dict[str, Any] = {"spec": spec, "role": spec.role, "family": family, "vars": values}
+    if definition.openstack and not definition.plain(values):
+        table = series.table(templates)
+        name = series.of(table, spec.release, values)
+        context |= {"series": name, "at": dict(table.order), "now": table.order[name]}
+    chosen = definition.chosen({**values, "series": context.get("series", "")})
     work = Work(
         spec.role,
         _names(spec, definition, chosen, "packages", family),
@@ -85,11 +90,6 @@ def of(spec: AnswerSpec, templates: Templates) -> Work:
     )
     if definition.plain(values):
         return work
-    context: dict[str, Any] = {"spec": spec, "role": spec.role, "family": family, "vars": values}
-    if definition.openstack:
-        table = series.table(templates)
-        name = series.of(table, spec.release, values)
-        context |= {"series": name, "at": dict(table.order), "now": table.order[name]}
     part = definition.part.joined(chosen)
     files = tuple(_written(each, context, templates) for each in part.files if family in each.families)
     return replace(work, files=files, install=_install(definition, part, work, files, context, templates))

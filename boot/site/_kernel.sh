@@ -17,10 +17,3 @@ END_OF_BLACKLIST
 {% if site.serial_console and site.serial_console.there %}
 systemctl enable serial-getty@{{ site.serial_console.port }}.service
 {% endif %}
-{% if dialect.installer == "autoinstall" and site.added_args(dialect) %}
-{# The other installers write the arguments themselves. #}
-put /etc/default/grub.d/90-pxeapp.cfg 0644 root:root <<'END_OF_GRUB'
-GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX {{ site.added_args(dialect) | join(" ") }}"
-END_OF_GRUB
-update-grub
-{% endif %}

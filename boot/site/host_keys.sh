@@ -53,18 +53,19 @@ look_for_host_keys() { # device
     return 1
 }
 
-keep_host_keys() { # disks
+keep_host_keys() { # disks, with or without /dev/
+    ls "$kept_keys"/ssh_host_*key >/dev/null 2>&1 && return 0
     mkdir -p "$kept_keys" "$old_system"
     chmod 700 "$kept_keys" "$old_system"
-    for disk_to_search in "$@"; do
-        name=${disk_to_search##*/}
+    for name in "$@"; do
+        name=${name#/dev/}
         for part in /sys/class/block/"$name"/"$name"*; do
-            if [ -e "$part" ] && look_for_host_keys "${disk_to_search%/*}/${part##*/}"; then
+            if [ -e "$part" ] && look_for_host_keys "/dev/${part##*/}"; then
                 echo "pxeapp: the ssh host keys of the system on ${part##*/} are kept"
                 return 0
             fi
         done
-        look_for_host_keys "$disk_to_search" && return 0
+        look_for_host_keys "/dev/$name" && return 0
     done
     echo "pxeapp: there is no older system with ssh host keys on $*; new ones will be made"
     return 0

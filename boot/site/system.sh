@@ -43,7 +43,7 @@ relabel() {
 {% if site.users %}
 {% include "boot/site/_users.sh" %}
 {% endif %}
-{% if site.changes_kernel(dialect) %}
+{% if site.changes_kernel %}
 {% include "boot/site/_kernel.sh" %}
 {% endif %}
 {% if apt and site.firewall %}

@@ -56,7 +56,7 @@ def create_node_app(provisioner: Provisioner, queue: Queue, *, behind_front: boo
     app.add_url_rule(f"/{firmware.HTTP_LOADERS}/<name>", view_func=boot_program)
     app.add_url_rule("/a/<token>/<kind>", view_func=answer)
     app.add_url_rule("/c/<token>/events", view_func=event, methods=["POST"])
-    app.add_url_rule("/c/<token>/logs/<name>", view_func=log, methods=["PUT"])
+    app.add_url_rule("/c/<token>/logs/<name>", view_func=log, methods=["PUT", "POST"])
     app.add_url_rule("/media/<release>/<path:file>", view_func=media_file)
     return app
 
@@ -118,7 +118,7 @@ def event(token: str) -> tuple[Response, int]:
 
 
 def log(token: str, name: str) -> tuple[Response, int]:
-    """A log that the installer sends; a later one of the same name replaces it."""
+    """A log that the installer sends; a later one of the same name replaces it. Not every installer's wget knows PUT."""
     _check(token)
     if not LOG_NAME.fullmatch(name):
         raise Invalid("The log's name is not one.", hint="Use a-z, 0-9, dot, dash and underscore.")

@@ -123,10 +123,11 @@ class Site(Part):
             words.append(f"modprobe.blacklist={','.join(self.kernel_modules_blacklist)}")
         return tuple(words)
 
-    def changes_kernel(self, dialect: Dialect) -> bool:
+    @property
+    def changes_kernel(self) -> bool:
         """Whether the system's last script has to do with its kernel."""
         console = self.serial_console is not None and self.serial_console.there
-        return bool(self.sysctl or self.kernel_modules_blacklist or console or self.added_args(dialect))
+        return bool(self.sysctl or self.kernel_modules_blacklist or console)
 
     def packages(self, dialect: Dialect) -> tuple[str, ...]:
         """What the settings themselves need to be installed."""

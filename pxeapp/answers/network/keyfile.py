@@ -50,7 +50,7 @@ def _connection(plan: NetworkPlan, device: Device) -> Section:
             ("master", identity(plan, master)),
             ("slave-type", "bond" if isinstance(master, Bond) else "bridge"),
         ]
-    elif not isinstance(device, Ethernet):
+    if isinstance(device, Bond | Bridge):
         said.append(("autoconnect-slaves", "1"))
     return said
 

@@ -208,14 +208,16 @@ class _Maker:
         self._silent_cards(mentioned)
 
     def _silent_cards(self, mentioned: set[str]) -> None:
-        """Cards that nobody speaks of: members of something, or as their record says."""
+        """Cards that nobody speaks of: needed by another device, or in a network by their record, or left alone."""
         members = {name for draft in self.drafts.values() for name in draft.members}
+        links = {draft.link for draft in self.drafts.values()}
         for card in self.cards.values():
-            if card.mac in mentioned:
+            network = self.networks.get(card.network or "")
+            needed = network is not None or card.mac == self.boot or card.name in members | links
+            if card.mac in mentioned or not needed:
                 continue
             draft = _Draft(Said("ethernets", card.name, {}), card.name, card=card)
             self.drafts[card.name] = draft
-            network = self.networks.get(card.network or "")
             if card.name in members or network is None:
                 continue
             tagged = network.vlan is not None and card.mac != self.boot
@@ -341,10 +343,8 @@ class _Maker:
 
     def _plan(self) -> NetworkPlan:
         made: dict[str, list[Any]] = {kind: [] for kind in words.KINDS}
-        order = [*self.cards.values()]
-        drafts = [self.drafts[card.name] for card in order] + [
-            draft for draft in self.drafts.values() if draft.card is None
-        ]
+        cards = [self.drafts[card.name] for card in self.cards.values() if card.name in self.drafts]
+        drafts = cards + [draft for draft in self.drafts.values() if draft.card is None]
         boot = self.cards[self.boot]
         for draft in drafts:
             made[draft.said.kind].append(self._device(draft, boot))

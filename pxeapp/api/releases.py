@@ -21,6 +21,15 @@ bp = APIBlueprint("releases", __name__, url_prefix="/api/v1", tag="Releases")
 Sha256 = Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")]
 
 
+class FileIn(BaseModel):
+    """Another file of a release, such as an ISO, downloaded and checked as well; `{media}/NAME` in URLs is it."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str
+    url: str
+    sha256: Sha256
+
+
 class ReleaseIn(BaseModel):
     """A release whose kernel and initrd are downloaded and checked."""
 
@@ -28,11 +37,12 @@ class ReleaseIn(BaseModel):
     name: str
     family: str
     version: str
-    installer: str
+    installer: str = Field("", description="kickstart, preseed or autoinstall; empty: the first one of its version.")
     kernel_url: str
     kernel_sha256: Sha256
     initrd_url: str
     initrd_sha256: Sha256
+    files: list[FileIn] = []
     kernel_args: str = ""
     install_url: str = ""
     repositories: list[dict[str, str]] = []
@@ -109,6 +119,7 @@ def create(said: ReleaseIn) -> Response:
         kernel_sha256=said.kernel_sha256.lower(),
         initrd_url=said.initrd_url,
         initrd_sha256=said.initrd_sha256.lower(),
+        files=[releases.Remote(file.name, file.url, file.sha256.lower()) for file in said.files],
         actor=actor().label,
         now=now(),
     )

@@ -12,9 +12,9 @@ from typing import Any
 
 import click
 
-from pxeapp import config
+from pxeapp import config, systems
 from pxeapp.db import Database, now
-from pxeapp.software import debian, releases
+from pxeapp.software import debian, releases, ubuntu
 from pxeapp.software import front as front_process
 from pxeapp.software.door import Door
 from pxeapp.software.models import Release
@@ -32,8 +32,12 @@ def _described(command: Any) -> Any:
     """The options that say what a release is."""
     for option in (
         click.option("--kernel-args", default="", help="Added to the installer's own kernel command line."),
-        click.option("--install-url", default="", help="Tree or mirror the installer reads; may hold {node_url}."),
-        click.option("--installer", default="", help="kickstart, preseed or autoinstall; default: the family's."),
+        click.option(
+            "--install-url",
+            default="",
+            help="Tree, mirror or ISO the installer reads; {node_url} and {media} (its own files) are filled in.",
+        ),
+        click.option("--installer", default="", help="kickstart, preseed or autoinstall; default: its version's."),
         click.option("--version", "release_version", required=True, help="13, 9, 20.04 ..."),
         click.option("--family", type=FAMILIES, required=True),
         click.option("--replace", is_flag=True, help="Replace the release of that name if there is one."),
@@ -66,7 +70,7 @@ def add_directory(
         now=now(),
         replace_existing=replace,
     )
-    click.echo(_line(added))
+    _say(added)
 
 
 @release.command("add-url")
@@ -75,6 +79,7 @@ def add_directory(
 @click.option("--kernel-sha256", required=True)
 @click.option("--initrd-url", required=True)
 @click.option("--initrd-sha256", required=True)
+@click.option("--file", "files", nargs=3, multiple=True, metavar="NAME URL SHA256", help="Another file to serve.")
 @_described
 def add_url(
     name: str,
@@ -82,11 +87,12 @@ def add_url(
     kernel_sha256: str,
     initrd_url: str,
     initrd_sha256: str,
+    files: tuple[tuple[str, str, str], ...],
     *,
     replace: bool,
     **said: str,
 ) -> None:
-    """Add release NAME from two URLs; nothing is kept unless both checksums are right."""
+    """Add release NAME from URLs; nothing is kept unless all checksums are right."""
     settings, database = _open()
     added = releases.add_from_url(
         database,
@@ -96,12 +102,41 @@ def add_url(
         kernel_sha256=kernel_sha256,
         initrd_url=initrd_url,
         initrd_sha256=initrd_sha256,
+        files=[releases.Remote(*file) for file in files],
         actor=_actor(),
         now=now(),
         replace_existing=replace,
         progress=click.echo,
     )
-    click.echo(_line(added))
+    _say(added)
+
+
+@release.command("add-ubuntu")
+@click.argument("iso")
+@click.option("--name", default="", help="The release's name; default: ubuntu-VERSION, of what stands in the ISO.")
+@click.option("--sha256", default="", help="The ISO's checksum; required where ISO is a URL.")
+@click.option("--archive", default="", help="Where its packages are; default: {node_url}/mirror/ubuntu.")
+@click.option("--source", default="", help="Which system of the ISO: ubuntu-server (default), ubuntu-server-minimal.")
+@click.option("--hwe", is_flag=True, help="Boot the installer with the newer kernel, where the ISO has one.")
+@click.option("--kernel-args", default="", help="Added to the installer's own kernel command line.")
+@click.option("--replace", is_flag=True, help="Replace the release of that name if there is one.")
+def add_ubuntu(
+    iso: str, name: str, sha256: str, archive: str, source: str, kernel_args: str, *, hwe: bool, replace: bool
+) -> None:
+    """Add Ubuntu 20.04 or later from its live server's ISO, a file or an http:// address."""
+    settings, database = _open()
+    said = {key: value for key, value in (("archive", archive), ("source", source)) if value}
+    added = ubuntu.add(
+        database,
+        settings,
+        iso,
+        ubuntu.Wanted(name, sha256.lower(), hwe, kernel_args, said),
+        actor=_actor(),
+        now=now(),
+        replace_existing=replace,
+        progress=click.echo,
+    )
+    _say(added)
 
 
 @release.command("add-debian")
@@ -123,7 +158,7 @@ def add_debian(version: str, *, accept_unsigned_udebs: bool) -> None:
         progress=click.echo,
         accept_unsigned=accept_unsigned_udebs,
     )
-    click.echo(_line(added))
+    _say(added)
 
 
 @release.command("list")
@@ -200,6 +235,13 @@ def as_dict(entry: Release) -> dict[str, Any]:
         "settings": entry.settings,
         "updated_at": entry.updated_at.isoformat(),
     }
+
+
+def _say(added: Release) -> None:
+    """What was added, and what to know before installing it."""
+    click.echo(_line(added))
+    if remark := systems.remark(added.family, added.version, today=now().date()):
+        click.echo(f"Note: {remark}")
 
 
 def _line(entry: Release) -> str:

@@ -22,39 +22,41 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pxeapp import audit
+from pxeapp import audit, systems
 from pxeapp.config import Settings
 from pxeapp.db import Database
 from pxeapp.errors import Conflict, FieldProblem, Invalid, NotFound
 from pxeapp.software import fetch, media
 from pxeapp.software.models import Release
+from pxeapp.systems import AUTOINSTALL, SYSTEMS
 
-# Which installers a family has; the answer files' rules hang on the pair.
+# Which installers a family has; which of them each version has is systems.py's.
 INSTALLERS: dict[str, tuple[str, ...]] = {
-    "centos": ("kickstart",),
-    "rocky": ("kickstart",),
-    "alma": ("kickstart",),
-    "debian": ("preseed",),
-    "ubuntu": ("preseed", "autoinstall"),
+    family: tuple(
+        dict.fromkeys(each for key, known in SYSTEMS.items() if key[0] == family for each in known.installers)
+    )
+    for family, _ in SYSTEMS
 }
+MEDIA = "{media}"  # in a URL: where this release's own files are served, `{node_url}/media/NAME/REVISION`
 CHANGEABLE = ("kernel_args", "install_url", "repositories", "settings")
 NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
 VERSION = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4}){0,2}")
 # Ours, written into `settings` when files are added; an operator's change never touches them.
 OUR_SETTINGS = ("files", "udeb_suite", "allow_unauthenticated", "installer_components")
 MAX_BOOT_FILE_BYTES = 2 * 1024**3
+MAX_FILE_BYTES = 16 * 1024**3
 
 Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What an operator says about a release; `install_url` and repositories may hold `{node_url}`."""
+    """What an operator says about a release; URLs may begin with `{node_url}`, or `{media}` for its own files."""
 
     name: str
     family: str
     version: str
-    installer: str = ""  # empty: the family's first one
+    installer: str = ""  # empty: the first one of its version
     kernel_args: str = ""
     install_url: str = ""
     repositories: Sequence[Mapping[str, Any]] = ()
@@ -62,11 +64,31 @@ class Description:
 
     def checked(self) -> Description:
         """Itself, with defaults filled in; raises Invalid with every problem."""
-        installer = self.installer or INSTALLERS.get(self.family, ("",))[0]
+        installer = self.installer or systems.default_installer(self.family, self.version)
         problems = list(_problems(replace(self, installer=installer)))
         if problems:
             raise Invalid("The release was not added.", problems=problems)
         return replace(self, installer=installer)
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A file of a release, to be downloaded and to have this checksum."""
+
+    name: str
+    url: str
+    sha256: str
+
+    def problems(self, where: str) -> Iterator[FieldProblem]:
+        """What is wrong with it, by field."""
+        if not media.FILE_PATH.fullmatch(self.name):
+            yield FieldProblem(f"{where}name", f"{self.name!r} is not a plain file name.", "Write it as ubuntu.iso.")
+        try:
+            fetch.check_url(self.url, field=f"{where}url")
+        except Invalid as error:
+            yield from error.problems
+        if not fetch.SHA256.fullmatch(self.sha256):
+            yield FieldProblem(f"{where}sha256", "a SHA-256 checksum is required.", "Give its 64 hexadecimal digits.")
 
 
 def get(session: Session, name: str) -> Release:
@@ -107,7 +129,7 @@ def add_from_directory(
     replace_existing: bool = False,
 ) -> Release:
     """Add a release from files below `directory` (names relative to it); `files` are more to serve, e.g. an image."""
-    description = description.checked()
+    description = _with_its_iso(description, files).checked()
     problems = [problem for name in (kernel, initrd, *files) if (problem := _source_problem(directory, name))]
     if problems:
         raise Invalid("The release was not added.", problems=problems)
@@ -132,33 +154,30 @@ def add_from_url(
     kernel_sha256: str,
     initrd_url: str,
     initrd_sha256: str,
+    files: Sequence[Remote] = (),
     actor: str,
     now: dt.datetime,
     replace_existing: bool = False,
     progress: Progress = lambda _line: None,
 ) -> Release:
-    """Add a release from two URLs with their checksums; the address policy is `fetch_networks`."""
-    description = description.checked()
-    wanted = (("kernel", kernel_url, kernel_sha256), ("initrd", initrd_url, initrd_sha256))
-    problems: list[FieldProblem] = []
-    for what, url, sha256 in wanted:
-        try:
-            fetch.check_url(url, field=f"{what}_url")
-        except Invalid as error:
-            problems += error.problems
-        if not fetch.SHA256.fullmatch(sha256):
-            problems.append(
-                FieldProblem(f"{what}_sha256", "a SHA-256 checksum is required.", "Give its 64 hexadecimal digits.")
-            )
+    """Add a release from URLs with their checksums; the address policy is `fetch_networks`."""
+    description = _with_its_iso(description, [file.name for file in files]).checked()
+    boot = (Remote("kernel", kernel_url, kernel_sha256), Remote("initrd", initrd_url, initrd_sha256))
+    problems = [
+        *(problem for file in boot for problem in file.problems(f"{file.name}_")),
+        *(problem for number, file in enumerate(files) for problem in file.problems(f"files[{number}].")),
+    ]
     if problems:
         raise Invalid("The release was not added.", problems=problems)
     _must_be_free(database, description.name, replace_existing=replace_existing)
-    limits = fetch.Limits(max_bytes=MAX_BOOT_FILE_BYTES)
     with _staging(settings, description.name) as stage:
-        for what, url, sha256 in wanted:
-            progress(f"Fetching the {what} from {url}")
-            fetch.fetch(url, stage / what, sha256=sha256, networks=settings.fetch_networks, limits=limits)
-        staged = _Staged(stage, "kernel", "initrd", kernel_url)
+        for file in (*boot, *files):
+            progress(f"Fetching {file.name} from {file.url}")
+            limits = fetch.Limits(max_bytes=MAX_BOOT_FILE_BYTES if file in boot else MAX_FILE_BYTES)
+            target = stage / file.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            fetch.fetch(file.url, target, sha256=file.sha256, networks=settings.fetch_networks, limits=limits)
+        staged = _Staged(stage, "kernel", "initrd", kernel_url, [file.name for file in files])
         return _publish(
             database, settings, description, staged, actor=actor, now=now, replace_existing=replace_existing
         )
@@ -200,6 +219,7 @@ def update(session: Session, name: str, changes: Mapping[str, Any], *, actor: st
     if problems:
         raise Invalid("The release was not changed.", problems=problems)
     ours = {key: value for key, value in release.settings.items() if key in OUR_SETTINGS}
+    merged = _placed(merged, release.kernel.partition("/")[0])
     release.kernel_args, release.install_url = merged.kernel_args, merged.install_url
     release.repositories = [dict(entry) for entry in merged.repositories]
     release.settings = {**merged.settings, **ours}
@@ -233,18 +253,22 @@ def register(
     *,
     kernel: Path,
     initrd: Path,
+    files: Sequence[Path] = (),
     origin: str,
     actor: str,
     now: dt.datetime,
+    replace_existing: bool = True,
 ) -> Release:
-    """Add or replace a release from two files that lie anywhere, under their own names (`linux`, `initrd.gz`)."""
+    """Add or replace a release from files that lie anywhere, under their own names (`linux`, `initrd.gz`)."""
     description = description.checked()
     with _staging(settings, description.name) as stage:
-        for source in (kernel, initrd):
+        for source in (kernel, initrd, *files):
             shutil.copyfile(source, stage / source.name)
             _sync(stage / source.name)
-        staged = _Staged(stage, kernel.name, initrd.name, origin)
-        return _publish(database, settings, description, staged, actor=actor, now=now, replace_existing=True)
+        staged = _Staged(stage, kernel.name, initrd.name, origin, [file.name for file in files])
+        return _publish(
+            database, settings, description, staged, actor=actor, now=now, replace_existing=replace_existing
+        )
 
 
 @contextmanager
@@ -327,6 +351,7 @@ def _publish(
 def _fill(
     release: Release, description: Description, staged: _Staged, revision: str, digests: Mapping[str, str]
 ) -> None:
+    description = _placed(description, revision)
     release.family, release.version = description.family, description.version
     release.installer = description.installer
     release.kernel, release.kernel_sha256 = f"{revision}/{staged.kernel}", digests[staged.kernel]
@@ -336,6 +361,28 @@ def _fill(
     files = {f"{revision}/{name}": digests[name] for name in staged.files}
     release.settings = {**description.settings, **({"files": files} if files else {})}
     release.ready, release.problem = True, ""
+
+
+def _placed(said: Description, revision: str) -> Description:
+    """With `{media}` filled in, now that the folder of its files has its name."""
+
+    def filled(value: Any) -> Any:
+        return value.replace(MEDIA, f"{{node_url}}/media/{said.name}/{revision}") if isinstance(value, str) else value
+
+    return replace(
+        said,
+        install_url=filled(said.install_url),
+        repositories=[{key: filled(value) for key, value in entry.items()} for entry in said.repositories],
+        settings={key: filled(value) for key, value in said.settings.items()},
+    )
+
+
+def _with_its_iso(said: Description, files: Sequence[str]) -> Description:
+    """Ubuntu's live server installs from its ISO: where just one is served beside its kernel, that is it."""
+    isos = [file for file in files if file.endswith(".iso")]
+    if said.install_url or len(isos) != 1 or said.family != "ubuntu":
+        return said
+    return replace(said, install_url=f"{MEDIA}/{isos[0]}")
 
 
 @contextmanager
@@ -389,14 +436,7 @@ def _problems(said: Description) -> Iterator[FieldProblem]:
         yield FieldProblem(
             "name", f"{said.name!r} is not a release name.", "Lower case, digits, dots, dashes: debian-13."
         )
-    if said.family not in INSTALLERS:
-        yield FieldProblem("family", f"{said.family!r} is not known.", f"Use one of: {', '.join(INSTALLERS)}.")
-    elif said.installer not in INSTALLERS[said.family]:
-        yield FieldProblem(
-            "installer", f"{said.family} has no {said.installer!r}.", f"Use {' or '.join(INSTALLERS[said.family])}."
-        )
-    if not VERSION.fullmatch(said.version):
-        yield FieldProblem("version", f"{said.version!r} is not a version.", "Write it like 13, 9 or 20.04.")
+    yield from _system_problems(said)
     if not re.fullmatch(r"[\x20-\x7e]*", said.kernel_args):
         yield FieldProblem("kernel_args", "holds a line break, control or non-ASCII character.", "Take it out.")
     if said.install_url and not _is_our_url(said.install_url):
@@ -408,5 +448,26 @@ def _problems(said: Description) -> Iterator[FieldProblem]:
             )
 
 
+def _system_problems(said: Description) -> Iterator[FieldProblem]:
+    if said.family not in INSTALLERS:
+        yield FieldProblem("family", f"{said.family!r} is not known.", f"Use one of: {', '.join(INSTALLERS)}.")
+    if not VERSION.fullmatch(said.version):
+        yield FieldProblem("version", f"{said.version!r} is not a version.", "Write it like 13, 9 or 20.04.")
+    elif said.family in INSTALLERS:
+        key = (said.family, systems.major(said.family, said.version))
+        if key not in SYSTEMS:
+            known = ", ".join(version for family, version in SYSTEMS if family == said.family)
+            yield FieldProblem("version", f"There are no answer files for {' '.join(key)}.", f"Use one of: {known}.")
+        elif said.installer not in SYSTEMS[key].installers:
+            fix = f"Use {' or '.join(SYSTEMS[key].installers)}."
+            yield FieldProblem("installer", f"{' '.join(key)} is not installed by {said.installer!r}.", fix)
+    if said.installer == AUTOINSTALL and not said.install_url:
+        fix = f"Serve the ISO with --file and write {MEDIA}/FILE.iso, or use: pxeapp release add-ubuntu ISO"
+        yield FieldProblem("install_url", "is missing: the live server loads its ISO from there.", fix)
+
+
 def _is_our_url(url: str) -> bool:
-    return re.fullmatch(r"(\{node_url\}|https?://[A-Za-z0-9.:\[\]_-]+)(/[A-Za-z0-9._~+%:=/-]*)?", url) is not None
+    return (
+        re.fullmatch(r"(\{node_url\}|\{media\}|https?://[A-Za-z0-9.:\[\]_-]+)(/[A-Za-z0-9._~+%:=/-]*)?", url)
+        is not None
+    )

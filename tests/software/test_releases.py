@@ -128,6 +128,39 @@ def test_an_installer_the_family_lacks_is_refused(database: Database, settings: 
     assert caught.value.problems[0].fix == "Use kickstart."
 
 
+@pytest.mark.parametrize(
+    ("said", "field", "fix"),
+    [
+        (Description("u", "ubuntu", "22.04", "preseed"), "installer", "Use autoinstall."),
+        (Description("u", "ubuntu", "18.04", "autoinstall", install_url="{media}/x.iso"), "installer", "Use preseed."),
+        (Description("u", "ubuntu", "20.04", "kickstart"), "installer", "Use preseed or autoinstall."),
+        (Description("u", "ubuntu", "14.04"), "version", "Use one of: 16.04, 18.04, 20.04, 22.04, 24.04, 26.04."),
+        (Description("c", "centos", "8"), "version", "Use one of: 7, 9, 10."),
+        (Description("u", "ubuntu", "24.04"), "install_url", "add-ubuntu ISO"),
+    ],
+)
+def test_what_we_have_no_answers_for_is_refused_with_what_we_have(
+    database: Database, settings: Settings, tree: Path, said: Description, field: str, fix: str
+) -> None:
+    with pytest.raises(Invalid) as caught:
+        add(database, settings, tree, said)
+    found = next(problem for problem in caught.value.problems if problem.field == field)
+    assert found.fix.endswith(fix)
+    assert folders(settings) == set()
+
+
+def test_an_iso_beside_the_kernel_is_what_the_live_server_loads(
+    database: Database, settings: Settings, tree: Path
+) -> None:
+    (tree / "noble.iso").write_bytes(b"iso")
+    row = add(database, settings, tree, Description("noble", "ubuntu", "24.04"), files=["noble.iso"])
+    place = f"{{node_url}}/media/noble/{row.kernel.partition('/')[0]}"
+    assert (row.installer, row.install_url) == ("autoinstall", f"{place}/noble.iso")
+    with database.write() as session:
+        changed = releases.update(session, "noble", {"install_url": "{media}/other.iso"}, actor="user:test", now=NOW)
+        assert changed.install_url == f"{place}/other.iso"
+
+
 def test_a_changed_file_makes_it_not_ready_with_a_sentence_and_back(
     database: Database, settings: Settings, tree: Path
 ) -> None:

@@ -43,6 +43,7 @@ CRYPT = re.compile(r"\$(1|5|6|y|2[aby])\$[A-Za-z0-9./$=,]{8,250}")
 SSH_KEY = re.compile(
     r"(ssh-(ed25519|rsa)|ecdsa-sha2-nistp[0-9]+|sk-[a-z0-9@.-]+) [A-Za-z0-9+/=]{20,4000}( [A-Za-z0-9@._+-]{1,200})?"
 )
+LAYOUTS = ("plain", "lvm")
 # An IPv4 address as everybody writes it; what does not look like this is left to netaddr, which takes its time.
 _PART_OF_4 = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 PLAIN_ADDRESS = re.compile(rf"({_PART_OF_4}\.){{3}}{_PART_OF_4}")
@@ -128,6 +129,7 @@ class AnswerSpec:
     system_disk: str | None = None
     data_disks: tuple[str, ...] = ()
     keep_disks: tuple[str, ...] = ()
+    layout: str = "plain"  # plain: one root file system; lvm: root and swap in a volume group named system
     timezone: str = "Etc/UTC"
     locale: str = "en_US.UTF-8"
     keyboard: str = "us"
@@ -140,11 +142,6 @@ class AnswerSpec:
     cluster: str = ""
     secrets: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))  # those of `vars`, to be masked
     role_says: tuple[str, ...] = ()  # "packages", "services": what the role's row says in place of its data in roles/
-
-    @property
-    def layout(self) -> str:
-        """Where root is: `plain`, on a partition; `lvm`, in the volume group named system."""
-        return self.storage.root
 
     @property
     def over6(self) -> bool:
@@ -226,6 +223,8 @@ def _storage(spec: AnswerSpec) -> Iterable[FieldProblem]:
     ):
         for disk in disks:
             yield from _match(name, disk, DISK, fix)
+    if spec.layout not in LAYOUTS:
+        yield FieldProblem("storage.layout", f"{_shown(spec.layout)} is not a layout.", f"Use {', '.join(LAYOUTS)}.")
     others = {*spec.data_disks, *spec.keep_disks}
     if spec.system_disk in others:
         yield FieldProblem("disks.system", f"{spec.system_disk} is also a data disk.", "Name each disk once.")

@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "user": "pxeapp.accounts.commands:user",
     "token": "pxeapp.accounts.commands:token",
     "machine": "pxeapp.machine_commands:machine",
+    "check": "pxeapp.provisioning.commands:check",
     "render": "pxeapp.provisioning.commands:render",
     "release": "pxeapp.software.commands:release",
     "mirror-door": "pxeapp.software.commands:mirror_door",

@@ -114,10 +114,18 @@ def show(key: str, as_json: bool) -> None:
 def deploy(key: str, release: str | None, role: str | None, reimage: bool, as_json: bool) -> None:
     """Deploy a machine."""
     context = _context()
+    rehearsal = context.checker.rehearse(context.database, key, release=release, role=role)
     with context.database.write() as session:
         row = selectors.get(session, key, lock=True)
         deployment = lifecycle.deploy(
-            session, row, release=release, role=role, reimage=reimage, requested_by=ACTOR, now=now()
+            session,
+            row,
+            release=release,
+            role=role,
+            rehearsal=rehearsal,
+            reimage=reimage,
+            requested_by=ACTOR,
+            now=now(),
         )
         found = deployment_wire.deployment(deployment, row.name)
     context.queue.hint(found["id"])

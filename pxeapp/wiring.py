@@ -10,6 +10,7 @@ from pxeapp.commits import GroupCommit
 from pxeapp.config import Settings
 from pxeapp.db import Database
 from pxeapp.provisioning import node_app
+from pxeapp.provisioning.checking import Checker
 from pxeapp.provisioning.keeping import Keeper
 from pxeapp.provisioning.netboot import Provisioner
 from pxeapp.provisioning.queue import Queue
@@ -28,7 +29,8 @@ def create_provisioner(settings: Settings) -> Provisioner:
 def create_context(settings: Settings) -> Context:
     """The same with a queue: what the API, the pages and the commands work with."""
     parts = create_provisioner(settings)
-    return Context(settings, parts.database, parts.vault, parts.templates, Queue(settings.queue_url))
+    queue, checker = Queue(settings.queue_url), Checker(settings, parts.templates)
+    return Context(settings, parts.database, parts.vault, parts.templates, queue, checker)
 
 
 def create_node_app(settings: Settings, *, behind_front: bool = False) -> Flask:

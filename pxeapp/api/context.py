@@ -15,6 +15,7 @@ from pxeapp.config import Settings
 from pxeapp.db import Database
 from pxeapp.machines import service
 from pxeapp.machines.service import Site
+from pxeapp.provisioning.checking import Checker
 from pxeapp.provisioning.queue import Queue
 from pxeapp.software.models import Release
 from pxeapp.templates import Templates
@@ -30,6 +31,7 @@ class Context:
     vault: Vault
     templates: Templates
     queue: Queue
+    checker: Checker
 
 
 def context() -> Context:

@@ -50,6 +50,7 @@ class RenderedQuery(BaseModel):
 @bp.output({}, status_code=202)
 def deploy(key: str, said: DeployIn) -> dict[str, Any]:
     """Deploy a machine; answers at once, the reconciler does the rest"""
+    rehearsal = context().checker.rehearse(context().database, key, release=said.release, role=said.role)
     with context().database.write() as session:
         machine = selectors.get(session, key, lock=True)
         deployment = lifecycle.deploy(
@@ -57,6 +58,7 @@ def deploy(key: str, said: DeployIn) -> dict[str, Any]:
             machine,
             release=said.release,
             role=said.role,
+            rehearsal=rehearsal,
             reimage=said.reimage,
             requested_by=actor().label,
             now=now(),
@@ -93,10 +95,10 @@ def explain(key: str) -> dict[str, Any]:
 @bp.get("/machines/<key>/rendered")
 @bp.input(RenderedQuery, location="query", arg_name="query")
 def rendered(key: str, query: RenderedQuery) -> dict[str, Any]:
-    """What the machine would be given, tokens masked"""
+    """What the machine would be given, secrets masked, each file with the faults that our checks find in it"""
     with context().database.read() as session:
         machine = selectors.get(session, key)
-        files = rendering.rendered(session, context().settings, context().templates, machine, kind=query.kind)
+        files = rendering.rendered(session, context().checker, machine, kind=query.kind)
         return {"machine": machine.name, "items": files}
 
 

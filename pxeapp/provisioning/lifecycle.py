@@ -19,6 +19,7 @@ from pxeapp.machines import service, timeline
 from pxeapp.machines.lifecycle import FAILURE_OF, State
 from pxeapp.machines.models import Machine, Sighting
 from pxeapp.provisioning import admission, evidence, grants, steps, tokens
+from pxeapp.provisioning.checking import Rehearsal
 from pxeapp.provisioning.models import Deployment
 from pxeapp.provisioning.plan import check_deployable
 from pxeapp.provisioning.steps import Step
@@ -37,14 +38,20 @@ def deploy(
     *,
     release: str | None,
     role: str | None,
+    rehearsal: Rehearsal,
     requested_by: str,
     now: dt.datetime,
     reimage: bool = False,
 ) -> Deployment:
-    """Begin an attempt; nothing has moved yet when this returns. After Conflict or Invalid nothing has changed."""
+    """Begin an attempt; nothing has moved yet when this returns. After Conflict or Invalid nothing has changed.
+
+    The rehearsal is `Checker.rehearse`, made before the caller's transaction: checking takes its time.
+    """
     observing.refuse(session)
     _refuse_unfit(machine, reimage=reimage)
-    release, role = check_deployable(session, machine, release=release or machine.release, role=role or machine.role)
+    release, role = check_deployable(
+        session, machine, release=release or machine.release, role=role or machine.role, rehearsal=rehearsal
+    )
     service.claim(session, machine, "deploy", now=now)
     machine.release, machine.role, machine.fault = release, role, ""
     attempts = session.scalar(select(func.count()).where(Deployment.machine_id == machine.id)) or 0

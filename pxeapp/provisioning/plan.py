@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -21,19 +22,32 @@ from pxeapp.software import releases as software_releases
 from pxeapp.software.models import Release
 from pxeapp.vault import Vault
 
+if TYPE_CHECKING:
+    from pxeapp.provisioning.checking import Rehearsal
+
 UNISSUED = "TOKEN"  # stands for a token where an operator looks at what would be rendered
-NOWHERE = "http://appliance.invalid:8081"  # stands for our address where only the rest is checked
+REHEARSED = UNISSUED.ljust(43, "x")  # the same, as long as a token is: lines have limits
 
 
-def check_deployable(session: Session, machine: Machine, *, release: str | None, role: str | None) -> tuple[str, str]:
-    """The release and role, if this machine can be deployed with them; raises Invalid with every problem."""
+def check_deployable(
+    session: Session, machine: Machine, *, release: str | None, role: str | None, rehearsal: Rehearsal
+) -> tuple[str, str]:
+    """The release and role, if this machine can be deployed with them; raises Invalid with every problem.
+
+    Whatever its loader and installer would be told is made and checked: what is wrong is said before all else.
+    """
     problems = [*_release_problems(session, release), *_role_problems(session, role)]
     if problems or release is None or role is None:
         raise Invalid(f"{machine.name} cannot be deployed.", problems=problems)
     row = software_releases.bootable(session, release)
-    # Whatever its installer would be told is made once now: what is wrong with it is said before anything is touched.
-    boot_of(machine, row, answer_spec(session, machine, row, role, _urls(NOWHERE, UNISSUED, UNISSUED)))
+    spec = rehearsed(session, rehearsal.checker.settings, machine, row, role)
+    rehearsal.refuse_faults(machine, row, spec, boot_of(machine, row, spec))
     return release, role
+
+
+def rehearsed(session: Session, settings: Settings, machine: Machine, release: Release, role: str) -> AnswerSpec:
+    """As the machine would be told in an attempt, with tokens that are nobody's."""
+    return answer_spec(session, machine, release, role, _urls(settings.node_url, REHEARSED, REHEARSED))
 
 
 def boot_of(machine: Machine, release: Release, spec: AnswerSpec) -> InstallBoot:

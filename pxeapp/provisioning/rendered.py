@@ -8,26 +8,17 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from pxeapp.answers import render
-from pxeapp.boot import grub, ipxe, pxelinux
-from pxeapp.config import Settings
 from pxeapp.errors import FieldProblem, Invalid
+from pxeapp.faults import Fault
 from pxeapp.machines.models import Machine
 from pxeapp.provisioning import lifecycle, plan
+from pxeapp.provisioning.checking import BOOT_KINDS, Checker
+from pxeapp.provisioning.shape import Shape
 from pxeapp.software import releases
-from pxeapp.templates import Templates
-
-BOOT_KINDS = ("ipxe", "grub", "pxelinux")
 
 
-def rendered(
-    session: Session,
-    settings: Settings,
-    templates: Templates,
-    machine: Machine,
-    *,
-    kind: str = "",
-) -> list[dict[str, Any]]:
-    """The files of the running attempt, or of the machine's release and role as they would be now."""
+def rendered(session: Session, checker: Checker, machine: Machine, *, kind: str = "") -> list[dict[str, Any]]:
+    """The files of the running attempt, or of the release and role that the machine has now, with their faults."""
     deployment = lifecycle.latest(session, machine.id)
     release = deployment.release if deployment and deployment.outcome is None else machine.release
     role = deployment.role if deployment and deployment.outcome is None else machine.role
@@ -39,22 +30,35 @@ def rendered(
             ],
         )
     row = releases.get(session, release)
-    spec = plan.preview(session, settings, machine, release=release, role=role)
+    spec = plan.preview(session, checker.settings, machine, release=release, role=role)
     kinds = [*BOOT_KINDS, *render.kinds(row.installer)]
     if kind and kind not in kinds:
         raise Invalid(
             f"{release} has no {kind!r}.", problems=[FieldProblem("kind", repr(kind), f"Use {', '.join(kinds)}.")]
         )
-    boot = plan.boot_of(machine, row, spec)
-    texts = {
-        "ipxe": lambda: ipxe.render(boot, templates, node_url=settings.node_url),
-        "grub": lambda: grub.render(boot, templates),
-        "pxelinux": lambda: pxelinux.render(boot, templates),
-    }
+    known, shape = checker.known(row), Shape(spec)
     found = []
-    for name in kinds:
-        if kind in ("", name):
-            text = texts[name]() if name in texts else render.render(name, spec, templates)
-            shown = render.mask(text, spec)
-            found.append({"kind": name, "sha256": hashlib.sha256(shown.encode()).hexdigest(), "text": shown})
+    for file in checker.files(row, spec, plan.boot_of(machine, row, spec), kind=kind):
+        shown = render.mask(file.text, spec)
+        found.append(
+            {
+                "kind": file.kind,
+                "sha256": hashlib.sha256(shown.encode()).hexdigest(),
+                "text": shown,
+                "faults": [as_dict(fault) for fault in checker.faults_of(file, spec, known, shape)],
+            }
+        )
     return found
+
+
+def as_dict(fault: Fault) -> dict[str, Any]:
+    """A fault on the wire."""
+    return {
+        "line": fault.line,
+        "template": fault.template,
+        "template_line": fault.template_line,
+        "problem": fault.problem,
+        "fix": fault.fix,
+        "advice": fault.advice,
+        "text": str(fault),
+    }

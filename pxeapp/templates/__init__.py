@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader, TemplateNotFound, TemplateSynt
 
 from pxeapp.errors import PxeError, Unavailable
 from pxeapp.templates.language import FILTERS, OPTIONS, TEMPLATE_FOLDERS, WRONG_INSIDE, TemplateError, innermost, reason
+from pxeapp.templates.places import place
 from pxeapp.templates.pool import Pool, shared
 from pxeapp.templates.sources import Source, Sources, data_root
 from pxeapp.templates.versions import record_ours
@@ -59,6 +60,10 @@ class Templates:
     def find(self, name: str) -> Source | None:
         """The file of this name that counts, for what is read as data and not rendered: the site's own, else ours."""
         return self._sources.find(name)
+
+    def place(self, line: str, names: Iterable[str]) -> tuple[str, int] | None:
+        """Which of these templates a line of a rendered file comes from, and from which of its lines."""
+        return place(line, names, self._sources)
 
     def render(self, name: str, **variables: Any) -> str:
         """The rendered text; raises TemplateError with template, line and reason."""

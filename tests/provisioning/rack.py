@@ -6,6 +6,7 @@ import contextlib
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from pxeapp.machines.lifecycle import State
 from pxeapp.machines.models import Bmc, Machine
 from pxeapp.migrations import upgrade
 from pxeapp.provisioning import lifecycle
+from pxeapp.provisioning.checking import Checker
 from pxeapp.provisioning.models import Deployment
 from pxeapp.provisioning.netboot import Provisioner
 from pxeapp.provisioning.node_app import create_node_app
@@ -48,11 +50,17 @@ class Rack:
     carrier: Carrier
     reconciler: Reconciler
 
+    @cached_property
+    def checker(self) -> Checker:
+        return Checker(self.provisioner.settings, self.provisioner.templates)
+
     def deploy(self, **more: object) -> int:
         with self.provisioner.database.write() as session:
             machine = selectors.get(session, "node1", lock=True)
             said: dict[str, object] = {"release": "rocky-9", "role": "compute", **more}
-            deployment = lifecycle.deploy(session, machine, requested_by="user:ada", now=present(), **said)  # type: ignore[arg-type]
+            deployment = lifecycle.deploy(
+                session, machine, rehearsal=self.checker.unrehearsed(), requested_by="user:ada", now=present(), **said
+            )  # type: ignore[arg-type]
             return deployment.id
 
     def work(self, deployment_id: int) -> None:

@@ -102,7 +102,7 @@ def test_the_bmc_is_nowhere_in_a_specification(rack: Rack) -> None:
         ({"packages": "vim"}, "vars.packages"),
         ({"timezone": "a\nb"}, "timezone"),
         ({"root_password_hash": 7}, "vars.root_password_hash"),
-        ({"layout": "zfs"}, "storage.layout"),
+        ({"layout": "zfs"}, "vars.layout"),
         ({"motd": "one\ntwo"}, "vars.motd"),
     ],
 )
@@ -139,6 +139,10 @@ def test_a_release_without_answer_files_is_refused_before_anything_is_touched(
 def test_a_check_leaves_nothing_behind(rack: Rack) -> None:
     with rack.provisioner.database.read() as session:
         machine = selectors.get(session, "node1")
-        assert plan.check_deployable(session, machine, release="rocky-9", role="base") == ("rocky-9", "base")
+        said = {"release": "rocky-9", "role": "base"}
+        assert plan.check_deployable(session, machine, **said, rehearsal=rack.checker.unrehearsed()) == (
+            "rocky-9",
+            "base",
+        )
         assert not session.dirty
         assert not session.new

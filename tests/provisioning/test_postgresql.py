@@ -68,7 +68,13 @@ def test_of_two_who_deploy_a_machine_at_once_one_gets_it(rack: Rack) -> None:
         with rack.provisioner.database.write() as session:
             machine = session.scalars(select(Machine)).one()
             return lifecycle.deploy(
-                session, machine, release="rocky-9", role="base", requested_by="user:ada", now=present()
+                session,
+                machine,
+                release="rocky-9",
+                role="base",
+                rehearsal=rack.checker.unrehearsed(),
+                requested_by="user:ada",
+                now=present(),
             ).id
 
     results = at_once(*[deploy] * 4)

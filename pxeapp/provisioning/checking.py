@@ -1,0 +1,178 @@
+"""No machine is deployed with a file that has a fault: every file that it would be given is made and checked before.
+
+When a thousand machines are deployed at once, their files are alike but for names and addresses. So a verdict is kept
+by a file's shape (shape.py): the first machine's is made by the real checkers, and the others cost a rendering and a
+hash. The check runs before the transaction that begins the attempt; inside, the rehearsal is only compared.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+from pxeapp.answers import checks as answer_checks
+from pxeapp.answers import render
+from pxeapp.answers.checks import known as knowing
+from pxeapp.answers.checks.known import Known
+from pxeapp.answers.spec import AnswerSpec
+from pxeapp.boot import checks as boot_checks
+from pxeapp.boot import grub, ipxe, pxelinux
+from pxeapp.boot.spec import InstallBoot
+from pxeapp.config import Settings
+from pxeapp.db import Database
+from pxeapp.errors import Invalid, PxeError
+from pxeapp.faults import Fault
+from pxeapp.faults.verdicts import Verdicts, digest
+from pxeapp.machines import selectors
+from pxeapp.machines.models import Machine
+from pxeapp.provisioning import plan
+from pxeapp.provisioning.shape import Shape
+from pxeapp.software import questions
+from pxeapp.software import releases as software_releases
+from pxeapp.software.models import Release
+from pxeapp.templates import Templates
+from pxeapp.templates.versions import recording
+
+BOOT_KINDS = ("ipxe", "grub", "pxelinux")
+KEPT = 4096  # shapes; a site has some tens: kinds x roles x releases x layouts
+LONG_LINE = 1500  # characters: near a limit of a boot program the very text is checked, not its shape
+MOST = 50  # faults of one machine that are told
+
+
+# A verdict is of nothing but the text and the release, so that all checkers of a process share them.
+_VERDICTS: Verdicts[tuple[Fault, ...]] = Verdicts(KEPT)
+_CONFIRMED: Verdicts[bool] = Verdicts(KEPT)
+
+
+class NotDeployable(Invalid):
+    """A file that the machine would be given has faults."""
+
+    title = "Faulty file"
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A rendered file, and the names of the templates it was made from."""
+
+    kind: str
+    text: str
+    templates: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """What was checked before the transaction that deploys: nothing is checked again that is still the same."""
+
+    checker: Checker
+    spec: AnswerSpec | None = None
+    boot: InstallBoot | None = None
+    faults: tuple[Fault, ...] = ()
+
+    def refuse_faults(self, machine: Machine, release: Release, spec: AnswerSpec, boot: InstallBoot) -> None:
+        """Raises NotDeployable with every fault of the files that the machine would be given."""
+        same = spec == self.spec and boot == self.boot
+        faults = self.faults if same else self.checker.faults(release, spec, boot)
+        grave = [fault for fault in faults if not fault.advice]
+        if grave:
+            raise NotDeployable(
+                f"{machine.name} cannot be deployed: {grave[0]}",
+                problems=[fault.as_problem() for fault in grave[:MOST]],
+                hint=f"See them all with: pxeapp render {machine.name} --check",
+            )
+
+
+class Checker:
+    """Made once per process, used by all of its threads."""
+
+    def __init__(self, settings: Settings, templates: Templates) -> None:
+        self.settings = settings
+        self._templates = templates
+
+    def unrehearsed(self) -> Rehearsal:
+        """For a caller that has nothing to rehearse: everything is checked when it deploys."""
+        return Rehearsal(self)
+
+    def rehearse(self, database: Database, key: str, *, release: str | None, role: str | None) -> Rehearsal:
+        """Check what a machine would be given; whatever is not even there is said by the deployment itself."""
+        with contextlib.suppress(PxeError), database.read() as session:
+            machine = selectors.get(session, key)
+            row = software_releases.bootable(session, release or machine.release or "")
+            spec = plan.rehearsed(session, self.settings, machine, row, role or machine.role or "")
+            boot = plan.boot_of(machine, row, spec)
+            return Rehearsal(self, spec, boot, tuple(self.faults(row, spec, boot)))
+        return Rehearsal(self)
+
+    def faults(self, release: Release, spec: AnswerSpec, boot: InstallBoot) -> list[Fault]:
+        """Every fault of every file of a machine; raises Invalid for one that cannot even be made."""
+        known, shape = self.known(release), Shape(spec)
+        files = self.files(release, spec, boot)
+        return [fault for file in files for fault in self.faults_of(file, spec, known, shape)]
+
+    def files(self, release: Release, spec: AnswerSpec, boot: InstallBoot, *, kind: str = "") -> Iterator[File]:
+        """The files that a machine is given, or the one of a kind."""
+        makers = {
+            "ipxe": lambda: ipxe.render(boot, self._templates, node_url=self.settings.node_url),
+            "grub": lambda: grub.render(boot, self._templates),
+            "pxelinux": lambda: pxelinux.render(boot, self._templates),
+        }
+        for name in (*BOOT_KINDS, *render.kinds(release.installer)):
+            if kind in ("", name):
+                with recording() as made_from:
+                    text = makers[name]() if name in makers else render.render(name, spec, self._templates)
+                yield File(name, text, tuple(made_from))
+
+    def known(self, release: Release) -> Known:
+        """What is known of the release's installer."""
+        path = questions.place(self.settings, release)
+        with contextlib.suppress(OSError):
+            if path is not None:
+                about = path.stat()
+                return _known(path, about.st_mtime_ns, about.st_size)
+        return Known()
+
+    def faults_of(self, file: File, spec: AnswerSpec, known: Known, shape: Shape) -> list[Fault]:
+        """The faults of one file, with their templates."""
+        release = spec.release
+        about = (file.kind, release.family, release.version, release.installer, known.digest)
+        own = digest(*about, file.text)
+        if max(map(len, file.text.split("\n"))) > LONG_LINE and file.kind in BOOT_KINDS:
+            return self._placed(file, self._verdict(own, file.kind, file.text, spec, known), spec)
+        shaped = shape.of(file.text)
+        key = digest(*about, shaped)
+        found = self._verdict(key, file.kind, shaped, spec, known)
+        if not found:
+            return []
+        # A machine may be called like a word of the file, and only its shape be wrong: so what is wrong is asked twice.
+        if not _CONFIRMED.get(key, lambda: bool(self._verdict(own, file.kind, file.text, spec, known))):
+            return self._placed(file, self._verdict(own, file.kind, file.text, spec, known), spec)
+        mine = [replace(each, problem=shape.back(each.problem), fix=shape.back(each.fix)) for each in found]
+        return self._placed(file, mine, spec)
+
+    def _verdict(self, key: bytes, kind: str, text: str, spec: AnswerSpec, known: Known) -> tuple[Fault, ...]:
+        def judge() -> tuple[Fault, ...]:
+            if kind in BOOT_KINDS:
+                return tuple(boot_checks.check(kind, text))
+            return tuple(answer_checks.check(kind, text, spec, known))
+
+        return _VERDICTS.get(key, judge)
+
+    def _placed(self, file: File, faults: Sequence[Fault], spec: AnswerSpec) -> list[Fault]:
+        """Each fault, secrets masked, with the template its line comes from; else with the one its file begins with."""
+        lines = file.text.split("\n")
+        found = []
+        for fault in faults:
+            line = lines[fault.line - 1] if 0 < fault.line <= len(lines) else ""
+            place = self._templates.place(line, file.templates) if line.strip() else None
+            fault = replace(fault, problem=render.mask(fault.problem, spec), fix=render.mask(fault.fix, spec))
+            found.append(fault.of(*place) if place else fault.of(file.templates[0], 0) if file.templates else fault)
+        return found
+
+
+@lru_cache(maxsize=64)
+def _known(path: Path, mtime_ns: int, size: int) -> Known:
+    """A catalogue as it was at that time."""
+    del mtime_ns, size
+    return knowing.read(path.read_text())

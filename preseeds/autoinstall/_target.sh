@@ -14,7 +14,7 @@ wget -qO /etc/apt/keyrings/{{ repository.name }}.asc --tries=5 '{{ repository.ke
 {% endfor %}
 {% if spec.release.repositories %}
 apt-get -q update
-apt-get -qy -o Dpkg::Options::=--force-confdef install --no-install-recommends {{ spec.packages | join(" ") }}
+apt-get -qy -o Dpkg::Options::=--force-confdef install --no-install-recommends {{ work.packages | join(" ") }}
 {% endif %}
 echo '{{ spec.hostname }}' >/etc/hostname
 cat >/etc/hosts <<'END_OF_HOSTS'
@@ -50,8 +50,12 @@ root=$(findmnt -no SOURCE /)
 lvextend -r -l +100%FREE "$root" || :
 {% endif %}
 {% include "boot/_first_boot_unit.sh" %}
+{% if work.install %}
+
+{{ work.install }}
+{% endif %}
 {% include "boot/_boot_order.sh" %}
-{% for service in spec.services %}
+{% for service in work.services %}
 systemctl enable {{ service }} || :
 {% endfor %}
 END_OF_FINISH

@@ -7,7 +7,7 @@ the first early-command: what the document says is copied, secrets and all, to t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -15,6 +15,7 @@ import yaml
 from pxeapp.answers import block_yaml, releases
 from pxeapp.answers.console import consoles
 from pxeapp.answers.releases import Subiquity
+from pxeapp.answers.roles import work
 from pxeapp.answers.spec import AnswerSpec, Card
 from pxeapp.machines import mac as macs
 from pxeapp.templates import TemplateError, Templates
@@ -28,7 +29,7 @@ FETCH = "wget -q --tries=20 --waitretry=5 --timeout=10"
 
 def user_data(spec: AnswerSpec, templates: Templates) -> str:
     """The seed's `user-data`: cloud-init knows it by its first line."""
-    said = _merged(document(spec), _sites_own(spec, templates))
+    said = _merged(document(spec, work.of(spec, templates).packages), _sites_own(spec, templates))
     return "#cloud-config\n" + block_yaml.dump({"autoinstall": said})
 
 
@@ -44,7 +45,13 @@ def vendor_data(_spec: AnswerSpec, _templates: Templates) -> str:
 
 def script(spec: AnswerSpec, templates: Templates) -> str:
     """The script that the commands call: it reports, finds the disk, and finishes the installed system."""
-    return templates.render("preseeds/autoinstall/installer.sh", spec=spec, dialect=_dialect(spec), placeholder=DISK)
+    return templates.render(
+        "preseeds/autoinstall/installer.sh",
+        spec=spec,
+        work=work.of(spec, templates),
+        dialect=_dialect(spec),
+        placeholder=DISK,
+    )
 
 
 def kernel_args(spec: AnswerSpec) -> str:
@@ -67,8 +74,8 @@ def kernel_args(spec: AnswerSpec) -> str:
     return " ".join(words)
 
 
-def document(spec: AnswerSpec) -> dict[str, Any]:
-    """The autoinstall document as values."""
+def document(spec: AnswerSpec, packages: Sequence[str] = ()) -> dict[str, Any]:
+    """The autoinstall document as values; `packages` are the role's."""
     dialect = _dialect(spec)
     return {
         "version": 1,
@@ -83,7 +90,7 @@ def document(spec: AnswerSpec) -> dict[str, Any]:
         "storage": _storage(spec, dialect),
         "ssh": {"install-server": True, "allow-pw": False, "authorized-keys": list(spec.ssh_keys)},
         # Those from other repositories have to wait until the installed system knows these: see _target.sh.
-        "packages": [] if spec.release.repositories else list(spec.packages),
+        "packages": [] if spec.release.repositories else list(packages),
         "updates": "security",
         "user-data": _first_boot(spec),
         "late-commands": [f"sh {SCRIPT} finish"],

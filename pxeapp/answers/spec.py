@@ -141,7 +141,7 @@ class AnswerSpec:
     vars: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     cluster: str = ""
     secrets: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))  # those of `vars`, to be masked
-    role_says: tuple[str, ...] = ()  # "packages", "services": what the role's row says in place of its data in roles/
+    from_data: tuple[str, ...] = ()  # "packages", "services": which of them the role's row leaves to its data in roles/
 
     @property
     def over6(self) -> bool:

@@ -102,7 +102,7 @@ def compose(
             dialect,
         ),
         services=of_family(role.services, package_family),
-        role_says=tuple(name for name, said in (("packages", role.packages), ("services", role.services)) if said),
+        from_data=tuple(name for name, said in (("packages", role.packages), ("services", role.services)) if not said),
         answer_url=urls.answer,
         callback_url=urls.callback,
         system_disk=next((path for purpose, path in machine.disks if purpose == "system"), None),

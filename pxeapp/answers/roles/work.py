@@ -98,7 +98,7 @@ def of(spec: AnswerSpec, templates: Templates) -> Work:
 def _names(spec: AnswerSpec, definition: Definition, chosen: Part, field: str, family: str) -> tuple[str, ...]:
     """Packages or services: what the role's row and the variables say, the role's own unless the row does, more."""
     said: tuple[str, ...] = getattr(spec, field)
-    own = () if field in spec.role_says else of_family(getattr(definition.part, field), family)
+    own = of_family(getattr(definition.part, field), family) if field in spec.from_data else ()
     wanted = dict.fromkeys((*own, *said, *of_family(getattr(chosen, field), family)))
     return tuple(each for each in wanted if field != "packages" or each not in spec.site.packages_remove)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from pxeapp.answers.checks import kickstart, preseed
+from pxeapp.answers.checks import kickstart, preseed, scripts
 from pxeapp.answers.checks.known import Known
 from pxeapp.answers.spec import AnswerSpec
 from pxeapp.faults import Fault
@@ -21,7 +21,7 @@ Checker = Callable[[str, AnswerSpec, Known], Iterable[Fault]]
 CHECKERS: dict[str, Checker] = {
     "kickstart": kickstart.check,
     "preseed": preseed.check,
-    "script": preseed.script,
+    "script": scripts.check,
 }
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from pxeapp.answers import releases
-from pxeapp.answers.checks import questions, recipes, selections, shells
+from pxeapp.answers.checks import questions, recipes, scripts, selections, shells
 from pxeapp.answers.checks.known import Known, Question
 from pxeapp.answers.checks.selections import Entry
 from pxeapp.answers.releases import Debian
@@ -14,7 +14,6 @@ from pxeapp.answers.spec import CRYPT, AnswerSpec
 from pxeapp.faults import Fault
 
 KIND = "preseed"
-SCRIPT = "script"
 # Of the next two the installer reads no type at all, so that guides mix them.
 FREE = ("string", "select")
 COMMANDS = ("preseed/early_command", "preseed/late_command", "partman/early_command", "preseed/include_command")
@@ -33,37 +32,6 @@ YES = (
     "partman-md/confirm", "partman-md/confirm_nooverwrite", "partman-lvm/device_remove_lvm",
     "partman-md/device_remove_md", "partman-partitioning/confirm_write_new_label",
 )  # fmt: skip
-# What an operator would write and the installer's shell has not, with what it has.
-ABSENT = {
-    "curl": "Write: wget -qO- URL",
-    "python": "Use sh; or in-target python3, where the package is installed.",
-    "python3": "Use sh; or in-target python3, where the package is installed.",
-    "perl": "Use sed or awk; or in-target perl.",
-    "bash": "Write sh; or in-target bash.",
-    "systemctl": "Write: in-target systemctl …",
-    "apt-get": "Write: apt-install PACKAGE, or in-target apt-get …",
-    "apt": "Write: apt-install PACKAGE",
-    "dpkg": "Write: in-target dpkg …",
-    "useradd": "Write: in-target useradd …",
-    "usermod": "Write: in-target usermod …",
-    "chpasswd": "Write: in-target chpasswd",
-    "update-grub": "Write: in-target update-grub",
-    "update-initramfs": "Write: in-target update-initramfs …",
-    "service": "Write: in-target service …",
-    "sudo": "Take it out: the installer is root.",
-    "jq": "Use sed.",
-    "lsblk": "Write: list-devices disk",
-    "parted": "Use parted_devices, or leave it to partman.",
-    "wipefs": "Write: dd if=/dev/zero of=DISK bs=1M count=10",
-    "sgdisk": "Leave it to partman.",
-    "efibootmgr": "Write: in-target efibootmgr …",
-    "scp": "Write: wget -qO FILE URL",
-    "rsync": "Write: wget -qO FILE URL",
-    "tac": "Use sed -n '1!G;h;$p'.",
-    "paste": "Use tr.",
-    "xargs": "Use a loop: while read -r each; do …; done",
-    "timeout": "Give the command's own time limit: wget -T 10 -t 1",
-}
 
 
 def check(text: str, spec: AnswerSpec, known: Known) -> Iterator[Fault]:
@@ -89,14 +57,6 @@ def check(text: str, spec: AnswerSpec, known: Known) -> Iterator[Fault]:
             yield Fault(
                 KIND, 0, f"{names[0]} is not answered, so the installer stops and asks.", f"Add: d-i {names[0]} …"
             )
-
-
-def script(text: str, spec: AnswerSpec, known: Known) -> Iterator[Fault]:
-    """Every fault of the script that runs inside the installer."""
-    del spec
-    found = shells.Script(SCRIPT, "sh", text, 1, "The installer's script")
-    yield from shells.check(found)
-    yield from shells.missing_words(found, known.commands, ABSENT)
 
 
 def _answer(entry: Entry, key: str, known: Known, dialect: Debian) -> Iterator[Fault]:
@@ -150,7 +110,7 @@ def _meaning(entry: Entry, key: str, dialect: Debian, known: Known) -> Iterator[
         found = shells.Script(KIND, "sh", entry.value + "\n", entry.line, key)
         for fault in shells.check(found):
             yield _fault(entry, fault.problem, fault.fix)
-        yield from shells.missing_words(found, known.commands, ABSENT)
+        yield from shells.missing_words(found, known.commands, scripts.ABSENT)
     wrong = {"partman-auto/expert_recipe": recipes.partitions, "partman-auto-raid/recipe": recipes.arrays}.get(key)
     if wrong is not None:
         for problem, fix in wrong(entry.value):

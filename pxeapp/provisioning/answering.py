@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import partial
 
 from sqlalchemy.orm import Session
 
@@ -10,6 +11,7 @@ from pxeapp.answers import render
 from pxeapp.answers.spec import AnswerSpec
 from pxeapp.commits import Change, Overtaken
 from pxeapp.errors import Invalid, NotFound
+from pxeapp.machines import sealed
 from pxeapp.machines.models import Machine
 from pxeapp.prepared import Runner, reading
 from pxeapp.provisioning import changes, evidence, facts, handout, lifecycle, plan, steps, tokens
@@ -93,6 +95,8 @@ def _spec(provisioner: Provisioner, run: Runner, found: Asked) -> AnswerSpec:
         handout.role_of(found.role_row),
         handout.networks(run),
         urls,
+        handout.cluster_of(found.cluster_row),
+        partial(sealed.opened, provisioner.vault),
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from netaddr import IPNetwork
@@ -18,6 +19,8 @@ from pxeapp.answers.network.plan import NetworkPlan
 from pxeapp.answers.roles.definition import of_family
 from pxeapp.answers.site import Site
 from pxeapp.answers.spec import AnswerSpec, Card, ReleaseSpec, Repository
+from pxeapp.answers.variables import Variable, merging
+from pxeapp.errors import Invalid
 from pxeapp.systems import AUTOINSTALL
 
 ARCHIVE = "{node_url}/mirror/ubuntu"  # unless the release's settings name another
@@ -54,6 +57,16 @@ class RoleFacts:
     services: Mapping[str, Any]
     storage: Mapping[str, Any]
     vars: Mapping[str, Any]
+    variables: Mapping[str, Variable] = field(default_factory=lambda: MappingProxyType({}))  # what its row declares
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterFacts:
+    """A cluster; its secrets are sealed, as are those among anybody's variables."""
+
+    name: str = ""
+    vars: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    secrets: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +89,22 @@ class Urls:
     callback: str
 
 
+NO_CLUSTER = ClusterFacts()
+
+
 def compose(
-    machine: MachineFacts, release: ReleaseSpec, role: RoleFacts, networks: Mapping[str, NetworkFacts], urls: Urls
+    machine: MachineFacts,
+    release: ReleaseSpec,
+    role: RoleFacts,
+    networks: Mapping[str, NetworkFacts],
+    urls: Urls,
+    cluster: ClusterFacts,
+    opened: merging.Open,
 ) -> AnswerSpec:
-    """The specification; raises Invalid with every value that cannot be used. A machine's own variables win."""
-    said: dict[str, Any] = {**role.vars, **machine.vars}
+    """The specification; raises Invalid with every value that cannot be used."""
+    said, secrets = merging.merged(layers(machine, role, cluster), opened)
+    if missing := merging.missing(role.variables, said, machine=machine.name, role=role.name):
+        raise Invalid(f"{machine.name} has not every variable that the role {role.name} needs.", problems=missing)
     known = variables.read(said)
     plan = network_plan(machine, networks, said)
     boot, cards = _cards(machine, networks) if plan is None else (_boot_card(plan), ())
@@ -118,6 +142,15 @@ def compose(
         site=site,
         network=plan,
         vars=said,
+        cluster=cluster.name,
+        secrets=secrets,
+    )
+
+
+def layers(machine: MachineFacts, role: RoleFacts, cluster: ClusterFacts) -> dict[str, Mapping[str, Any]]:
+    """Where this machine's variables are said, the strongest last."""
+    return merging.layers(
+        role.variables, role=role.vars, cluster=cluster.vars, secrets=cluster.secrets, machine=machine.vars
     )
 
 

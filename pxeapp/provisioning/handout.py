@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Text, bindparam, cast, select
 
 from pxeapp.answers.models import Role
 from pxeapp.answers.spec import ReleaseSpec
-from pxeapp.machines.models import Disk, Interface, Machine, Network
+from pxeapp.answers.variables import declared
+from pxeapp.machines.models import Cluster, Disk, Interface, Machine, Network
 from pxeapp.prepared import Prepared, Runner
 from pxeapp.provisioning import facts
-from pxeapp.provisioning.facts import CardFacts, MachineFacts, NetworkFacts, RoleFacts
+from pxeapp.provisioning.facts import NO_CLUSTER, CardFacts, ClusterFacts, MachineFacts, NetworkFacts, RoleFacts
 from pxeapp.provisioning.models import Deployment, NodeToken
 from pxeapp.software.models import Release
 
@@ -48,6 +50,7 @@ class Asked(NamedTuple):
     machine_vars: str
     release_row: tuple[str, ...] | None  # None: there is none of that name any more
     role_row: tuple[str, ...] | None
+    cluster_row: tuple[str, ...] | None
 
 
 _RELEASE = (
@@ -55,8 +58,10 @@ _RELEASE = (
     cast(Release.repositories, Text), cast(Release.settings, Text),
 )  # fmt: skip
 _ROLE = (
-    Role.name, cast(Role.packages, Text), cast(Role.services, Text), cast(Role.storage, Text), cast(Role.vars, Text)
+    Role.name, cast(Role.packages, Text), cast(Role.services, Text), cast(Role.storage, Text), cast(Role.vars, Text),
+    cast(Role.variables, Text),
 )  # fmt: skip
+_CLUSTER = (Cluster.name, cast(Cluster.vars, Text), cast(Cluster.secrets, Text))
 _OWN = (
     NodeToken.token_hash, NodeToken.scope, NodeToken.expires_at, NodeToken.uses_left,
     Deployment.id, Deployment.machine_id, Deployment.attempt, Deployment.release, Deployment.role, Deployment.step,
@@ -64,11 +69,12 @@ _OWN = (
     Deployment.power_action_id, Machine.name, Machine.mac, cast(Machine.vars, Text),
 )  # fmt: skip
 _ASKED = Prepared(
-    select(*_OWN, *_RELEASE, *_ROLE)
+    select(*_OWN, *_RELEASE, *_ROLE, *_CLUSTER)
     .join(Deployment, Deployment.id == NodeToken.deployment_id)
     .join(Machine, Machine.id == Deployment.machine_id)
     .outerjoin(Release, Release.name == Deployment.release)
     .outerjoin(Role, Role.name == Deployment.role)
+    .outerjoin(Cluster, Cluster.name == Machine.cluster)
     .where(NodeToken.token_hash == bindparam("token_hash"))
 )
 _CARDS = Prepared(
@@ -90,8 +96,15 @@ def asked(run: Runner, token_hash: str) -> Asked | None:
     row = run.first(_ASKED, token_hash=token_hash)
     if row is None:
         return None
-    own, release, role = row[: len(_OWN)], row[len(_OWN) : -len(_ROLE)], row[-len(_ROLE) :]
-    return Asked._make((*own, release if release[0] else None, role if role[0] else None))
+    own, *joined = _parts(row, len(_OWN), len(_RELEASE), len(_ROLE), len(_CLUSTER))
+    return Asked._make((*own, *(each if each[0] else None for each in joined)))
+
+
+def _parts(row: tuple[Any, ...], *lengths: int) -> Iterator[tuple[Any, ...]]:
+    begin = 0
+    for length in lengths:
+        yield row[begin : begin + length]
+        begin += length
 
 
 def machine_of(run: Runner, found: Asked) -> MachineFacts:
@@ -132,4 +145,14 @@ def release_of(row: tuple[str, ...], node_url: str) -> ReleaseSpec:
 def role_of(row: tuple[str, ...]) -> RoleFacts:
     """A role from its row, kept in the same way. Nobody changes what is in it."""
     name, *rest = row
-    return RoleFacts(name, *(json.loads(text) for text in rest))
+    packages, services, storage, said, own = (json.loads(text) for text in rest)
+    return RoleFacts(name, packages, services, storage, said, declared(own)[0])
+
+
+@lru_cache(maxsize=KEPT)
+def cluster_of(row: tuple[str, ...] | None) -> ClusterFacts:
+    """A cluster from its row, kept in the same way; its secrets stay sealed in here."""
+    if row is None:
+        return NO_CLUSTER
+    name, said, secrets = row
+    return ClusterFacts(name, json.loads(said), json.loads(secrets))

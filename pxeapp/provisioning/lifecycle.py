@@ -21,7 +21,7 @@ from pxeapp.machines.models import Machine, Sighting
 from pxeapp.provisioning import admission, evidence, grants, steps, tokens
 from pxeapp.provisioning.checking import Rehearsal
 from pxeapp.provisioning.models import Deployment
-from pxeapp.provisioning.plan import check_deployable
+from pxeapp.provisioning.plan import check_deployable, ensure_secrets
 from pxeapp.provisioning.steps import Step
 
 SUCCEEDED, FAILED, ABORTED = "succeeded", "failed", "aborted"
@@ -53,6 +53,7 @@ def deploy(
         session, machine, release=release or machine.release, role=role or machine.role, rehearsal=rehearsal
     )
     service.claim(session, machine, "deploy", now=now)
+    ensure_secrets(session, rehearsal.checker.settings, machine, role, now=now)
     machine.release, machine.role, machine.fault = release, role, ""
     attempts = session.scalar(select(func.count()).where(Deployment.machine_id == machine.id)) or 0
     deployment = Deployment(

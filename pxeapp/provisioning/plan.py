@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pxeapp.answers import render, roles
+from pxeapp.answers import cluster_secrets, clusters, knowledge, render, roles
 from pxeapp.answers.models import Role
 from pxeapp.answers.spec import AnswerSpec, ReleaseSpec
+from pxeapp.answers.variables import declared
 from pxeapp.boot.spec import InstallBoot
 from pxeapp.config import Settings
 from pxeapp.errors import FieldProblem, Invalid, NotFound
-from pxeapp.machines.models import Machine, Network
+from pxeapp.machines.models import Cluster, Machine, Network
 from pxeapp.provisioning import facts, tokens
-from pxeapp.provisioning.facts import CardFacts, MachineFacts, NetworkFacts, RoleFacts, Urls
+from pxeapp.provisioning.facts import CardFacts, ClusterFacts, MachineFacts, NetworkFacts, RoleFacts, Urls
 from pxeapp.provisioning.models import Deployment
 from pxeapp.software import releases as software_releases
 from pxeapp.software.models import Release
-from pxeapp.vault import Vault
+from pxeapp.templates import Templates
+from pxeapp.vault import Vault, open_vault
+
+if TYPE_CHECKING:
+    from pxeapp.provisioning.checking import Rehearsal
 
 if TYPE_CHECKING:
     from pxeapp.provisioning.checking import Rehearsal
@@ -47,7 +55,7 @@ def check_deployable(
 
 def rehearsed(session: Session, settings: Settings, machine: Machine, release: Release, role: str) -> AnswerSpec:
     """As the machine would be told in an attempt, with tokens that are nobody's."""
-    return answer_spec(session, machine, release, role, _urls(settings.node_url, REHEARSED, REHEARSED))
+    return answer_spec(session, settings, machine, release, role, _urls(settings.node_url, REHEARSED, REHEARSED))
 
 
 def boot_of(machine: Machine, release: Release, spec: AnswerSpec) -> InstallBoot:
@@ -69,20 +77,35 @@ def install_boot(
     """What the machine's loader is told in this attempt."""
     release = software_releases.bootable(session, deployment.release)
     urls = urls_of(settings, vault, deployment)
-    return boot_of(machine, release, answer_spec(session, machine, release, deployment.role, urls))
+    return boot_of(machine, release, answer_spec(session, settings, machine, release, deployment.role, urls))
 
 
 def preview(session: Session, settings: Settings, machine: Machine, *, release: str, role: str) -> AnswerSpec:
     """The same without an attempt: the tokens are placeholders."""
     row = software_releases.get(session, release)
-    return answer_spec(session, machine, row, role, _urls(settings.node_url, UNISSUED, UNISSUED))
+    return answer_spec(session, settings, machine, row, role, _urls(settings.node_url, UNISSUED, UNISSUED))
+
+
+@lru_cache(maxsize=8)
+def _means(data_dir: Path, templates_dir: Path) -> tuple[Vault, Templates]:
+    """What opens secrets, and where roles lie: as wiring.py makes them, for callers that have only the settings."""
+    return open_vault(data_dir), Templates(templates_dir)
+
+
+def ensure_secrets(session: Session, settings: Settings, machine: Machine, role: str, *, now: dt.datetime) -> None:
+    """Make the secrets that its role needs and its cluster does not have yet."""
+    vault, templates = _means(settings.data_dir, settings.templates_dir)
+    clusters.ensure_secrets(session, vault, templates, machine, role, now=now)
 
 
 class Known:
     """What is the same for many machines, read once for all that are composed with it."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, settings: Settings) -> None:
         self._session = session
+        self._vault, self._templates = _means(settings.data_dir, settings.templates_dir)
+        self._role_rows: dict[str, Role] = {}
+        self._clusters: dict[str, Cluster] = {}
         self._roles: dict[str, RoleFacts] = {}
         self._releases: dict[tuple[str, str], ReleaseSpec] = {}
         self._networks: dict[str, NetworkFacts] | None = None
@@ -91,8 +114,26 @@ class Known:
         """A role; raises NotFound."""
         if name not in self._roles:
             row = roles.get(self._session, name)
-            self._roles[name] = RoleFacts(row.name, row.packages, row.services, row.storage, row.vars)
+            own = declared(row.variables)[0]
+            self._roles[name] = RoleFacts(row.name, row.packages, row.services, row.storage, row.vars, own)
+            self._role_rows[name] = row
         return self._roles[name]
+
+    def cluster(self, name: str | None, role: str, own: Mapping[str, Any]) -> ClusterFacts:
+        """A machine's cluster; what is still to be generated for the role has a placeholder among its secrets."""
+        if name is None:
+            return facts.NO_CLUSTER
+        if name not in self._clusters:
+            self._clusters[name] = clusters.get(self._session, name)
+        row = self._clusters[name]
+        said = {**self.role(role).vars, **row.vars, **own}
+        needed = knowledge.needed_by(self._role_rows[role], said, self._templates)
+        awaited = cluster_secrets.placeholders(needed, said, row.secrets)
+        return ClusterFacts(name, row.vars, {**awaited, **row.secrets})
+
+    def opened(self, value: Mapping[str, Any]) -> Any:
+        """What a sealed value or a placeholder stands for."""
+        return cluster_secrets.opened(self._vault, value)
 
     def release(self, row: Release, node_url: str) -> ReleaseSpec:
         """A release with our address filled in."""
@@ -119,6 +160,7 @@ class Known:
 
 def answer_spec(
     session: Session,
+    settings: Settings,
     machine: Machine,
     release: Release,
     role_name: str,
@@ -126,7 +168,7 @@ def answer_spec(
     known: Known | None = None,
 ) -> AnswerSpec:
     """From rows to the specification."""
-    known = known or Known(session)
+    known = known or Known(session, settings)
     return facts.compose(
         MachineFacts(
             name=machine.name,
@@ -139,6 +181,8 @@ def answer_spec(
         known.role(role_name),
         known.networks(),
         urls,
+        known.cluster(machine.cluster, role_name, machine.vars),
+        known.opened,
     )
 
 

@@ -50,7 +50,9 @@ class Rules:
         problems: list[FieldProblem] = []
         known = self.of(role)
         for name, value in said.items():
-            if name in present and (value == present[name] or (value == sealed.SHOWN and _hidden(known, name, present))):
+            if name in present and (
+                value == present[name] or (value == sealed.SHOWN and _hidden(known, name, present))
+            ):
                 kept[name] = self._as_it_is(known.get(name), present[name], seal)
                 continue
             variable = known.get(name)

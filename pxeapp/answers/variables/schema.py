@@ -58,6 +58,10 @@ class Variable:
         """What stands in a template where it has no value."""
         return {"list": [], "object": {}, "boolean": False}.get(self.type, "")
 
+    def needed(self, said: Mapping[str, Any]) -> bool:
+        """Whether a role does not work without it, where these variables are said."""
+        return self.required or any(said.get(name) == value for name, value in self.required_if.items())
+
     def problems(self, value: Any) -> list[Problem]:
         """What is wrong with a value, each with what to write instead; a secret is never repeated."""
         found = list(_problems(self, self.type, value))

@@ -21,7 +21,7 @@ from sqlalchemy import select
 from pxeapp.config import Settings
 from pxeapp.db import Database
 from pxeapp.errors import FieldProblem, Invalid, PxeError
-from pxeapp.software import apt_sources, media, releases, upstreams
+from pxeapp.software import apt_sources, media, questions, releases, upstreams
 from pxeapp.software.models import Release
 from pxeapp.software.private_apt import PrivateApt
 from pxeapp.software.udebs import build
@@ -74,8 +74,9 @@ def add(
         if (present := _unchanged(database, settings, name, netboot)) is not None:
             progress(f"{name} is up to date ({netboot.version})")
             return present
+        site = build.Site(settings, upstream, apt, work)
         components = build.make_whole(
-            build.Site(settings, upstream, apt, work),
+            site,
             name=f"pxeapp-{name}",
             suite=suite,
             initrd=netboot.initrd,
@@ -101,6 +102,7 @@ def add(
             actor=actor,
             now=now,
         )
+        _catalogue(site, suite, release, netboot.initrd, progress)
     progress(f"{name} is ready: kernel and initrd verified, {components.sentence}")
     return release
 
@@ -115,7 +117,26 @@ def _unchanged(database: Database, settings: Settings, name: str, netboot: Netbo
     found = (media.digest(netboot.kernel), media.digest(netboot.initrd))
     if found != (release.kernel_sha256, release.initrd_sha256) or media.problem(settings, release):
         return None
+    catalogue = questions.place(settings, release)
+    if catalogue is None or not questions.is_whole(catalogue):
+        return None
     return release if build.is_in_place(settings, release.settings) else None
+
+
+def _catalogue(site: build.Site, suite: str, release: Release, initrd: Path, progress: releases.Progress) -> None:
+    """Keep what this installer can be asked; preseeds are checked against it. A release is added without it too."""
+    progress("Reading which questions the installer knows")
+    path = questions.place(site.settings, release)
+    try:
+        found = questions.of_initrd(initrd)
+        status = build.read_initrd(initrd).status
+        questions.add_components(found, build.components(site, suite), build.fetcher(site), status)
+    except (PxeError, OSError, subprocess.SubprocessError) as error:
+        progress(f"Not all questions are known, so preseeds are checked less strictly: {error}")
+        return
+    if path is not None:
+        questions.write(path, found)
+        progress(f"Known: {found.sentence}")
 
 
 def _netboot(apt: PrivateApt, version: str, work: Path, progress: releases.Progress) -> Netboot:

@@ -86,6 +86,33 @@ def write(path: Path, catalogue: Catalogue) -> None:
     partial.replace(path)
 
 
+def is_whole(path: Path) -> bool:
+    """Whether there is a catalogue that has more than what the initrd brings."""
+    try:
+        return bool(json.loads(path.read_text())["whole"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def make_from_initrd(settings: Settings, release: Release) -> str:
+    """For a release added otherwise: from the initrd that is there. Says what there is, or why there is none.
+
+    One that is no debian-installer, or is packed in a way that bsdtar cannot read, has no catalogue: a preseed is then
+    checked against our own table.
+    """
+    path = place(settings, release)
+    if path is None or is_whole(path):
+        return ""
+    try:
+        found = of_initrd(settings.media_dir / release.name / release.initrd)
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"The initrd cannot be read ({type(error).__name__}), so its questions are not known."
+    if not found.questions:
+        return "The initrd asks no questions of debian-installer's."
+    write(path, found)
+    return f"Known: {found.sentence}"
+
+
 def of_initrd(path: Path) -> Catalogue:
     """What the initrd itself brings: the components in it, its aliases, its commands. Nothing is unpacked to disk."""
     listed = _bsdtar("-tf", path).decode(errors="replace").splitlines()

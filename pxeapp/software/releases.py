@@ -26,7 +26,7 @@ from pxeapp import audit, systems
 from pxeapp.config import Settings
 from pxeapp.db import Database
 from pxeapp.errors import Conflict, FieldProblem, Invalid, NotFound
-from pxeapp.software import fetch, media
+from pxeapp.software import fetch, media, questions
 from pxeapp.software.models import Release
 from pxeapp.systems import AUTOINSTALL, SYSTEMS
 
@@ -140,9 +140,11 @@ def add_from_directory(
             shutil.copyfile(directory / name, target)
             _sync(target)
         staged = _Staged(stage, kernel, initrd, str(directory), files)
-        return _publish(
+        release = _publish(
             database, settings, description, staged, actor=actor, now=now, replace_existing=replace_existing
         )
+    _read_questions(settings, release)
+    return release
 
 
 def add_from_url(
@@ -178,9 +180,12 @@ def add_from_url(
             target.parent.mkdir(parents=True, exist_ok=True)
             fetch.fetch(file.url, target, sha256=file.sha256, networks=settings.fetch_networks, limits=limits)
         staged = _Staged(stage, "kernel", "initrd", kernel_url, [file.name for file in files])
-        return _publish(
+        release = _publish(
             database, settings, description, staged, actor=actor, now=now, replace_existing=replace_existing
         )
+    if said := _read_questions(settings, release):
+        progress(said)
+    return release
 
 
 def verify(database: Database, settings: Settings, name: str, *, actor: str, now: dt.datetime) -> Release:
@@ -346,6 +351,11 @@ def _publish(
             if old.name not in (revision, before):
                 shutil.rmtree(old, ignore_errors=True)
     return release
+
+
+def _read_questions(settings: Settings, release: Release) -> str:
+    """What debian-installer can be asked, from the initrd that is there; preseeds are checked against it."""
+    return questions.make_from_initrd(settings, release) if release.installer == "preseed" else ""
 
 
 def _fill(

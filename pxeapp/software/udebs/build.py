@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import gzip
 import hashlib
+import http.client
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pxeapp.config import Settings
-from pxeapp.errors import Conflict
+from pxeapp.errors import Conflict, Unavailable
 from pxeapp.software import upstreams
 from pxeapp.software.apt_sources import stanzas
 from pxeapp.software.private_apt import PrivateApt
@@ -128,6 +129,26 @@ def read_initrd(path: Path) -> Initrd:
     prefix = "./" if any(line.startswith("./") for line in listed) else ""
     status = _bsdtar("-xOf", path, prefix + STATUS).decode(errors="replace")
     return Initrd(index.read(status), frozenset(PurePosixPath(line).name for line in listed))
+
+
+def components(site: Site, suite: str) -> list[Udeb]:
+    """Every installer component in the mirror's index."""
+    return list(index.read(_index(site, suite)[0]).values())
+
+
+def fetcher(site: Site) -> Callable[[Udeb], bytes | None]:
+    """Gets a component from the mirror, checked by its SHA-256; None when it is not there, or is something else."""
+
+    def fetch(udeb: Udeb) -> bytes | None:
+        try:
+            with upstreams.request(site.upstream, udeb.filename) as response:
+                content = response.read(MAX_UDEB_BYTES)
+        except (Unavailable, OSError, http.client.HTTPException):
+            return None
+        whole = response.status == 200 and hashlib.sha256(content).hexdigest() == udeb.sha256
+        return content if whole else None
+
+    return fetch
 
 
 def digests(release: str) -> dict[str, str]:

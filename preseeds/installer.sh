@@ -24,7 +24,8 @@ report() { # event, message, seconds
 send_logs() {
     for log in syslog partman; do
         [ -s "/var/log/$log" ] || continue
-        tail -c 1000000 "/var/log/$log" >/tmp/pxeapp-log
+        # Tokens are in it, for they are part of what the installer was told. They stay here.
+        tail -c 1000000 "/var/log/$log" | sed 's#/\([ac]\)/[A-Za-z0-9_-]\{20,\}#/\1/***#g' >/tmp/pxeapp-log
         if wget --help 2>&1 | grep -q -e --post-file; then
             set -- "--post-file=/tmp/pxeapp-log"
         else # busybox's: no more than fits into one argument
@@ -80,7 +81,27 @@ $(tail -n 15 /var/log/syslog | cut -c1-200)"
     done
 }
 
-{% include "boot/_system_disk.sh" %}
+{% include "boot/_disks.sh" %}
+{% if spare or disks.arrays %}
+
+part_of() { # disk, number
+    case $1 in
+        *[0-9]) echo "/dev/$1p$2" ;;
+        *) echo "/dev/$1$2" ;;
+    esac
+}
+{% endif %}
+{% if disks.arrays %}
+
+# One array for partman-auto-raid: it makes them in this order, of the partitions with this number on every disk.
+array() { # level, number, file system, mount point
+    parts=
+    for each in $system_disks; do parts="$parts#$(part_of "$each" "$2")"; done
+    # shellcheck disable=SC2086
+    set -- "$@" $system_disks
+    echo "$1 $(($# - 4)) 0 $3 $4 ${parts#\#} ."
+}
+{% endif %}
 
 {% if spec.site.pre_scripts %}
 {% include "boot/site/pre_scripts.sh" %}
@@ -99,14 +120,36 @@ disk() {
         exit 1
     fi
 {% endif %}
-    if ! found=$(system_disk); then
-        give_up "$(no_system_disk)"
+    if ! find_disks; then
+        give_up "$(wrong_disks)"
         exit 1
     fi
+    found=
+    for each in $system_disks; do found="$found /dev/$each"; done
+    found=${found# }
+{% if disks.recipe %}
+    # This partitioner knows no question for it, and would make a table for BIOS whose partitions have other numbers.
+    table=/lib/partman/lib/disk-label.sh
+    grep -q default_label "$table" || sed -i 's/echo msdos;;/echo gpt;;/' "$table"
+{% endif %}
+{% if disks.arrays %}
+    debconf-set partman-auto-raid/recipe "$(
+{% for each in disks.arrays %}
+        array {{ each.level }} {{ each.number }} {{ each.filesystem }} {{ each.mount }}
+{% endfor %}
+    )"
+{% endif %}
+{% if spare or disks.arrays %}
+    {
+{% for name in found_disks %}
+        echo "{{ name }}='${{ name }}'"
+{% endfor %}
+    } >/tmp/pxeapp-disks
+{% endif %}
     debconf-set partman-auto/disk "$found"
     debconf-set grub-installer/bootdev "$found"
 {% if spec.site.keep_ssh_host_keys %}
-    keep_host_keys "$found"
+    for each in $found; do keep_host_keys "$each"; done
 {% endif %}
     report progress "Installing on $found"
 }
@@ -121,7 +164,52 @@ network() {
 {% include "preseeds/_cards.sh" %}
 
 {% endif %}
+{% if disks.recipe or spare %}
+# The partitioner falls back to a recipe of its own when it cannot follow ours, and says so only in its log.
+other_disks() {
+{% for mount in disks.mounts %}
+    if ! grep -q ' /target{{ mount }} ' /proc/mounts; then
+        give_up "The partitioner did not make {{ mount }}: $(grep partman /var/log/syslog | tail -n 5 | cut -c1-200)"
+        exit 1
+    fi
+{% endfor %}
+{% if spare or disks.arrays %}
+    . /tmp/pxeapp-disks
+{% endif %}
+{% if disks.arrays %}
+    if [ -d /sys/firmware/efi ]; then
+        # The machine boots from whichever of its disks is left: each has the loader, at the place for a disk that no
+        # firmware knows yet.
+        mkdir -p /tmp/pxeapp-esp
+        for each in $system_disks; do
+            node=$(part_of "$each" 2)
+            if grep -q "^$node /target/boot/efi " /proc/mounts; then continue; fi
+            mount -t vfat "$node" /tmp/pxeapp-esp && cp -R /target/boot/efi/. /tmp/pxeapp-esp/ ||
+                report progress "The loader could not be copied to $node."
+            umount /tmp/pxeapp-esp
+        done
+    fi
+{% endif %}
+{% if spare %}
+    cat /tmp/pxeapp-disks - >/target/root/pxeapp-spare <<'END_OF_SPARE'
+{% include "boot/_spare_disks.sh" %}
+{% for call in spare %}
+{{ call }} || exit 1
+{% endfor %}
+END_OF_SPARE
+    if ! in-target bash /root/pxeapp-spare; then
+        give_up "The disks beside the system's could not be prepared: $(tail -n 6 /var/log/syslog | cut -c1-200)"
+        exit 1
+    fi
+    rm -f /target/root/pxeapp-spare
+{% endif %}
+}
+
+{% endif %}
 finish() {
+{% if disks.recipe or spare %}
+    other_disks
+{% endif %}
 {% if spec.network %}
     network
 {% elif spec.cards %}

@@ -44,7 +44,7 @@ cat >/root/.ssh/authorized_keys <<'END_OF_KEYS'
 END_OF_KEYS
 chmod 600 /root/.ssh/authorized_keys
 {% endif %}
-{% if spec.layout == "lvm" and not dialect.sizing_policy %}
+{% if spec.storage.simple and spec.layout == "lvm" and not dialect.sizing_policy %}
 {# This installer leaves most of the volume group free, and cannot be told otherwise. #}
 root=$(findmnt -no SOURCE /)
 lvextend -r -l +100%FREE "$root" || :

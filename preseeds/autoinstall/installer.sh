@@ -48,22 +48,31 @@ send_log() { # file, name
     return 0
 }
 
-{% include "boot/_system_disk.sh" %}
+{% include "boot/_disks.sh" %}
 
 # The installer reads its answers again when the early-commands are through. Until then they name a disk that cannot be,
 # so that whatever goes wrong here, no other one is taken.
 disk() {
     udevadm settle --timeout=60 2>/dev/null
-    if ! found=$(system_disk); then
-        report failed "$(no_system_disk)" 300
+    if ! find_disks; then
+        report failed "$(wrong_disks)" 300
         exit 1
     fi
     if ! grep -q '{{ placeholder }}' /autoinstall.yaml; then
         report failed "The installer's /autoinstall.yaml does not name our disk: its storage section is another's." 300
         exit 1
     fi
-    sed -i "s#{{ placeholder }}#$found#g" /autoinstall.yaml
-    report progress "Installing on $found"
+{% if spare %}
+    {
+{% for name in found_disks %}
+        echo "{{ name }}='${{ name }}'"
+{% endfor %}
+    } >/run/pxeapp-disks
+{% endif %}
+{% for line in substitutions %}
+    {{ line }}
+{% endfor %}
+    report progress "Installing on$system_disks"
 }
 
 early() {
@@ -71,7 +80,27 @@ early() {
     disk
 }
 
+{% if spare %}
+other_disks() {
+    cat /run/pxeapp-disks - >/target/root/pxeapp-spare <<'END_OF_SPARE'
+{% include "boot/_spare_disks.sh" %}
+{% for call in spare %}
+{{ call }} || exit 1
+{% endfor %}
+END_OF_SPARE
+    if ! curtin in-target --target=/target -- bash /root/pxeapp-spare >/run/pxeapp-spare.log 2>&1; then
+        send_log /run/pxeapp-spare.log spare.log
+        report failed "The other disks could not be prepared: $(tail -n 6 /run/pxeapp-spare.log | cut -c1-200)" 300
+        exit 1
+    fi
+    rm -f /target/root/pxeapp-spare
+}
+
+{% endif %}
 finish() {
+{% if spare %}
+    other_disks
+{% endif %}
 {% include "preseeds/autoinstall/_target.sh" %}
     if ! curtin in-target --target=/target -- bash /root/pxeapp-finish >/run/pxeapp-finish.log 2>&1; then
         send_log /run/pxeapp-finish.log finish.log

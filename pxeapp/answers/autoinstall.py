@@ -17,13 +17,15 @@ from pxeapp.answers.console import consoles
 from pxeapp.answers.releases import Subiquity
 from pxeapp.answers.roles import work
 from pxeapp.answers.spec import AnswerSpec, Card
+from pxeapp.answers.storage import curtin
+from pxeapp.answers.storage.finding import finding
 from pxeapp.machines import mac as macs
 from pxeapp.templates import TemplateError, Templates
 
 CONSOLE = "console=tty0 console=ttyS0,115200"
 SCRIPT = "/run/pxeapp-installer.sh"  # in the live session's memory; its file systems are the ISO's
 # Stands for the system disk until the early-commands have found it. No kernel calls a disk so.
-DISK = "/dev/pxeapp-system-disk"
+DISK = curtin.SYSTEM_DISK
 FETCH = "wget -q --tries=20 --waitretry=5 --timeout=10"
 
 
@@ -51,6 +53,8 @@ def script(spec: AnswerSpec, templates: Templates) -> str:
         work=work.of(spec, templates),
         dialect=_dialect(spec),
         placeholder=DISK,
+        substitutions=tuple(curtin.commands(spec.storage)),
+        **finding(spec),
     )
 
 
@@ -150,6 +154,8 @@ def _apt(spec: AnswerSpec, dialect: Subiquity) -> dict[str, Any]:
 
 def _storage(spec: AnswerSpec, dialect: Subiquity) -> dict[str, Any]:
     """One disk, by the name that the early-commands put in; no other disk is written to."""
+    if not spec.storage.simple:
+        return {"config": curtin.config(spec.storage, dialect.filesystems[0])}
     layout: dict[str, Any] = {"name": "lvm" if spec.layout == "lvm" else "direct", "match": {"path": DISK}}
     if spec.layout == "lvm" and dialect.sizing_policy:
         layout["sizing-policy"] = "all"

@@ -9,6 +9,8 @@ from pxeapp.answers.network import dracut
 from pxeapp.answers.network import kickstart as networks
 from pxeapp.answers.roles import work
 from pxeapp.answers.spec import AnswerSpec
+from pxeapp.answers.storage import kickstart as disks
+from pxeapp.answers.storage.finding import finding
 from pxeapp.machines import mac as macs
 from pxeapp.templates import Templates
 
@@ -26,6 +28,8 @@ def render(spec: AnswerSpec, templates: Templates) -> str:
         work=work.of(spec, templates),
         dialect=dialect,
         append=installed(spec.site, CONSOLE, dialect),
+        disks=disks.plan(spec.storage, dialect.filesystems[0]),
+        **finding(spec),
         bootif=macs.dashed(spec.boot.mac),
         network_line=networks.line(spec.network, over6=spec.over6) if spec.network else "",
         network_files=networks.files(spec.network, dialect.connections) if spec.network else (),

@@ -10,6 +10,8 @@ from pxeapp.answers.console import consoles, installed, ours
 from pxeapp.answers.network import netcfg
 from pxeapp.answers.roles import work
 from pxeapp.answers.spec import AnswerSpec, Card
+from pxeapp.answers.storage import partman
+from pxeapp.answers.storage.finding import finding
 from pxeapp.machines import mac as macs
 from pxeapp.templates import Templates
 
@@ -29,6 +31,7 @@ def render(spec: AnswerSpec, templates: Templates) -> str:
         mirror_host=mirror.netloc,
         mirror_path=mirror.path or "/",
         proxy=spec.site.via(spec.release.install_url, spec.answer_url),
+        disks=_disks(spec),
     )
 
 
@@ -43,7 +46,14 @@ def script(spec: AnswerSpec, templates: Templates) -> str:
         work=work.of(spec, templates),
         dialect=dialect,
         network_files=netcfg.files(plan, uses_netplan=dialect.netplan) if plan else (),
+        disks=_disks(spec),
+        **finding(spec),
     )
+
+
+def _disks(spec: AnswerSpec) -> partman.Recipe:
+    dialect = releases.debian(spec.release.family, spec.release.version)
+    return partman.recipe(spec.storage, dialect.filesystems[0])
 
 
 def kernel_args(spec: AnswerSpec) -> str:

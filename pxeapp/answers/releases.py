@@ -32,6 +32,7 @@ class Enterprise:
     timesource: bool = True  # EL9+: `timesource`; before: `timezone --ntpservers`
     split: bool = True  # EL8+: AppStream is a repository of its own
     memory_mib: int = 3072  # for an installation over the network; the runtime image lies in memory
+    filesystems: tuple[str, ...] = ("xfs", "ext4")  # of the system; the first is the release's own choice
 
     @property
     def connections(self) -> str:
@@ -84,6 +85,7 @@ class Debian:
     crypt: tuple[str, ...] = XCRYPT
     netplan: bool = False  # the installed system's network is netplan's, over networkd; else ifupdown's
     memory_mib: int = 1024
+    filesystems: tuple[str, ...] = ("ext4", "xfs")
 
     @property
     def inline_keys(self) -> bool:
@@ -106,6 +108,7 @@ class Subiquity:
     installer: ClassVar[str] = AUTOINSTALL
     ubuntu: ClassVar[bool] = True
     netplan: ClassVar[bool] = True
+    filesystems: ClassVar[tuple[str, ...]] = ("ext4", "xfs")
     suite: str
     seed: str = "nocloud"  # how `ds=` calls a seed over HTTP; the media of 20.04 and 22.04 know the older word only
     mirror_selection: bool = True  # apt.mirror-selection and apt.fallback; before: curtin's apt.primary

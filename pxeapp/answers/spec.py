@@ -20,6 +20,7 @@ from pxeapp.answers import releases
 from pxeapp.answers import site as sites
 from pxeapp.answers.network.plan import NetworkPlan
 from pxeapp.answers.site import Site
+from pxeapp.answers.storage import PLAIN, Layout, known
 from pxeapp.errors import FieldProblem, Invalid
 from pxeapp.machines import mac as macs
 
@@ -43,7 +44,6 @@ CRYPT = re.compile(r"\$(1|5|6|y|2[aby])\$[A-Za-z0-9./$=,]{8,250}")
 SSH_KEY = re.compile(
     r"(ssh-(ed25519|rsa)|ecdsa-sha2-nistp[0-9]+|sk-[a-z0-9@.-]+) [A-Za-z0-9+/=]{20,4000}( [A-Za-z0-9@._+-]{1,200})?"
 )
-LAYOUTS = ("plain", "lvm")
 # An IPv4 address as everybody writes it; what does not look like this is left to netaddr, which takes its time.
 _PART_OF_4 = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 PLAIN_ADDRESS = re.compile(rf"({_PART_OF_4}\.){{3}}{_PART_OF_4}")
@@ -129,7 +129,7 @@ class AnswerSpec:
     system_disk: str | None = None
     data_disks: tuple[str, ...] = ()
     keep_disks: tuple[str, ...] = ()
-    layout: str = "plain"  # plain: one root file system; lvm: root and swap in a volume group named system
+    storage: Layout = PLAIN  # which disks, and how they are divided; see answers/storage/
     timezone: str = "Etc/UTC"
     locale: str = "en_US.UTF-8"
     keyboard: str = "us"
@@ -142,6 +142,11 @@ class AnswerSpec:
     cluster: str = ""
     secrets: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))  # those of `vars`, to be masked
     from_data: tuple[str, ...] = ()  # "packages", "services": which of them the role's row leaves to its data in roles/
+
+    @property
+    def layout(self) -> str:
+        """Where root is: `plain`, on a partition; `lvm`, in the volume group named system."""
+        return self.storage.root
 
     @property
     def over6(self) -> bool:
@@ -223,11 +228,25 @@ def _storage(spec: AnswerSpec) -> Iterable[FieldProblem]:
     ):
         for disk in disks:
             yield from _match(name, disk, DISK, fix)
-    if spec.layout not in LAYOUTS:
-        yield FieldProblem("storage.layout", f"{_shown(spec.layout)} is not a layout.", f"Use {', '.join(LAYOUTS)}.")
     others = {*spec.data_disks, *spec.keep_disks}
     if spec.system_disk in others:
         yield FieldProblem("disks.system", f"{spec.system_disk} is also a data disk.", "Name each disk once.")
+    if spec.storage is not PLAIN:
+        kept = [known.Disk(path, "data") for path in others]
+        system = [known.Disk(spec.system_disk)] if spec.system_disk else []
+        yield from known.problems(spec.storage, [*system, *kept], "vars.layout")
+        yield from _filesystems(spec)
+
+
+def _filesystems(spec: AnswerSpec) -> Iterable[FieldProblem]:
+    possible = releases.dialect(spec.release.family, spec.release.version, spec.release.installer).filesystems
+    for where, kind in (
+        ("filesystem", spec.storage.filesystem),
+        *((f"raw.{number}.format", raw.filesystem) for number, raw in enumerate(spec.storage.raw)),
+    ):
+        if kind and kind not in possible:
+            fix = f"Use {' or '.join(possible)}."
+            yield FieldProblem(f"vars.layout.{where}", f"{spec.release.name} does not make {kind}.", fix)
 
 
 def _system(spec: AnswerSpec) -> Iterable[FieldProblem]:

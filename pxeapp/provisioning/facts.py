@@ -12,13 +12,14 @@ from netaddr import IPNetwork
 
 from pxeapp.answers import releases as dialects
 from pxeapp.answers import site as sites
-from pxeapp.answers import variables
+from pxeapp.answers import storage, variables
 from pxeapp.answers.network import packages as network_packages
 from pxeapp.answers.network import resolving
 from pxeapp.answers.network.plan import NetworkPlan
 from pxeapp.answers.roles.definition import of_family
 from pxeapp.answers.site import Site
 from pxeapp.answers.spec import AnswerSpec, Card, ReleaseSpec, Repository
+from pxeapp.answers.storage import Layout
 from pxeapp.answers.variables import Variable, merging
 from pxeapp.errors import Invalid
 from pxeapp.systems import AUTOINSTALL
@@ -112,6 +113,8 @@ def compose(
     site = sites.read(said, urls.node)
     dialect = dialects.dialect(release.family, release.version, release.installer)
     package_family = "el" if release.family in dialects.EL_FAMILIES else release.family
+    layout = known.layout or storage.read(role.storage.get("layout", "plain"), "storage.layout")
+    of_role = of_family(role.packages, package_family)
     return AnswerSpec(
         hostname=machine.name,
         domain=known.domain if known.domain is not None else network.domain if network else "",
@@ -120,8 +123,8 @@ def compose(
         release=release,
         role=role.name,
         packages=_packages(
-            of_family(role.packages, package_family),
-            (*known.packages, *network_packages.needed(plan, dialect)),
+            of_role,
+            (*known.packages, *_for_disks(layout, package_family, of_role), *network_packages.needed(plan, dialect)),
             site,
             dialect,
         ),
@@ -132,7 +135,7 @@ def compose(
         system_disk=next((path for purpose, path in machine.disks if purpose == "system"), None),
         data_disks=tuple(path for purpose, path in machine.disks if purpose == "data"),
         keep_disks=tuple(path for purpose, path in machine.disks if purpose == "keep"),
-        layout=known.layout or str(role.storage.get("layout", "plain")),
+        storage=layout,
         timezone=known.timezone,
         locale=known.locale,
         keyboard=known.keyboard,
@@ -175,6 +178,10 @@ def _boot_card(plan: NetworkPlan) -> Card:
         gateway=speaker.gateway4,
         dns=plan.dns if speaker.static4 else (),
     )
+
+
+def _for_disks(layout: Layout, family: str, present: Any) -> tuple[str, ...]:
+    return tuple(name for name in storage.packages(layout, family) if name not in present)
 
 
 def _packages(role: Any, more: tuple[str, ...], site: Site, dialect: dialects.Dialect) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from pxeapp import systems
 from pxeapp.answers import releases
 from pxeapp.answers.roles import builtin
 from pxeapp.answers.spec import AnswerSpec, Card, ReleaseSpec, Repository
+from pxeapp.answers.storage import LVM
 from pxeapp.templates import Templates
 
 NODE_URL = "http://10.77.0.1:8081"
@@ -91,7 +92,7 @@ def full(family: str, version: str, role: str = "storage", installer: str = "") 
             Card("52:54:00:00:00:04"),
             Card("52:54:00:00:00:05", vlan=7),
         ),
-        layout="lvm",
+        storage=LVM,
         timezone="Europe/Rome",
         locale="de_DE.UTF-8",
         keyboard="de",

@@ -146,7 +146,7 @@ def test_no_disk_but_the_chosen_one_can_be_taken(family: str, version: str) -> N
     assert said["partman/early_command"].endswith("|| debconf-set partman-auto/disk /dev/none")
     script = preseed.script(spec(family, version), TEMPLATES)
     disk = script[script.index("\ndisk() {") :]
-    assert disk.index("debconf-set partman-auto/disk /dev/none") < disk.index("system_disk)")
+    assert disk.index("debconf-set partman-auto/disk /dev/none") < disk.index("find_disks")
 
 
 @pytest.mark.parametrize("shell", [("dash",), ("busybox", "sh"), ("bash", "--posix")])

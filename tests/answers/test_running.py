@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from pxeapp.answers import kickstart, preseed
-from pxeapp.answers.spec import AnswerSpec
 from tests.answers import shells
 from tests.answers.appliance import Appliance, running
 from tests.answers.samples import TEMPLATES, full, spec
@@ -127,81 +126,13 @@ def test_a_failure_without_a_log_is_a_failure_all_the_same(tmp_path: Path) -> No
     assert appliance.events == [{"event": "failed", "message": "Anaconda stopped and left no log."}]
 
 
-class Machine:
-    """A machine's /sys/block and /dev, as far as scripts look at them."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        for folder in ("sys/block", "dev/disk/by-id", "dev/disk/by-path", "devices/usb1", "devices/pci0"):
-            (root / folder).mkdir(parents=True)
-
-    def disk(
-        self, name: str, *, by: str = "", removable: int = 0, ro: int = 0, size: int = 1, bus: str = "pci0"
-    ) -> None:
-        device = self.root / "devices" / bus / name
-        device.mkdir()
-        (self.root / "sys/block" / name).symlink_to(device)
-        for file, value in (("removable", removable), ("ro", ro), ("size", size)):
-            (device / file).write_text(f"{value}\n")
-        node = self.root / "dev" / name.replace("!", "/")
-        node.parent.mkdir(exist_ok=True)
-        node.touch()
-        if by:
-            (self.root / "dev" / by).symlink_to(node)
-
-    def chosen(self, shell: tuple[str, ...], found: AnswerSpec) -> str:
-        """What `system_disk` says here, or the empty text."""
-        text = functions(preseed.script(found, TEMPLATES)).replace("[ -b ", "[ -e ")
-        text = text.replace("/sys/block", f"{self.root}/sys/block").replace("'/dev/disk", f"'{self.root}/dev/disk")
-        text = text.replace("disk=/dev/", f"disk={self.root}/dev/").replace(
-            "${disk#/dev/}", f"${{disk#{self.root}/dev/}}"
-        )
-        done = run(shell, text + "\nif disk=$(system_disk); then echo $disk; else no_system_disk >&2; fi")
-        return done.stdout.strip().removeprefix(f"{self.root}/dev/")
-
-
-@pytest.mark.parametrize("shell", SHELLS)
-def test_without_a_name_the_first_disk_that_stays_and_is_not_kept_is_taken(
-    shell: tuple[str, ...], tmp_path: Path
-) -> None:
-    machine = Machine(tmp_path)
-    nameless = spec("debian", "13", system_disk=None, data_disks=("disk/by-id/one",), keep_disks=("disk/by-path/two",))
-    assert machine.chosen(shell, nameless) == ""
-    machine.disk("loop0")
-    machine.disk("zram0")
-    machine.disk("sr0", removable=1)
-    machine.disk("sda", by="disk/by-id/one")
-    machine.disk("sdb", by="disk/by-path/two")
-    machine.disk("sdc", removable=1)
-    machine.disk("sdd", ro=1)
-    machine.disk("sde", size=0)
-    machine.disk("sdf", bus="usb1")
-    assert machine.chosen(shell, nameless) == ""
-    machine.disk("sdg", size=2000)
-    assert machine.chosen(shell, nameless) == "sdg"
-    machine.disk("cciss!c0d0", size=2000)
-    assert machine.chosen(shell, nameless) == "cciss/c0d0"
-
-
-@pytest.mark.parametrize("shell", SHELLS)
-def test_a_named_disk_is_taken_or_nothing_is(shell: tuple[str, ...], tmp_path: Path) -> None:
-    machine = Machine(tmp_path)
-    named = spec("debian", "13", system_disk="disk/by-path/x", data_disks=("disk/by-id/one",), keep_disks=())
-    machine.disk("sda")
-    assert machine.chosen(shell, named) == ""
-    machine.disk("sdb", by="disk/by-path/x")
-    assert machine.chosen(shell, named) == "sdb"
-    # The same disk under another name is among those to keep: nobody can have meant that.
-    (machine.root / "dev/disk/by-id/one").symlink_to(machine.root / "dev/sdb")
-    assert machine.chosen(shell, named) == ""
-
-
 def test_pre_ends_the_installation_where_the_disk_is_missing_and_says_so() -> None:
     with running() as appliance:
         done = run(("bash",), section(kickstart_for(appliance.url), "pre"))
     assert done.returncode == 1  # --erroronfail: nothing goes on from here
     assert [event["event"] for event in appliance.events] == ["started", "failed"]
-    assert "The system disk disk/by-path/pci-0000:00:1f.2-ata-1 is not there" in appliance.events[1]["message"]
+    message = "disks.system must fit 1, but 0 fit (path disk/by-path/pci-0000:00:1f.2-ata-1): none."
+    assert message in appliance.events[1]["message"]
 
 
 def test_the_installers_disk_step_leaves_no_disk_to_take_when_it_fails(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def with_value(base: AnswerSpec, field: str, value: str) -> AnswerSpec:
 
 FIELDS = (
     "hostname", "domain", "role", "packages", "services", "ssh_keys", "ntp", "system_disk", "data_disks", "keep_disks",
-    "timezone", "locale", "keyboard", "root_password_hash", "answer_url", "callback_url", "layout", "gateway", "dns",
+    "timezone", "locale", "keyboard", "root_password_hash", "answer_url", "callback_url", "gateway", "dns",
     "address", "card_mac", "card_name", "release.name", "release.install_url", "release.udeb_suite",
     "release.net_image", "repository.name", "repository.url", "repository.suite", "repository.components",
     "repository.key",
@@ -128,7 +128,7 @@ def test_no_value_adds_a_line_a_section_or_a_command(field: str, value: str, bas
 HARMLESS = {
     "ssh_keys": ROCKY.ssh_keys[0], "ntp": "10.0.0.1", "system_disk": SYSTEM, "data_disks": DATA[0],
     "keep_disks": DATA[0], "timezone": "Etc/UTC", "locale": "en_US.UTF-8", "root_password_hash": "$6$" + "a" * 20,
-    "answer_url": "http://h/a", "callback_url": "http://h/c", "layout": "plain", "gateway": "10.77.0.1",
+    "answer_url": "http://h/a", "callback_url": "http://h/c", "gateway": "10.77.0.1",
     "dns": "10.77.0.1", "address": "10.77.0.11/24", "card_mac": "52:54:00:00:00:09", "card_name": "eno1",
     "release.install_url": "http://h/x", "release.net_image": "http://h/x", "repository.url": "http://h/x",
     "repository.key": "http://h/x",
@@ -160,9 +160,9 @@ def test_addresses_are_what_every_installer_reads(card: Card, said: str) -> None
 
 def test_every_problem_is_said_at_once() -> None:
     with pytest.raises(BadAnswerValue) as refused:
-        replace(ROCKY, hostname="Node 1", timezone="--nontp", layout="zfs", packages=("a b", "c;d"))
+        replace(ROCKY, hostname="Node 1", timezone="--nontp", packages=("a b", "c;d"))
     fields = [problem.field for problem in refused.value.problems]
-    assert fields == ["hostname", "storage.layout", "packages", "packages", "timezone"]
+    assert fields == ["hostname", "packages", "packages", "timezone"]
 
 
 def test_a_disk_is_either_the_systems_or_data() -> None:

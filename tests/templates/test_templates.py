@@ -161,7 +161,7 @@ def test_no_template_of_ours_leaves_open_what_it_includes() -> None:
         "kickstarts/base.ks",
         "kickstarts/_scripts.ks",
         "kickstarts/_report.sh",
-        "boot/_system_disk.sh",
+        "boot/_disks.sh",
         "boot/first-boot.sh",
     }
 

@@ -14,14 +14,15 @@ from pxeapp.answers.storage.layout import BIOS_MIB, ESP_MIB, GROUP, Layout, Volu
 from pxeapp.answers.storage.sizes import MIB
 
 BOOT_FILESYSTEM = "ext4"
+SYSTEM_DISK = "/dev/pxeapp-system-disk"
 ON_BIOS = "PXEAPP_ON_BIOS"  # true or false, once the machine has looked
 ON_UEFI = "PXEAPP_ON_UEFI"
 Action = dict[str, Any]
 
 
 def disk_word(number: int) -> str:
-    """What stands for the path of a system disk, counted from 1; no word is the beginning of another."""
-    return f"/dev/PXEAPP_DISK_{number:02d}"
+    """What stands for the path of a system disk, counted from 1."""
+    return SYSTEM_DISK if number == 1 else f"{SYSTEM_DISK}-{number}"
 
 
 def words(layout: Layout) -> tuple[str, ...]:
@@ -119,23 +120,17 @@ def _use(volume: Volume, place: str, kind: str, actions: list[Action], mounts: l
     mounts.append(_mount(place, "" if volume.swap else volume.mount))
 
 
-def simple(layout: Layout) -> dict[str, Any]:
-    """The whole `storage` where only a word was said: subiquity's own layout, on the disk that the machine finds."""
-    name = "lvm" if layout.lvm else "direct"
-    found: dict[str, Any] = {"name": name, "match": {"path": disk_word(1)}}
-    if layout.lvm:
-        found["sizing-policy"] = "all"
-    return {"layout": found}
-
-
-def storage(layout: Layout, filesystem: str) -> dict[str, Any]:
-    """What stands under `storage` in an autoinstall file, whatever was said."""
-    return simple(layout) if layout.simple else {"config": config(layout, filesystem)}
-
-
 def commands(layout: Layout) -> Iterable[str]:
     """Shell lines that put the disks of $system_disks and the firmware into /autoinstall.yaml."""
+    yield "# shellcheck disable=SC2086  # names of disks hold no spaces"
     yield "set -- $system_disks"
-    places = [f'-e "s,{word},/dev/${{{number}}},g"' for number, word in enumerate(words(layout), 1)]
-    yield "if [ -d /sys/firmware/efi ]; then bios=false uefi=true; else bios=true uefi=false; fi"
-    yield f'sed -i {" ".join(places)} -e "s,{ON_BIOS},$bios,g" -e "s,{ON_UEFI},$uefi,g" /autoinstall.yaml'
+    # The longest first: the first disk's word is the beginning of every other.
+    places = [f'-e "s,{word},/dev/${{{number}}},g"' for number, word in reversed(list(enumerate(words(layout), 1)))]
+    yield f"sed -i {' '.join(places)} /autoinstall.yaml"
+    if not layout.simple:
+        yield "if [ -d /sys/firmware/efi ]; then bios=false uefi=true; else bios=true uefi=false; fi"
+        flags = " ".join(
+            f"""-e "s,[\"']\\{{0,1\\}}{word}[\"']\\{{0,1\\}},${name},g\""""
+            for word, name in ((ON_BIOS, "bios"), (ON_UEFI, "uefi"))
+        )
+        yield f"sed -i {flags} /autoinstall.yaml"

@@ -126,7 +126,7 @@ WORDS = {"plain": PLAIN, "lvm": LVM}
 
 
 def packages(layout: Layout, family: str) -> tuple[str, ...]:
-    """What the installed system must have for its own disks; `family` is of packages: debian, el."""
+    """What the installed system must have for its own disks; `family` is of packages: el, debian, ubuntu."""
     wanted = []
     if layout.groups or layout.lvm:
         wanted.append("lvm2")
@@ -135,6 +135,6 @@ def packages(layout: Layout, family: str) -> tuple[str, ...]:
     filesystems = {layout.filesystem, *(each.filesystem for each in layout.formatted)}
     if "xfs" in filesystems:
         wanted.append("xfsprogs")
-    if family == "debian" and layout.simple and not (layout.groups or layout.raw):
+    if family != "el" and layout.simple and not (layout.groups or layout.raw):
         return ()  # its installer adds what its own recipe needs
     return tuple(wanted)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from pxeapp.answers import storage
+from pxeapp.answers.storage import Layout
 from pxeapp.errors import FieldProblem, Invalid
 
 
@@ -15,7 +17,7 @@ class Variables:
 
     domain: str | None = None
     packages: tuple[str, ...] = ()
-    layout: str | None = None
+    layout: Layout | None = None
     timezone: str = "Etc/UTC"
     locale: str = "en_US.UTF-8"
     keyboard: str = "us"
@@ -31,12 +33,17 @@ LISTS = ("packages", "ntp", "ssh_authorized_keys")
 def read(said: Mapping[str, Any]) -> Variables:
     """The known variables; raises Invalid with every one that is not what it must be."""
     found: dict[str, Any] = {}
-    problems = []
+    problems: list[FieldProblem] = []
     for name in NAMES:
         value = said.get(name)
         if value is None:
             continue
-        if name in LISTS and isinstance(value, (list, tuple)) and all(isinstance(each, str) for each in value):
+        if name == "layout":
+            try:
+                found[name] = storage.read(value, "vars.layout")
+            except Invalid as error:
+                problems += error.problems
+        elif name in LISTS and isinstance(value, (list, tuple)) and all(isinstance(each, str) for each in value):
             found[name] = tuple(value)
         elif name not in LISTS and isinstance(value, str):
             found[name] = value

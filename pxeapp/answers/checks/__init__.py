@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from pxeapp.answers.checks import kickstart, preseed, scripts
+from pxeapp.answers.checks import autoinstall, kickstart, preseed, scripts
 from pxeapp.answers.checks.known import Known
 from pxeapp.answers.spec import AnswerSpec
 from pxeapp.faults import Fault
@@ -22,6 +22,9 @@ CHECKERS: dict[str, Checker] = {
     "kickstart": kickstart.check,
     "preseed": preseed.check,
     "script": scripts.check,
+    "user-data": autoinstall.check,
+    "meta-data": autoinstall.meta_data,
+    "vendor-data": autoinstall.vendor_data,
 }
 
 

@@ -177,7 +177,7 @@ def _network(spec: AnswerSpec) -> Iterable[FieldProblem]:
     if (
         spec.network is not None
         and spec.network.installer != spec.network.boot
-        and spec.release.installer != releases.KICKSTART
+        and spec.release.installer != releases.Enterprise.installer
     ):
         fix = "Leave it out: it installs over the boot card, and the bond or VLAN is there afterwards."
         problem = f"the installer of {spec.release.name} uses one untagged card only."

@@ -16,6 +16,7 @@ from pxeapp.db import Database
 from pxeapp.machines import service
 from pxeapp.machines.service import Site
 from pxeapp.provisioning.checking import Checker
+from pxeapp.provisioning.fitting import fitting
 from pxeapp.provisioning.queue import Queue
 from pxeapp.software.models import Release
 from pxeapp.templates import Templates
@@ -56,4 +57,5 @@ def known_site(session: Session, settings: Settings) -> Site:
         releases=frozenset(session.scalars(select(Release.name))),
         networks=service.networks_known(session),
         bmc_networks=settings.bmc_networks,
+        whole=fitting(session),
     )

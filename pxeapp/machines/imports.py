@@ -65,6 +65,7 @@ def run(
     )
     by_mac = {row.mac: row for row in existing}
     problems += _unfit_vars(vault, site, rows, by_mac, actor=actor, now=now)
+    problems += _unfit_wholes(site, rows, by_mac, {problem.row for problem in problems})
     problems += _duplicates(rows)
     problems += _taken(rows, existing)
     problems += _busy(rows, by_mac)
@@ -144,6 +145,17 @@ def _unfit_vars(
         replace(found, line=row.line, row=row.number)
         for row in rows
         for found in service.settle_vars(vault, site, row.said, by_mac.get(row.said.mac), actor=actor, now=now)
+    ]
+
+
+def _unfit_wholes(
+    site: Site, rows: Iterable[_Row], by_mac: dict[str, Machine], wrong: set[int | None]
+) -> list[FieldProblem]:
+    return [
+        replace(found, line=row.line, row=row.number)
+        for row in rows
+        if row.number not in wrong
+        for found in service.whole_problems(site, row.said, by_mac.get(row.said.mac))
     ]
 
 

@@ -49,6 +49,26 @@ class Seal(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Draft:
+    """A machine as it would be when it is saved; `given` are the fields that are being said."""
+
+    mac: str
+    role: str | None
+    cluster: str | None
+    vars: Mapping[str, Any]
+    interfaces: tuple[tuple[str, str | None, str | None, str | None], ...]  # MAC, name, network, address
+    given: frozenset[str]
+
+
+class MachineRules(Protocol):
+    """What must hold for a machine as a whole; provisioning/ knows, for it composes what answer files are made of."""
+
+    def problems(self, draft: Draft) -> Iterable[FieldProblem]:
+        """What is wrong with it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """What a machine's values are checked against: the names and networks that this appliance knows."""
 
@@ -58,6 +78,7 @@ class Site:
     bmc_networks: tuple[IPNetwork, ...]
     clusters: frozenset[str] = frozenset()
     variables: VariableRules | None = None  # None: no variable is known, and so none refused
+    whole: MachineRules | None = None  # None: a machine's parts are checked each by itself only
 
 
 def create(session: Session, vault: Vault, site: Site, said: MachineIn, *, actor: str, now: dt.datetime) -> Machine:
@@ -182,6 +203,21 @@ def settle_vars(
     return problems
 
 
+def whole_problems(site: Site, said: MachineChange, row: Machine | None) -> Iterable[FieldProblem]:
+    """What is wrong with the machine as it would be, beyond its single fields; its variables are settled already."""
+    if site.whole is None:
+        return []
+    given = said.model_fields_set
+
+    def now(name: str) -> Any:
+        return _plain(said, name) if name in given or row is None else getattr(row, name)
+
+    listed = said.interfaces if "interfaces" in given and said.interfaces is not None else row.interfaces if row else []
+    cards = tuple((card.mac, card.name, card.network, card.address) for card in listed)
+    draft = Draft(now("mac"), now("role"), now("cluster"), now("vars") or {}, cards, frozenset(given))
+    return site.whole.problems(draft)
+
+
 def registered(session: Session, rows: Iterable[Machine], *, now: dt.datetime) -> None:
     """What follows a registration: the first line of the timeline, and a sighting that is no stranger's any more."""
     rows = list(rows)
@@ -269,7 +305,7 @@ def _refuse_locked(row: Machine) -> None:
 def _refuse(
     session: Session, site: Site, said: MachineChange, row: Machine | None, wrong: Iterable[FieldProblem]
 ) -> None:
-    problems = [*site_problems(site, said), *wrong]
+    problems = [*site_problems(site, said), *wrong] or list(whole_problems(site, said, row))
     if problems:
         raise Invalid("The machine cannot be saved.", problems=problems)
     taken = list(_taken(session, said, row.id if row else None))

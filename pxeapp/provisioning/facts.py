@@ -173,7 +173,7 @@ def _boot_card(plan: NetworkPlan) -> Card:
     speaker = plan.speaker
     return Card(
         plan.boot_card.mac,
-        plan.boot,
+        None,  # an installer's kernel may call it otherwise
         address=next(iter(speaker.static4), None),
         gateway=speaker.gateway4,
         dns=plan.dns if speaker.static4 else (),

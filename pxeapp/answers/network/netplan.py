@@ -5,16 +5,14 @@ Only words that the netplan of Ubuntu 18.04 knows already: the default route by 
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
+from pxeapp.answers import block_yaml
 from pxeapp.answers.network.files import File
 from pxeapp.answers.network.plan import Bond, Bridge, Device, Ethernet, NetworkPlan, Vlan
 
 PATH = "/etc/netplan/60-pxeapp.yaml"
-PLAIN_KEY = re.compile(r"[a-z][a-z0-9-]*")
 
 
 def mapping(plan: NetworkPlan) -> dict[str, Any]:
@@ -33,7 +31,7 @@ def mapping(plan: NetworkPlan) -> dict[str, Any]:
 
 def files(plan: NetworkPlan) -> tuple[File, ...]:
     """Its file; root's alone, as netplan wants it."""
-    text = "".join(f"{line}\n" for line in _yaml({"network": mapping(plan)}))
+    text = block_yaml.dump({"network": mapping(plan)})
     return (File(PATH, f"# Written by pxeapp\n{text}", "600"),)
 
 
@@ -95,14 +93,3 @@ def _awaited(plan: NetworkPlan, device: Device) -> bool:
     above = plan.master_of(device.name)
     carried = [vlan for vlan in plan.vlans if vlan.link == device.name]
     return any(_awaited(plan, each) for each in ([above] if above else []) + carried)
-
-
-def _yaml(value: Mapping[str, Any], indent: str = "") -> Iterable[str]:
-    """Block style for objects, JSON, which is YAML too, for all the rest: nothing has to be escaped by hand."""
-    for key, each in value.items():
-        shown = key if PLAIN_KEY.fullmatch(key) else json.dumps(key)
-        if isinstance(each, Mapping) and each:
-            yield f"{indent}{shown}:"
-            yield from _yaml(each, f"{indent}  ")
-        else:
-            yield f"{indent}{shown}: {json.dumps(each)}"

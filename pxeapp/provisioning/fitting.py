@@ -1,0 +1,85 @@
+"""Whether a machine that is about to be saved can have the network that it, its role and its cluster describe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from netaddr import IPAddress, IPNetwork
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pxeapp.answers.models import Role
+from pxeapp.answers.network import resolving
+from pxeapp.errors import FieldProblem
+from pxeapp.machines.models import Cluster, Network
+from pxeapp.machines.service import Draft
+from pxeapp.provisioning.facts import CardFacts, NetworkFacts
+
+MATTERS = frozenset({"mac", "interfaces", "vars", "role", "cluster"})
+WORDS = ("network", "addresses")
+
+
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """What it is checked against, read once for a whole import."""
+
+    networks: Mapping[str, NetworkFacts]
+    roles: Mapping[str, Mapping[str, Any]]  # what each says of networks, in its variables
+    clusters: Mapping[str, Mapping[str, Any]]
+
+    def problems(self, draft: Draft) -> Iterable[FieldProblem]:
+        """Every fault; none where nothing that matters is being saved."""
+        if not draft.given & MATTERS:
+            return []
+        cards = [CardFacts(*each) for each in draft.interfaces]
+        found = list(self._outside(cards)) if "interfaces" in draft.given else []
+        said = {
+            **self.clusters.get(draft.cluster or "", {}),
+            **self.roles.get(draft.role or "", {}),
+            **{word: draft.vars[word] for word in WORDS if word in draft.vars},
+        }
+        network = said.get("network")
+        if found or any(card.network and card.network not in self.networks for card in cards):
+            return found
+        if resolving.needed(network, cards):
+            try:
+                resolving.parse(
+                    network, boot=draft.mac, cards=cards, networks=self.networks, addresses=said.get("addresses")
+                )
+            except resolving.BadNetwork as refused:
+                return refused.problems
+        return found
+
+    def _outside(self, cards: Iterable[CardFacts]) -> Iterable[FieldProblem]:
+        for number, card in enumerate(cards):
+            network = self.networks.get(card.network or "")
+            if network is not None and card.address is not None and not _inside(card.address, network.cidr):
+                where = f"interfaces.{number}.address"
+                fix = "Correct the address or the network."
+                yield FieldProblem(where, f"{card.address} is not in {network.name} ({network.cidr}).", fix)
+
+
+def fitting(session: Session) -> Fitting:
+    """As everything is now."""
+    return Fitting(
+        networks={
+            row.name: NetworkFacts(
+                row.name, row.cidr, row.gateway, row.dns, row.ntp, row.domain, row.vlan, row.dhcp_start
+            )
+            for row in session.scalars(select(Network))
+        },
+        roles={name: _words(said) for name, said in session.execute(select(Role.name, Role.vars))},
+        clusters={name: _words(said) for name, said in session.execute(select(Cluster.name, Cluster.vars))},
+    )
+
+
+def _words(said: Mapping[str, Any]) -> dict[str, Any]:
+    return {word: said[word] for word in WORDS if word in said}
+
+
+@lru_cache(maxsize=4096)
+def _inside(address: str, cidr: str) -> bool:
+    return IPAddress(address) in IPNetwork(cidr)

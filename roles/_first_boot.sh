@@ -42,6 +42,15 @@ step() { # what it is, command, arguments
     done
 }
 
+run() { # units: from now on they run, at each boot too
+    systemctl enable "$@"
+    systemctl restart "$@"
+    sleep 5
+    for unit in "$@"; do
+        systemctl is-active --quiet "$unit" || { systemctl status --no-pager --lines 5 "$unit"; return 1; }
+    done
+}
+
 {{ checklists }}
 
 report setting_up "The role {{ role }} is set up."

@@ -25,16 +25,13 @@ ovn() {
         external-ids:ovn-bridge-mappings={{ vars.bridge_mappings | join(",") | sh }}{% endif %}{% if role == "network" or vars.bridge_mappings %} \
         external-ids:ovn-cms-options=enable-chassis-as-gw{% endif %}
 
-    systemctl restart {{ "ovn-controller" if family == "el" else "ovn-host" }} neutron-ovn-metadata-agent
+    run {{ "ovn-controller" if family == "el" else "ovn-host" }} neutron-ovn-metadata-agent
 }
 step "OVN's controller and metadata agent" ovn
 {% else %}
 
 agents() {
-    systemctl restart neutron-openvswitch-agent{% if role == "network" %} neutron-l3-agent neutron-dhcp-agent neutron-metadata-agent{% endif %}
-
-    sleep 5
-    systemctl is-active neutron-openvswitch-agent{% if role == "network" %} neutron-l3-agent neutron-dhcp-agent neutron-metadata-agent{% endif %}
+    run neutron-openvswitch-agent{% if role == "network" %} neutron-l3-agent neutron-dhcp-agent neutron-metadata-agent{% endif %}
 
 }
 step "Neutron's agents run" agents

@@ -20,9 +20,7 @@ step "The volume group {{ vars.volume_group }}" volume_group
 cinder_volume() {
     mkdir -p /var/lib/cinder/volumes
     chown cinder:cinder /var/lib/cinder/volumes
-    systemctl restart {{ "target openstack-cinder-volume" if family == "el" else "tgt cinder-volume" }}
-    sleep 10
-    systemctl is-active {{ "openstack-cinder-volume" if family == "el" else "cinder-volume" }}
+    run {{ "target openstack-cinder-volume" if family == "el" else "tgt cinder-volume" }}
 }
 step "cinder-volume runs" cinder_volume
 

@@ -8,9 +8,7 @@ compute_runs() {
     [ -e /dev/kvm ] || { echo "There is no /dev/kvm: switch virtualization on in the firmware, or say compute_driver: qemu." && false; }
 {% endif %}
 {% endif %}
-    systemctl restart {{ "openstack-nova-compute" if family == "el" else "nova-compute" }}
-    sleep 10
-    systemctl is-active {{ "openstack-nova-compute" if family == "el" else "nova-compute" }}
+    run {{ "openstack-nova-compute" if family == "el" else "nova-compute" }}
 }
 step "nova-compute runs" compute_runs
 

@@ -32,12 +32,6 @@
 {% set users = users + [("trove", vars.trove_password)] %}
 {% set services = services + [("database", "trove", "8779/v1.0/%(project_id)s")] %}
 {% endif %}
-run() { # units
-    systemctl enable "$@"
-    systemctl restart "$@"
-    sleep 5
-    systemctl is-active "$@"
-}
 answers() { # port, path
     case $(curl -sS -o /dev/null -w '%{http_code}' --noproxy '*' --max-time 20 "http://{{ parts.controller_host }}:$1/$2") in
         2?? | 300 | 401) ;;
@@ -59,13 +53,15 @@ step "SELinux lets the web server reach the services" selinux
 databases() {
     run mariadb
     "$(command -v mariadb || command -v mysql)" -u root <<'END_OF_SQL'
-{% for name, user, password in databases %}
-CREATE DATABASE IF NOT EXISTS {{ name }};
+{% for name, user, password in databases if name == user %}
 {% for host in ("localhost", "%") %}
 CREATE USER IF NOT EXISTS '{{ user }}'@'{{ host }}' IDENTIFIED BY '{{ password }}';
 ALTER USER '{{ user }}'@'{{ host }}' IDENTIFIED BY '{{ password }}';
-GRANT ALL PRIVILEGES ON {{ name }}.* TO '{{ user }}'@'{{ host }}';
 {% endfor %}
+{% endfor %}
+{% for name, user, password in databases %}
+CREATE DATABASE IF NOT EXISTS {{ name }};
+GRANT ALL PRIVILEGES ON {{ name }}.* TO '{{ user }}'@'localhost', '{{ user }}'@'%';
 {% endfor %}
 END_OF_SQL
 }

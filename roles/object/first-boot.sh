@@ -30,14 +30,11 @@ step "Swift's disks" disks
 {% include "roles/_swift/rings.sh" %}
 
 servers() {
-    systemctl restart {{ "rsyncd" if family == "el" else "rsync" }}
-    for unit in account account-auditor account-reaper account-replicator container container-auditor \
-        container-replicator container-updater object object-auditor object-replicator object-updater; do
-        systemctl enable "{{ prefix }}swift-$unit"
-        systemctl restart "{{ prefix }}swift-$unit"
-    done
-    sleep 5
-    systemctl is-active {{ prefix }}swift-account {{ prefix }}swift-container {{ prefix }}swift-object
+    run {{ "rsyncd" if family == "el" else "rsync" }}
+{% for server, helpers in [("account", ["auditor", "reaper", "replicator"]), ("container", ["auditor", "replicator", "updater"]), ("object", ["auditor", "replicator", "updater"])] %}
+    run {{ prefix }}swift-{{ server }}{% for helper in helpers %} {{ prefix }}swift-{{ server }}-{{ helper }}{% endfor %}
+
+{% endfor %}
 }
 step "Swift's servers run" servers
 

@@ -1,0 +1,187 @@
+"""What each role does on each family: whole scripts compared, read by the shells, and free of what would end them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pxeapp.answers import render
+from pxeapp.answers.roles import catalogue, work
+from pxeapp.answers.roles.definition import BadRole
+from pxeapp.answers.spec import BadAnswerValue
+from pxeapp.templates import Templates
+from tests.answers import shells
+from tests.answers.roles.cluster import EVERYTHING, OPENSTACK, SECRETS, node
+from tests.answers.samples import CALLBACK_TOKEN, TEMPLATES, spec
+from tests.boot import golden
+
+GOLDEN = Path(__file__).parent / "golden"
+FAMILIES = (("debian", "13"), ("ubuntu", "24.04"), ("centos", "9"))
+every_family = pytest.mark.parametrize(("family", "version"), FAMILIES)
+every_role = pytest.mark.parametrize("role", OPENSTACK)
+
+
+def first_boot(found: work.Work) -> str:
+    """The script of the first boot, as the installed system has it."""
+    return found.install.split(f"<<'{work.END_OF_SCRIPT}'\n")[1].split(f"{work.END_OF_SCRIPT}\n")[0]
+
+
+def text_of(found: work.Work, path: str) -> str:
+    return next(file.text for file in found.files if file.path == path)
+
+
+@every_family
+@every_role
+def test_the_whole_script(family: str, version: str, role: str) -> None:
+    golden.check(f"{role}-{family}.sh", work.of(node(family, version, role), TEMPLATES).install, GOLDEN)
+
+
+@every_role
+@pytest.mark.parametrize("neutron", ["ovs", "ovn"])
+def test_the_shells_read_both_scripts_to_their_end(role: str, neutron: str) -> None:
+    for family, version in (*FAMILIES, ("debian", "12"), ("rocky", "8")):
+        more = EVERYTHING if role == "controller" else {}
+        found = work.of(node(family, version, role, neutron=neutron, **more), TEMPLATES)
+        for script in (found.install, first_boot(found)):
+            shells.check(("bash",), script)
+
+
+@every_role
+def test_shellcheck_has_nothing_to_say(role: str) -> None:
+    family, version = FAMILIES[OPENSTACK.index(role) % 3]
+    more = EVERYTHING if role == "controller" else {}
+    found = work.of(node(family, version, role, neutron="ovn", **more), TEMPLATES)
+    shells.lint("bash", found.install)
+    shells.lint("bash", first_boot(found))
+
+
+def test_the_base_role_does_nothing_beyond_packages_and_services() -> None:
+    found = work.of(spec("debian", "13"), TEMPLATES)
+    assert (found.install, found.files, found.secrets) == ("", (), ())
+    assert found.packages == spec("debian", "13").packages
+
+
+@every_role
+def test_passwords_stand_only_in_files_that_others_cannot_read(role: str) -> None:
+    found = work.of(node("debian", "13", role, **(EVERYTHING if role == "controller" else {})), TEMPLATES)
+    holding = [file for file in found.files if any(secret in file.text for secret in SECRETS.values())]
+    assert holding
+    assert all(file.mode in ("0640", "0600") and file.owner.startswith("root:") for file in holding)
+    script = first_boot(found)
+    assert "0700 root:root" in found.install.split("/usr/local/sbin/pxeapp-role")[1][:20]
+    for secret in SECRETS.values():
+        for line in script.splitlines():
+            if secret in line:  # never an argument of a program: exported, on standard input, or masked
+                assert re.search(r"export |message=\$\{message//|^ *echo '?[\w-]+'? \| |IDENTIFIED BY|\"password\": ", line), line
+
+
+@every_role
+def test_every_secret_of_the_role_is_known_as_one(role: str) -> None:
+    found = work.of(node("debian", "13", role), TEMPLATES)
+    needed = {name for name, about in catalogue.load(role, TEMPLATES).variables.items() if about.required and about.secret}
+    assert {SECRETS[name] for name in needed} <= set(found.secrets)
+
+
+@pytest.mark.parametrize(
+    ("driver", "wanted", "unwanted"),
+    [
+        ("kvm", {"nova-compute-kvm", "neutron-openvswitch-agent"}, {"nova-compute-qemu"}),
+        ("qemu", {"nova-compute-qemu", "libvirt-daemon-system"}, {"nova-compute-kvm"}),
+        ("fake", {"nova-compute"}, {"libvirt-daemon-system", "neutron-openvswitch-agent"}),
+        ("vmware", {"nova-compute", "python3-oslo.vmware"}, {"libvirt-daemon-system", "openvswitch-switch"}),
+    ],
+)
+def test_compute_variants(driver: str, wanted: set[str], unwanted: set[str]) -> None:
+    more = {"vmware_host": "10.77.0.9", "vmware_cluster": "C1", "vmware_password": "pa$s wörd"} if driver == "vmware" else {}
+    found = work.of(node("debian", "13", "compute", compute_driver=driver, **more), TEMPLATES)
+    assert wanted <= set(found.packages)
+    assert not unwanted & set(found.packages)
+    conf = text_of(found, "/etc/nova/nova.conf")
+    assert ("virt_type = " + driver in conf) == (driver in ("kvm", "qemu"))
+    assert ("host_password = pa$$s wörd\n" in conf) == (driver == "vmware")
+
+
+def test_the_vsphere_driver_needs_its_vcenter() -> None:
+    found = work.problems(node("debian", "13", "compute", compute_driver="vmware"), TEMPLATES)
+    assert {each.field for each in found} == {"vars.vmware_host", "vars.vmware_cluster", "vars.vmware_password"}
+
+
+def test_ovn_needs_no_agents_of_its_own_on_a_network_node() -> None:
+    ovs, ovn = (set(work.of(node("debian", "13", "network", neutron=kind), TEMPLATES).packages) for kind in ("ovs", "ovn"))
+    assert "neutron-l3-agent" in ovs - ovn
+    assert "ovn-host" in ovn - ovs
+
+
+def test_a_controller_brings_only_what_is_asked_for() -> None:
+    small = work.of(node("debian", "13", "controller", cinder=False, heat=False, horizon=False), TEMPLATES)
+    large = work.of(node("debian", "13", "controller", **EVERYTHING), TEMPLATES)
+    for package in ("cinder-api", "heat-engine", "openstack-dashboard", "swift-proxy", "trove-api", "gnocchi-api"):
+        assert package not in small.packages
+        assert package in large.packages
+    assert "heat_domain_admin" not in first_boot(small)
+
+
+def test_availability_zone_and_aggregates_are_asked_for_at_the_first_boot() -> None:
+    said = {"availability_zone": "az-2", "host_aggregates": ["ssd", "gpu"], "region": "Rome", "cell": "cell7"}
+    script = first_boot(work.of(node("debian", "13", "compute", **said), TEMPLATES))
+    assert '"region": "Rome", "zone": "az-2"' in script
+    assert '"aggregates": ["ssd", "gpu"]' in script
+
+
+def test_a_controller_with_an_ipv6_address_stands_in_brackets() -> None:
+    conf = text_of(work.of(node("debian", "13", "compute", controller="2001:db8::10"), TEMPLATES), "/etc/nova/nova.conf")
+    assert "@[2001:db8::10]:5672/" in conf
+    assert "auth_url = http://[2001:db8::10]:5000/v3" in conf
+
+
+@pytest.mark.parametrize("family", ["debian", "ubuntu", "centos"])
+def test_every_installer_does_the_work(family: str) -> None:
+    found = node(family, dict(FAMILIES)[family], "block")
+    kind = {"debian": "script", "ubuntu": "script", "centos": "kickstart"}[family]
+    text = render.render(kind, found, TEMPLATES)
+    assert work.of(found, TEMPLATES).install in text
+    assert "cinder-volume" in text
+
+
+def test_the_callback_token_is_gone_with_the_checklist() -> None:
+    script = first_boot(work.of(node("debian", "13", "block"), TEMPLATES))
+    assert CALLBACK_TOKEN in script
+    assert "rm -f" in script.split("is set up.")[1]
+    assert "/usr/local/sbin/pxeapp-role" in script.split("is set up.")[1]
+
+
+HOSTILE = ["a\nb", "a\r\n%end", "$(reboot)", "`reboot`", "'; reboot; '", '"', "%end", "a b", "é" * 255, "x" * 300, "*a", "{{ 7 }}", ""]
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+@pytest.mark.parametrize("name", ["controller", "region", "cell", "nova_password", "provider_interface", "availability_zone"])
+def test_a_hostile_value_is_refused_by_its_variable(name: str, value: str) -> None:
+    try:
+        found = node("debian", "13", "compute", **{name: value})
+    except BadAnswerValue as refused:
+        assert [each.field for each in refused.problems] == [f"vars.{name}"]
+        return
+    assert [each.field for each in work.problems(found, TEMPLATES)] == [f"vars.{name}"]
+
+
+@pytest.mark.parametrize("value", ["$(reboot)", "`x`", "'; reboot; '", '"', "%end", "END_OF_ROLE_FILE", "Grüße, 世界", "x" * 255])
+def test_a_hostile_text_is_only_itself_where_texts_are_possible(value: str) -> None:
+    more = {"compute_driver": "vmware", "vmware_host": "10.77.0.9", "vmware_password": "0123456789"}
+    found = work.of(node("debian", "13", "compute", **more, vmware_cluster=value), TEMPLATES)
+    conf = text_of(found, "/etc/nova/nova.conf")
+    assert f"cluster_name = {value.replace('$', '$$')}\n" in conf
+    shells.check(("bash",), found.install)
+    assert conf in found.install
+
+
+def test_a_template_that_would_end_the_script_is_refused_with_its_line(tmp_path: Path) -> None:
+    folder = tmp_path / "roles/gpu"
+    folder.mkdir(parents=True)
+    (folder / "role.yaml").write_text("files: [{path: /etc/gpu.conf, template: gpu/gpu.conf}]\n")
+    for line in ("%end", "  %include /etc/passwd", "END_OF_ROLE_FILE", "END_OF_FINISH"):
+        (folder / "gpu.conf").write_text(f"# one\n{line}\n")
+        with pytest.raises(BadRole, match=r"roles/gpu/gpu\.conf: its line 2"):
+            work.of(replace(spec("debian", "13"), role="gpu"), Templates(tmp_path))

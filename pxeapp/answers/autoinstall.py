@@ -14,6 +14,7 @@ import yaml
 
 from pxeapp.answers import block_yaml, releases
 from pxeapp.answers.console import consoles
+from pxeapp.answers.network import netplan
 from pxeapp.answers.releases import Subiquity
 from pxeapp.answers.roles import work
 from pxeapp.answers.spec import AnswerSpec, Card
@@ -105,6 +106,8 @@ def document(spec: AnswerSpec, packages: Sequence[str] = ()) -> dict[str, Any]:
 
 def network(spec: AnswerSpec, dialect: Subiquity) -> dict[str, Any]:
     """The network as netplan's version 2, of the live session and of the installed system; cards by their MAC."""
+    if spec.network is not None:
+        return netplan.mapping(spec.network)
     ethernets: dict[str, Any] = {}
     vlans: dict[str, Any] = {}
     for number, card in enumerate((spec.boot, *spec.cards)):

@@ -11,6 +11,7 @@ from pxeapp.api import (
     accounts,
     appliance,
     bodies,
+    clusters,
     deployments,
     given,
     guard,
@@ -24,6 +25,7 @@ from pxeapp.api import (
     releases,
     roles,
     sightings,
+    variables,
 )
 from pxeapp.api.paging import RowNumber
 from pxeapp.config import Settings
@@ -32,7 +34,7 @@ from pxeapp.ui import pages
 SESSION_LIFETIME = dt.timedelta(hours=12)
 BLUEPRINTS = (
     health.bp, machines.bp, sightings.bp, power.bp, deployments.bp, given.bp, releases.bp, roles.bp, networks.bp,
-    accounts.users, accounts.tokens, accounts.audit, appliance.bp, pages.bp,
+    clusters.bp, variables.bp, accounts.users, accounts.tokens, accounts.audit, appliance.bp, pages.bp,
 )  # fmt: skip
 
 

@@ -55,7 +55,7 @@ def import_file(file: Path, dry_run: bool, as_json: bool) -> None:
     context = _context()
     records = readers.read(file.read_bytes(), form)
     with context.database.write() as session:
-        site = known_site(session, context.settings)
+        site = known_site(session, context.settings, context.templates)
         done = imports.run(session, context.vault, site, records, actor=ACTOR, now=now(), dry_run=dry_run)
     found = {
         "created": len(done.created),
@@ -73,16 +73,20 @@ def import_file(file: Path, dry_run: bool, as_json: bool) -> None:
 @machine.command("list")
 @click.option("--state", default="")
 @click.option("--role", default="")
+@click.option("--cluster", default="")
 @click.option("--search", default="", help="Part of name, serial or MAC.")
 @as_json
-def list_machines(state: str, role: str, search: str, as_json: bool) -> None:
+def list_machines(state: str, role: str, cluster: str, search: str, as_json: bool) -> None:
     """List machines."""
     rows: list[dict[str, Any]] = []
     after: str | None = ""
     with _context().database.read() as session:
         while after is not None:
             found, after = selectors.page(
-                session, Filter(state=state, role=role, search=search), after=after, limit=selectors.MAX_PAGE
+                session,
+                Filter(state=state, role=role, cluster=cluster, search=search),
+                after=after,
+                limit=selectors.MAX_PAGE,
             )
             rows += [wire.machine(row) for row in found]
     if as_json:

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pxeapp.accounts.service import Actor
+from pxeapp.answers import clusters, knowledge
 from pxeapp.answers.models import Role
 from pxeapp.config import Settings
 from pxeapp.db import Database
@@ -47,10 +48,10 @@ def actor() -> Actor:
 
 def site(session: Session) -> Site:
     """The names and networks that machines are checked against, as they are now."""
-    return known_site(session, context().settings)
+    return known_site(session, context().settings, context().templates)
 
 
-def known_site(session: Session, settings: Settings) -> Site:
+def known_site(session: Session, settings: Settings, templates: Templates) -> Site:
     """The same outside a request."""
     return Site(
         roles=frozenset(session.scalars(select(Role.name))),
@@ -58,4 +59,6 @@ def known_site(session: Session, settings: Settings) -> Site:
         networks=service.networks_known(session),
         bmc_networks=settings.bmc_networks,
         whole=fitting(session),
+        clusters=clusters.names(session),
+        variables=knowledge.rules(session, templates),
     )

@@ -34,7 +34,8 @@ FORM_OF = {
 READINGS = frozenset({"id", "state", "power", "power_seen_at", "fault", "version", "created_at", "updated_at"})
 # A machine of which nothing is known but its name and MAC.
 NOTHING: dict[str, Any] = {
-    "serial": None, "uuid": None, "role": None, "release": None, "bmc": None, "interfaces": [], "disks": {},
+    "serial": None, "uuid": None, "role": None, "release": None, "cluster": None, "bmc": None,
+    "interfaces": [], "disks": {},
     "labels": {}, "vars": {}, "location": {}, "maintenance": False, "maintenance_reason": "", "locked": False,
 }  # fmt: skip
 
@@ -45,6 +46,7 @@ class MachineQuery(PageQuery):
     state: str = ""
     role: str = ""
     release: str = ""
+    cluster: str = ""
     power: str = ""
     label: Annotated[str, Field(description="key=value")] = ""
     search: str = ""
@@ -61,6 +63,7 @@ class MachineOut(BaseModel):
     power: Literal["on", "off", "unknown"]
     role: str | None
     release: str | None
+    cluster: str | None
     bmc: dict[str, Any] | None
     interfaces: list[dict[str, Any]]
     disks: dict[str, Any]

@@ -8,8 +8,10 @@ from typing import Any
 from apiflask import APIBlueprint
 from flask import Response
 from pydantic import BaseModel, ConfigDict
+from sqlalchemy.orm import Session
 
-from pxeapp.answers import roles
+from pxeapp.answers import clusters, role_vars, roles
+from pxeapp.answers.cluster_secrets import Hand
 from pxeapp.api import etags
 from pxeapp.api.context import actor, context
 from pxeapp.api.paging import Page, PageQuery, page
@@ -27,6 +29,7 @@ class RoleChange(BaseModel):
     services: dict[str, list[str]] | None = None
     storage: dict[str, Any] | None = None
     vars: dict[str, Any] | None = None
+    variables: dict[str, Any] | None = None
 
 
 class RoleIn(RoleChange):
@@ -46,6 +49,7 @@ class RolePut(BaseModel):
     services: dict[str, list[str]] = {}
     storage: dict[str, Any] = {}
     vars: dict[str, Any] = {}
+    variables: dict[str, Any] = {}
 
 
 class RoleOut(RolePut):
@@ -79,7 +83,8 @@ def show(name: str) -> Response:
 def create(said: RoleIn) -> Response:
     """Add a role"""
     with context().database.write() as session:
-        row = roles.create(session, said.model_dump(exclude_none=True), actor=actor().label, now=now())
+        values = role_vars.settled(_hand(session), said.name, said.model_dump(exclude_none=True), None)
+        row = roles.create(session, values, actor=actor().label, now=now())
         return etags.answer(roles.wire(row), HTTPStatus.CREATED)
 
 
@@ -104,4 +109,9 @@ def _change(name: str, said: dict[str, Any]) -> Response:
         row = roles.get(session, name)
         session.refresh(row, with_for_update=True)
         etags.check(roles.wire(row))
-        return etags.answer(roles.wire(roles.change(session, name, said, actor=actor().label, now=now())))
+        values = role_vars.settled(_hand(session), name, said, row)
+        return etags.answer(roles.wire(roles.change(session, name, values, actor=actor().label, now=now())))
+
+
+def _hand(session: Session) -> Hand:
+    return clusters.hand(session, context().vault, context().templates, actor=actor().label, now=now())

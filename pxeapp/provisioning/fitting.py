@@ -37,8 +37,8 @@ class Fitting:
         cards = [CardFacts(*each) for each in draft.interfaces]
         found = list(self._outside(cards)) if "interfaces" in draft.given else []
         said = {
-            **self.clusters.get(draft.cluster or "", {}),
             **self.roles.get(draft.role or "", {}),
+            **self.clusters.get(draft.cluster or "", {}),
             **{word: draft.vars[word] for word in WORDS if word in draft.vars},
         }
         network = said.get("network")

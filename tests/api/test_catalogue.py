@@ -37,7 +37,7 @@ def test_a_network_of_nonsense_lists_every_wrong_field(admin: Asker) -> None:
 def test_a_role_is_made_changed_and_replaced(admin: Asker) -> None:
     assert admin.post("/roles", json=ROLE).json["builtin"] is False
     assert admin.post("/roles", json=ROLE).status_code == HTTPStatus.CONFLICT
-    assert admin.patch("/roles/cache", json={"vars": {"size": 3}}).json["packages"] == ROLE["packages"]
+    assert admin.patch("/roles/cache", json={"vars": {"site_size": 3}}).json["packages"] == ROLE["packages"]
     shown = admin.get("/roles/cache").json
     assert admin.put("/roles/cache", json=shown).json == shown
     assert admin.put("/roles/cache", json={"description": "Empty."}).json["packages"] == {}

@@ -97,7 +97,7 @@ class Broken(LoopbackAppliance):
         assert machines.headers["Content-Type"].startswith("text/plain")
         assert machines.text.count("\n") == 1
         assert str(self.path) not in machines.text
-        change = {"vars": {"filler": "x" * 30_000}}
+        change = {"vars": {"site_filler": "x" * 30_000}}
         operators = _first_503(lambda number: self.ask("PATCH", f"/machines/node1?try={number}", json=change))
         assert operators.headers["Content-Type"] == "application/problem+json"
         assert operators.headers["Retry-After"]

@@ -17,6 +17,7 @@ from pxeapp.answers.roles import catalogue
 from pxeapp.answers.roles.definition import PACKAGE_FAMILIES
 from pxeapp.answers.spec import PACKAGE, SERVICE
 from pxeapp.errors import Conflict, FieldProblem, Invalid, NotFound
+from pxeapp.machines import sealed
 from pxeapp.templates import Templates
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
@@ -79,7 +80,7 @@ def create(session: Session, said: Mapping[str, Any], *, actor: str, now: dt.dat
         raise Invalid("The role cannot be added.", problems=problems)
     if session.scalar(select(Role.id).where(Role.name == name)) is not None:
         raise Conflict(f"There already is a role {name}.")
-    row = Role(name=name, builtin=False, description="", packages={}, services={}, storage={}, vars={})
+    row = Role(name=name, builtin=False, description="", packages={}, services={}, storage={}, vars={}, variables={})
     _fill(row, said)
     session.add(row)
     session.flush()
@@ -99,14 +100,12 @@ def change(session: Session, name: str, said: Mapping[str, Any], *, actor: str, 
 
 def wire(row: Role) -> dict[str, Any]:
     """A role as the API shows it."""
-    return {
-        name: getattr(row, name)
-        for name in ("name", "description", "packages", "services", "storage", "vars", "builtin")
-    }
+    fields = ("name", "description", "packages", "services", "storage", "vars", "variables", "builtin")
+    return {name: sealed.shown(row.vars) if name == "vars" else getattr(row, name) for name in fields}
 
 
 def _fill(row: Role, said: Mapping[str, Any]) -> None:
-    for field in ("description", "packages", "services", "storage", "vars"):
+    for field in ("description", "packages", "services", "storage", "vars", "variables"):
         if field in said:
             setattr(row, field, said[field])
 

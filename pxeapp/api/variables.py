@@ -1,0 +1,43 @@
+"""`/variables`: which variables there are, and which hold for a machine and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from apiflask import APIBlueprint
+from pydantic import BaseModel
+
+from pxeapp.answers import knowledge, roles
+from pxeapp.api.context import context
+from pxeapp.api.paging import Page
+from pxeapp.machines import selectors
+from pxeapp.provisioning import effective
+
+bp = APIBlueprint("variables", __name__, url_prefix="/api/v1", tag="Variables")
+
+
+class VariableQuery(BaseModel):
+    """Which role's; the built-in ones are every role's. Left out: those of all roles."""
+
+    role: str = ""
+
+
+@bp.get("/variables")
+@bp.input(VariableQuery, location="query", arg_name="query")
+@bp.output(Page)
+def listing(query: VariableQuery) -> dict[str, Any]:
+    """List the variables that can be said, with type, default, limits and help"""
+    with context().database.read() as session:
+        if query.role:
+            roles.get(session, query.role)
+        rules = knowledge.rules(session, context().templates)
+        return {"items": effective.reference(rules, query.role or None), "next": None}
+
+
+@bp.get("/machines/<key>/variables")
+@bp.output(Page)
+def of_machine(key: str) -> dict[str, Any]:
+    """Which variables hold for a machine, and where each is said; secrets masked"""
+    with context().database.read() as session:
+        machine = selectors.get(session, key)
+        return {"items": effective.of_machine(session, context().templates, machine), "next": None}

@@ -13,8 +13,8 @@ table inet filter {
         meta l4proto { icmp, ipv6-icmp } accept
         udp dport 546 accept
         tcp dport 22 accept
-{% for protocol in ("tcp", "udp") if site.firewall.of(protocol) %}
-        {{ protocol }} dport { {{ site.firewall.of(protocol) | join(", ") }} } accept
+{% for protocol, ports in site.firewall.by_protocol %}
+        {{ protocol }} dport { {{ ports | join(", ") }} } accept
 {% endfor %}
     }
 }

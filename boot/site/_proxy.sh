@@ -1,5 +1,5 @@
 # The proxy: for shells, services, and the package manager. The appliance is reached without it.
-{% set around = site.proxy.around(spec.answer_url) | join(",") %}
+{% set around = spec.reach.around | join(",") %}
 sed -i '/^\(http\|https\|no\|HTTP\|HTTPS\|NO\)_\(proxy\|PROXY\)=/d' /etc/environment 2>/dev/null || :
 cat >>/etc/environment <<'END_OF_PROXY'
 http_proxy={{ site.proxy.url }}
@@ -13,7 +13,7 @@ END_OF_PROXY
 put /etc/apt/apt.conf.d/90pxeapp-proxy 0644 root:root <<'END_OF_PROXY'
 Acquire::http::Proxy "{{ site.proxy.url }}";
 Acquire::https::Proxy "{{ site.proxy.url }}";
-{% for host in site.direct_hosts(spec) %}
+{% for host in spec.reach.direct_hosts %}
 Acquire::http::Proxy::{{ host }} "DIRECT";
 Acquire::https::Proxy::{{ host }} "DIRECT";
 {% endfor %}
@@ -25,7 +25,7 @@ fi
 {% else %}
 sed -i '/^proxy *=/d' {{ dialect.dnf }}
 sed -i '/^\[main\]/a proxy={{ site.proxy.url }}' {{ dialect.dnf }}
-{% for repository in spec.release.repositories if site.proxy.direct(repository.url, spec.answer_url) %}
+{% for repository in spec.release.repositories if repository.url in spec.reach.direct %}
 if [ -e /etc/yum.repos.d/{{ repository.name }}.repo ]; then
     sed -i '/^\[{{ repository.name }}\]/a proxy=_none_' /etc/yum.repos.d/{{ repository.name }}.repo
 fi

@@ -24,7 +24,7 @@ priority={{ repository.priority }}
 {% if repository.cost %}
 cost={{ repository.cost }}
 {% endif %}
-{% if site.proxy and site.proxy.system and site.proxy.direct(repository.url, spec.answer_url) %}
+{% if site.proxy and site.proxy.system and repository.url in spec.reach.direct %}
 proxy=_none_
 {% endif %}
 END_OF_REPOSITORY

@@ -12,7 +12,8 @@ mkdir -p /etc/apt/keyrings
 wget -qO /etc/apt/keyrings/{{ repository.name }}.asc --tries=5 '{{ repository.key }}'
 {% endif %}
 {% endfor %}
-{% if spec.release.repositories %}
+{% include "boot/site/system.sh" %}
+{% if spec.release.repositories or spec.site.repositories %}
 apt-get -q update
 apt-get -qy -o Dpkg::Options::=--force-confdef install --no-install-recommends {{ work.packages | join(" ") }}
 {% endif %}
@@ -54,8 +55,11 @@ lvextend -r -l +100%FREE "$root" || :
 
 {{ work.install }}
 {% endif %}
+{% if spec.site.boot_order == "network-first" %}
 {% include "boot/_boot_order.sh" %}
+{% endif %}
 {% for service in work.services %}
 systemctl enable {{ service }} || :
 {% endfor %}
+{% include "boot/site/last.sh" %}
 END_OF_FINISH

@@ -50,6 +50,20 @@ send_log() { # file, name
 
 {% include "boot/_disks.sh" %}
 
+{% if spec.site.pre_scripts %}
+{% include "boot/site/pre_scripts.sh" %}
+
+{% endif %}
+{% if spec.site.keep_ssh_host_keys %}
+{% include "boot/site/host_keys.sh" %}
+
+{% endif %}
+{% if spec.site.ca_certificates %}
+installer_certificates() {
+{% include "boot/site/installer_certificates.sh" %}
+}
+
+{% endif %}
 # The installer reads its answers again when the early-commands are through. Until then they name a disk that cannot be,
 # so that whatever goes wrong here, no other one is taken.
 disk() {
@@ -73,10 +87,26 @@ disk() {
     {{ line }}
 {% endfor %}
     report progress "Installing on$system_disks"
+{% if spec.site.keep_ssh_host_keys %}
+    for each in $system_disks; do keep_host_keys "$each"; done
+{% endif %}
 }
 
 early() {
     report started "Ubuntu's installer started on $(uname -r)." 15
+{% if spec.site.remote_syslog %}
+    (journalctl -b -f -o cat | logger --udp --server '{{ spec.site.remote_syslog.host }}' \
+        --port {{ spec.site.remote_syslog.port }} --tag pxeapp) </dev/null >/dev/null 2>&1 &
+{% endif %}
+{% if spec.site.ca_certificates %}
+    installer_certificates
+{% endif %}
+{% if spec.site.pre_scripts %}
+    if ! pre_scripts; then
+        report failed "The pre script $failed_script failed: $(tail -n 10 /tmp/pxeapp-site-pre.log | cut -c1-200)" 300
+        exit 1
+    fi
+{% endif %}
     disk
 }
 
@@ -108,8 +138,14 @@ finish() {
         exit 1
     fi
     rm -f /target/root/pxeapp-finish
+{% if spec.site.keep_ssh_host_keys %}
+    restore_host_keys /target
+{% endif %}
     send_log /run/pxeapp-finish.log finish.log
     send_log "$logs/curtin-install.log" curtin-install.log
+{% if spec.site.installer_logs == "always" %}
+    send_log "$logs/subiquity-server-debug.log" subiquity.log
+{% endif %}
     report installed "Ubuntu's installer installed {{ spec.release.name }} as {{ spec.role }}." 900
 }
 
@@ -119,11 +155,13 @@ failed() {
         tail -n 12 "$logs/curtin-install.log" 2>/dev/null | cut -c1-200
     )
     report failed "$(printf '%s' "${said:-The installer stopped and left no log.}" | without_tokens)" 300
+{% if spec.site.installer_logs != "never" %}
     journalctl -b --no-pager >/run/pxeapp-journal 2>/dev/null
     send_log "$logs/subiquity-server-debug.log" subiquity.log
     send_log "$logs/curtin-install.log" curtin-install.log
     send_log /var/log/cloud-init.log cloud-init.log
     send_log /run/pxeapp-journal journal.log
+{% endif %}
 }
 
 case $1 in

@@ -13,7 +13,8 @@ from typing import Any
 import yaml
 
 from pxeapp.answers import block_yaml, releases
-from pxeapp.answers.console import consoles
+from pxeapp.answers import site as sites
+from pxeapp.answers.console import consoles, installed, ours
 from pxeapp.answers.network import netplan
 from pxeapp.answers.releases import Subiquity
 from pxeapp.answers.roles import work
@@ -48,6 +49,7 @@ def vendor_data(_spec: AnswerSpec, _templates: Templates) -> str:
 
 def script(spec: AnswerSpec, templates: Templates) -> str:
     """The script that the commands call: it reports, finds the disk, and finishes the installed system."""
+    spec = sites.filled(spec, templates)
     return templates.render(
         "preseeds/autoinstall/installer.sh",
         spec=spec,
@@ -72,9 +74,10 @@ def kernel_args(spec: AnswerSpec) -> str:
         "autoinstall",  # without it the installer asks whether it may write to the disk
         f"ds={_dialect(spec).seed};s={spec.answer_url}/",
         "cloud-config-url=/dev/null",
-        consoles(spec.release.kernel_args, CONSOLE),
+        *spec.site.installer_args(),
+        consoles(spec.release.kernel_args, ours(spec.site, CONSOLE)),
         "---",
-        CONSOLE,
+        installed(spec.site, CONSOLE, _dialect(spec)),
     ]
     return " ".join(words)
 
@@ -82,6 +85,7 @@ def kernel_args(spec: AnswerSpec) -> str:
 def document(spec: AnswerSpec, packages: Sequence[str] = ()) -> dict[str, Any]:
     """The autoinstall document as values; `packages` are the role's."""
     dialect = _dialect(spec)
+    proxy = spec.reach.via.get(spec.release.archive, "")
     return {
         "version": 1,
         "refresh-installer": {"update": False},
@@ -91,11 +95,12 @@ def document(spec: AnswerSpec, packages: Sequence[str] = ()) -> dict[str, Any]:
         "keyboard": {"layout": spec.keyboard},
         **({"source": {"id": spec.release.source or "ubuntu-server"}} if dialect.sources else {}),
         "network": network(spec, dialect),
+        **({"proxy": proxy} if proxy else {}),
         "apt": _apt(spec, dialect),
         "storage": _storage(spec, dialect),
         "ssh": {"install-server": True, "allow-pw": False, "authorized-keys": list(spec.ssh_keys)},
         # Those from other repositories have to wait until the installed system knows these: see _target.sh.
-        "packages": [] if spec.release.repositories else list(packages),
+        "packages": [] if spec.release.repositories or spec.site.repositories else list(packages),
         "updates": "security",
         "user-data": _first_boot(spec),
         "late-commands": [f"sh {SCRIPT} finish"],

@@ -61,7 +61,7 @@ def _network(spec: AnswerSpec) -> list[str]:
 
 def _site(spec: AnswerSpec) -> list[str]:
     site = spec.site
-    proxy, syslog = site.via(spec.release.install_url, spec.answer_url), site.remote_syslog
+    proxy, syslog = spec.reach.via[spec.release.install_url], site.remote_syslog
     return [
         *([f"inst.proxy={proxy}"] if proxy else []),
         *([f"inst.syslog={syslog.host}:{syslog.port}"] if syslog else []),

@@ -30,7 +30,7 @@ def render(spec: AnswerSpec, templates: Templates) -> str:
         mirror_protocol=mirror.scheme or "http",
         mirror_host=mirror.netloc,
         mirror_path=mirror.path or "/",
-        proxy=spec.site.via(spec.release.install_url, spec.answer_url),
+        proxy=spec.reach.via[spec.release.install_url],
         disks=_disks(spec),
     )
 

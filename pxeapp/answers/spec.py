@@ -157,6 +157,11 @@ class AnswerSpec:
         """Whose it is, and nothing of what is in it: it may end up in a log."""
         return f"AnswerSpec({self.hostname!r}, release={self.release.name!r}, role={self.role!r}, ...)"
 
+    @property
+    def reach(self) -> sites.Reach:
+        """What it reaches by the site's proxy, and what without it."""
+        return sites.reach(self)
+
     def __post_init__(self) -> None:
         releases.check(self.release.installer, self.release.family, self.release.version)
         problems = [*_identity(self), *_network(self), *_storage(self), *_system(self), *_release(self.release)]

@@ -24,6 +24,9 @@ def unpack(said: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _value(value) for name, value in said.items()}
 
 
+PROPERTIES = (property, functools.cached_property)
+
+
 class Record:
     """What a dataclass is to a template: attributes to read. Two with the same values are equal."""
 
@@ -50,15 +53,20 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple, set, frozenset)):
         kind = "list" if isinstance(value, list) else "tuple" if isinstance(value, tuple) else "set"
         return [kind, [_plain(each) for each in value]]
-    if is_dataclass(value) and not isinstance(value, type):
-        names = _attributes(type(value))
-        return ["record", type(value).__name__, {name: _plain(getattr(value, name)) for name in names}]
+    if (is_dataclass(value) or hasattr(type(value), "model_fields")) and not isinstance(value, type):
+        model: Any = type(value)
+        names = _attributes(model)
+        return ["record", model.__name__, {name: _plain(getattr(value, name)) for name in names}]
     raise TypeError(f"A template of the site cannot be given a {type(value).__name__}.")
 
 
 @functools.cache
-def _attributes(of: type) -> tuple[str, ...]:
+def _attributes(of: Any) -> tuple[str, ...]:
     """Everything public that is not a method: fields, properties, class variables."""
+    if not is_dataclass(of):  # pydantic's, whose base class has attributes of its own
+        own = [base for base in of.__mro__ if base.__module__.startswith("pxeapp.")]
+        found = {name for base in own for name, value in vars(base).items() if isinstance(value, PROPERTIES)}
+        return tuple(sorted({*of.model_fields, *found}))
     names = {field.name for field in fields(of)}
     names.update(name for name in dir(of) if not callable(inspect.getattr_static(of, name)))
     return tuple(sorted(name for name in names if not name.startswith("_")))

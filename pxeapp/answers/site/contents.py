@@ -73,12 +73,11 @@ class Content(Part):
             raise Unfit(what, "Give one of content, base64 and template.")
         if self.template is not None and getattr(self, "secret", False):
             raise Unfit("is secret and comes from a template.", "Templates are no place for secrets; give its content.")
-        if len(self.data) > LIMIT:
+        if len(self.encode()) > LIMIT:
             raise Unfit(f"is larger than {LIMIT // 1024} KiB.", "Serve it over HTTP and fetch it by a script.")
         return self
 
-    @property
-    def data(self) -> bytes:
+    def encode(self) -> bytes:
         """Its bytes; none yet where they come from a template."""
         if self.base64 is not None:
             return base64.b64decode(self.base64)
@@ -87,7 +86,7 @@ class Content(Part):
     @property
     def plain(self) -> bool:
         """Whether it can stand in a here-document: lines of printable ASCII, none of which ends it or a section."""
-        text = self.data.decode("latin-1")
+        text = self.encode().decode("latin-1")
         return text.endswith("\n") and all(
             (line.replace("\t", " ").isprintable() and line.isascii() and not line.lstrip().startswith(("%", "END_OF")))
             for line in text[:-1].split("\n")
@@ -101,18 +100,18 @@ class Content(Part):
     @property
     def body(self) -> str:
         """What stands in the here-document, with its last line's end."""
-        return self.data.decode() if self.plain else base64.encodebytes(self.data).decode()
+        return self.encode().decode() if self.plain else base64.encodebytes(self.encode()).decode()
 
     @property
     def octal(self) -> list[str]:
         """The bytes as words for printf: an installer has no base64."""
-        data = self.data
+        data = self.encode()
         return ["".join(f"\\{byte:03o}" for byte in data[at : at + 24]) for at in range(0, len(data), 24)]
 
     @property
     def shown(self) -> tuple[str, ...]:
         """How it stands in an answer file: what to mask where it is a secret."""
-        return (self.body.rstrip("\n"), *self.octal) if self.data else ()
+        return (self.body.rstrip("\n"), *self.octal) if self.encode() else ()
 
 
 class File(Content):

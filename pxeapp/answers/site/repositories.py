@@ -118,11 +118,13 @@ class SiteRepository(Part):
     @cached_property
     def binary_key(self) -> str:
         """The key itself, for a here-document."""
-        return base64.encodebytes(_dearmored(self.key)).decode()
+        return base64.encodebytes(_dearmored(self.key)).decode() if self.inline_key else ""
 
     @property
     def armoured(self) -> str:
         """The key as it was given, for a here-document: lines of its own alphabet."""
+        if not self.inline_key:
+            return ""
         lines = [BEGIN, "", *base64.encodebytes(_dearmored(self.key)).decode().split(), END]
         return "\n".join(lines) + "\n"
 

@@ -36,7 +36,7 @@ from pxeapp.answers.site.words import (
 from pxeapp.errors import FieldProblem, Invalid
 
 if TYPE_CHECKING:
-    from pxeapp.answers.spec import AnswerSpec, ReleaseSpec
+    from pxeapp.answers.spec import ReleaseSpec
 
 KEPT = 256  # sites that were read and stay read, found again by their text
 MOST = 100  # of anything that is a list
@@ -82,22 +82,6 @@ class Site(Part):
     keep_ssh_host_keys: StrictBool = False
     installer_logs: Literal["always", "failure", "never"] = "failure"
     remote_syslog: Annotated[Syslog, BeforeValidator(shorthand(_syslog))] | None = None
-
-    def via(self, url: str, appliance: str) -> str:
-        """The proxy by which an installer reaches this address, or the empty text."""
-        if self.proxy is None or not self.proxy.installer or self.proxy.direct(url, appliance):
-            return ""
-        return self.proxy.url
-
-    def direct_hosts(self, spec: AnswerSpec) -> tuple[str, ...]:
-        """The hosts that apt reaches without the proxy."""
-        release = spec.release
-        urls = (
-            release.install_url,
-            *(each.url for each in release.repositories),
-            *(each.url for each in self.repositories),
-        )
-        return self.proxy.direct_hosts(spec.answer_url, urls) if self.proxy else ()
 
     @property
     def said(self) -> bool:

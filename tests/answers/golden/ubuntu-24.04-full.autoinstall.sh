@@ -371,6 +371,20 @@ finish() {
     cat >/target/root/pxeapp-finish <<'END_OF_FINISH'
 set -e
 export DEBIAN_FRONTEND=noninteractive
+# Its time servers, in place of the distribution's pools.
+if [ -e /etc/chrony/chrony.conf ]; then
+    for file in /etc/chrony/chrony.conf /etc/chrony/sources.d/*.sources; do
+        if [ -e "$file" ]; then sed -i '/^# pxeapp$/,$d; s/^\(pool\|server\) /#&/' "$file"; fi
+    done
+    cat >>/etc/chrony/chrony.conf <<'END_OF_TIME'
+# pxeapp
+server 10.77.0.1 iburst
+server ntp.example.org iburst
+END_OF_TIME
+elif [ -e /etc/systemd/timesyncd.conf ]; then
+    mkdir -p /etc/systemd/timesyncd.conf.d
+    printf '[Time]\nNTP=10.77.0.1 ntp.example.org\nFallbackNTP=\n' >/etc/systemd/timesyncd.conf.d/pxeapp.conf
+fi
 echo 'node1' >/etc/hostname
 cat >/etc/hosts <<'END_OF_HOSTS'
 127.0.0.1 localhost

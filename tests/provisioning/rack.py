@@ -108,12 +108,12 @@ def rack(tmp_path: Path, rack_database_url: str) -> Iterator[Rack]:
 
 
 @contextlib.contextmanager
-def built(tmp_path: Path, rack_database_url: str = "") -> Iterator[Rack]:
+def built(tmp_path: Path, rack_database_url: str = "", *, node_url: str = "http://10.77.0.1:8081") -> Iterator[Rack]:
     """A rack whose files are in this folder."""
     settings = config.load(
         {
             "PXEAPP_DATA_DIR": str(tmp_path / "data"),
-            "PXEAPP_NODE_URL": "http://10.77.0.1:8081",
+            "PXEAPP_NODE_URL": node_url,
             "PXEAPP_DATABASE_URL": rack_database_url,
         }
     )

@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pxeapp import config
 from pxeapp.db import Database, now
-from pxeapp.doctor import bmcs, databases, dhcp, host, ports, rivals, sites, system, wire, work
+from pxeapp.doctor import bmcs, databases, dhcp, host, ports, rivals, sites, system, variables, wire, work
 from pxeapp.doctor.finding import Check, Finding, Patient, fail, ok, warn
 from pxeapp.errors import ConfigError, PxeError
 
@@ -31,6 +31,8 @@ CHECKS: tuple[Check, ...] = (
     Check("ports", ports.ports, bare=True),
     Check("boot programs", host.boot_programs, bare=True),
     Check("site's templates", sites.templates, late="Look at one by one: pxeapp render MACHINE"),
+    Check("variables", variables.unknown, rows=True),
+    Check("secrets", variables.secrets, rows=True),
     Check("operators' HTTP", wire.operators_http),
     Check("node URL", wire.node_url),
     Check("TFTP", wire.tftp),

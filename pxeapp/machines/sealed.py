@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+from sqlalchemy import ColumnElement, Text, cast
+
 from pxeapp.vault import Undecryptable, Vault
 
 KEY = "$secret"
@@ -28,6 +30,11 @@ def seal(vault: Vault, value: Any, *, by: str, now: dt.datetime, generated: bool
 def is_sealed(value: Any) -> bool:
     """Whether this is a value as `seal` makes it."""
     return isinstance(value, Mapping) and isinstance(value.get(KEY), str)
+
+
+def somewhere(column: Any) -> ColumnElement[bool]:
+    """The rows whose variables hold a sealed value."""
+    return cast(column, Text).contains(f'"{KEY}"')
 
 
 def opened(vault: Vault, value: Mapping[str, Any]) -> Any:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from pxeapp import config, migrations
-from pxeapp.answers import roles
-from pxeapp.db import Database
+from pxeapp.answers import roles, sealing
+from pxeapp.db import Database, now
+from pxeapp.vault import open_vault
 
 
 @click.group()
@@ -22,6 +23,7 @@ def db_upgrade() -> None:
     before, after = migrations.upgrade(database, copies=settings.backups_dir)
     with database.write() as session:
         roles.ensure_builtin(session)
+        sealing.seal_open_secrets(session, open_vault(settings.data_dir), now=now())
     click.echo(
         f"The schema is at {after}." if before == after else f"The schema went from {before or 'empty'} to {after}."
     )

@@ -11,7 +11,7 @@ import click
 
 from pxeapp import config, migrations, supervisor
 from pxeapp.accounts import service
-from pxeapp.answers import roles
+from pxeapp.answers import roles, sealing
 from pxeapp.config import Listen, Settings
 from pxeapp.db import Database, now
 from pxeapp.software import front as nginx
@@ -66,7 +66,7 @@ def _here(listen: Listen) -> Address:
 
 def prepare(settings: Settings) -> str | None:
     """Everything that must be there before the first request: key, schema, roles, an administrator."""
-    open_vault(settings.data_dir)
+    vault = open_vault(settings.data_dir)
     settings.run_dir.mkdir(parents=True, exist_ok=True)
     settings.media_dir.mkdir(parents=True, exist_ok=True)
     database = Database(settings.database_url)
@@ -74,6 +74,7 @@ def prepare(settings: Settings) -> str | None:
     said = settings.admin_password_file.read_text().strip() if settings.admin_password_file else None
     with database.write() as session:
         roles.ensure_builtin(session)
+        sealing.seal_open_secrets(session, vault, now=now())
         password = service.bootstrap(session, password=said, now=now())
     database.dispose()
     return password

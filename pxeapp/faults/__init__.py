@@ -19,6 +19,13 @@ class Fault:
     template_line: int = 0
     advice: bool = False  # works today, and is better written otherwise: said, but nothing is refused for it
 
+    def __post_init__(self) -> None:
+        # What is wrong is often a stranger's text: one line, and nothing that a terminal would obey.
+        for name in ("problem", "fix"):
+            said = getattr(self, name)
+            if not said.isprintable():
+                object.__setattr__(self, name, "".join(each if each.isprintable() else "?" for each in said))
+
     def __str__(self) -> str:
         return f"{self.kind}{self.place}: {self.problem} {self.fix}".strip()
 

@@ -41,9 +41,7 @@ class Shape:
                 _stand_for(value, addresses)
         self._plain = sorted(plain.items(), key=lambda pair: -len(pair[0]))
         bounded = {spec.hostname: _name(spec.hostname), **addresses}
-        self._bounded = [
-            (re.compile(rf"(?<![\w.:-]){re.escape(old)}(?![\w:-]|\.\d)"), new) for old, new in bounded.items()
-        ]
+        self._bounded = [(re.compile(_alone(old)), new) for old, new in bounded.items()]
         self._back = [(new, old) for old, new in (*bounded.items(), *plain.items())]
 
     def of(self, text: str) -> str:
@@ -59,6 +57,16 @@ class Shape:
         for new, old in self._back:
             words = words.replace(new, old)
         return words
+
+
+def _alone(value: str) -> str:
+    """A pattern for the value where it is no part of a longer one, as node1 is of node12."""
+    escaped = re.escape(value)
+    if ":" in value:
+        return rf"(?<![\w:.]){escaped}(?![\w:]|\.\d)"
+    if "." in value:
+        return rf"(?<![\w.-]){escaped}(?!\w|\.\d)"
+    return rf"(?<![\w-]){escaped}(?![\w-])"
 
 
 def _name(hostname: str) -> str:

@@ -62,7 +62,8 @@ def networks(patient: Patient) -> Finding:
     """The interface has an address inside a network that we know, and in the mode full there is a range to give."""
     settings = patient.settings
     with patient.database.read() as session:
-        rows = session.scalars(select(Network).order_by(Network.name)).all()
+        every = session.scalars(select(Network).order_by(Network.name))
+        rows = [row for row in every if ":" not in row.cidr]  # DHCP is for netboot, and that is IPv4
     if settings.dhcp == "off":
         return ok(f"{OFF}; {len(rows)} networks are known.")
     name = settings.dhcp_interface

@@ -96,14 +96,16 @@ def _problems(said: Mapping[str, Any]) -> Iterable[FieldProblem]:
             raise ValueError(cidr)
         network = IPNetwork(cidr)
     except (AddrFormatError, ValueError):
-        yield FieldProblem("cidr", f"{cidr!r} is not a network.", "Write it as 10.0.0.0/24.")
+        yield FieldProblem("cidr", f"{cidr!r} is not a network.", "Write it as 10.0.0.0/24 or fd00:1::/64.")
         return
-    if network.version != 4:
-        yield FieldProblem("cidr", "is IPv6.", "We netboot over IPv4; use an IPv4 network.")
+    if network.version != 4 and (said.get("dhcp_start") or said.get("dhcp_end")):
+        fix = "Leave the range out: we netboot, and so serve DHCP, over IPv4 only."
+        yield FieldProblem("dhcp_start", "is in an IPv6 network.", fix)
     for field in ("gateway", "dhcp_start", "dhcp_end"):
         value = said.get(field)
         address = _address(value)
-        if value and (address is None or address not in network):
+        on_the_link = field == "gateway" and network.version != 4 and address is not None and address.is_link_local()
+        if value and not on_the_link and (address is None or address not in network):
             yield FieldProblem(field, f"{value!r} is not in {network}.", "Use an address of the network.")
     for field in ("dns", "ntp"):
         for value in said.get(field) or []:

@@ -37,11 +37,12 @@ def plan(session: Session, settings: Settings, mode: Literal["proxy", "full"]) -
             start=row.dhcp_start,
             end=row.dhcp_end,
             gateway=row.gateway,
-            dns=tuple(row.dns),
-            ntp=tuple(row.ntp),
+            dns=tuple(each for each in row.dns if ":" not in each),
+            ntp=tuple(each for each in row.ntp if ":" not in each),
             domain=row.domain,
         )
         for row in session.scalars(select(Network).order_by(Network.name))
+        if ":" not in row.cidr  # we netboot over IPv4; an IPv6 network is for the installed systems
     ]
     return DhcpPlan(
         mode=mode,
@@ -63,7 +64,8 @@ def _reservations(session: Session) -> list[Reservation]:
     for name, labels, mac, address in rows:
         try:
             secure = str(labels.get(SECURE_BOOT_LABEL, "")).lower() == "true"
-            found.append(Reservation(name=name, mac=mac, address=address, secure_boot=secure))
+            reserved = address if address is not None and ":" not in address else None
+            found.append(Reservation(name=name, mac=mac, address=reserved, secure_boot=secure))
         except PxeError as error:
             log.warning("%s gets no DHCP reservation: %s", name, error)
     return found

@@ -161,7 +161,7 @@ def network_plan(
     machine: MachineFacts, networks: Mapping[str, NetworkFacts], said: Mapping[str, Any]
 ) -> NetworkPlan | None:
     """Its network in our language; None where its cards say it all. Raises BadNetwork with every fault."""
-    if not resolving.needed(said.get("network"), machine.cards):
+    if not resolving.needed(said.get("network"), machine.cards, networks):
         return None
     return resolving.parse(
         said.get("network"), boot=machine.mac, cards=machine.cards, networks=networks, addresses=said.get("addresses")

@@ -44,7 +44,7 @@ class Fitting:
         network = said.get("network")
         if found or any(card.network and card.network not in self.networks for card in cards):
             return found
-        if resolving.needed(network, cards):
+        if resolving.needed(network, cards, self.networks):
             try:
                 resolving.parse(
                     network, boot=draft.mac, cards=cards, networks=self.networks, addresses=said.get("addresses")

@@ -37,6 +37,22 @@ def test_a_network_is_kept_as_it_was_given(any_database: Database) -> None:
         assert session.scalars(select(AuditRow.action)).all() == ["network.create"]
 
 
+def test_an_ipv6_network_has_a_gateway_of_its_own_and_no_range(database: Database) -> None:
+    said = {"name": "lan6", "cidr": "fd00:77::/64", "gateway": "fd00:77::1", "dns": ["fd00:77::53"]}
+    assert create(database, **said)["gateway"] == "fd00:77::1"
+    assert create(database, name="link", cidr="fd00:78::/64", gateway="fe80::1")["gateway"] == "fe80::1"
+    with pytest.raises(Invalid) as refused:
+        create(
+            database,
+            name="x",
+            cidr="fd00:79::/64",
+            gateway="fd00:78::1",
+            dhcp_start="fd00:79::1",
+            dhcp_end="fd00:79::9",
+        )
+    assert [problem.field for problem in refused.value.problems] == ["dhcp_start", "gateway"]
+
+
 def test_host_bits_are_cleared(database: Database) -> None:
     assert create(database, name="rack1", cidr="10.1.0.7/24")["cidr"] == "10.1.0.0/24"
 
@@ -46,7 +62,7 @@ def test_host_bits_are_cleared(database: Database) -> None:
     [
         ({"name": "Rack 1"}, "name"), ({"cidr": "moon"}, "cidr"), ({"cidr": "10.1.0.0"}, "cidr"),
         ({"cidr": ""}, "cidr"),
-        ({"cidr": "fd00::/64"}, "cidr"), ({"gateway": "10.2.0.1"}, "gateway"), ({"gateway": "x"}, "gateway"),
+        ({"cidr": "fd00::/64"}, "dhcp_start"), ({"gateway": "10.2.0.1"}, "gateway"), ({"gateway": "x"}, "gateway"),
         ({"dns": ["dns.example.org"]}, "dns"), ({"ntp": ["pool"]}, "ntp"), ({"dhcp_end": None}, "dhcp_end"),
         ({"dhcp_start": "10.1.0.201"}, "dhcp_end"), ({"dhcp_start": "10.9.0.1"}, "dhcp_start"),
         ({"vlan": 0}, "vlan"), ({"vlan": 4095}, "vlan"), ({"vlan": True}, "vlan"),

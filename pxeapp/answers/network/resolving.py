@@ -91,9 +91,11 @@ class _Draft:
     fields: dict[str, Any] = field(default_factory=dict)
 
 
-def needed(said: Any, cards: Iterable[KnownCard]) -> bool:
+def needed(said: Any, cards: Iterable[KnownCard], networks: Mapping[str, KnownNetwork]) -> bool:
     """Whether a machine has more to say of its network than its cards' IPv4: what installers write by themselves."""
-    return said is not None or any(":" in (card.address or "") for card in cards)
+    if said is not None:
+        return True
+    return any(card.network in networks and ":" in networks[card.network].cidr for card in cards if card.network)
 
 
 def parse(

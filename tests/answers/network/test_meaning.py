@@ -7,7 +7,7 @@ import pytest
 from pxeapp.answers.network import resolving
 from pxeapp.answers.network.plan import Bond, Bridge, Ethernet, NetworkPlan, Route, Vlan
 from pxeapp.provisioning.facts import CardFacts
-from tests.answers.network.machines import BOOT, CARDS, CASES, Case, plan
+from tests.answers.network.machines import BOOT, CARDS, CASES, NETWORKS, Case, plan
 
 
 def made(said: object, addresses: object = None, **more: object) -> NetworkPlan:
@@ -122,9 +122,10 @@ def test_every_spelling_of_a_card_means_it() -> None:
 
 
 def test_the_language_is_needed_when_it_is_spoken_or_a_card_speaks_ipv6() -> None:
-    assert not resolving.needed(None, CARDS)
-    assert resolving.needed({}, CARDS)
-    assert resolving.needed(None, [CardFacts(BOOT, None, "lan6", "fd00:77::11")])
+    assert not resolving.needed(None, CARDS, NETWORKS)
+    assert resolving.needed({}, CARDS, NETWORKS)
+    assert resolving.needed(None, [CardFacts(BOOT, None, "lan6", "fd00:77::11")], NETWORKS)
+    assert resolving.needed(None, [CardFacts(BOOT, None, "lan6", None)], NETWORKS)  # SLAAC
 
 
 @pytest.mark.parametrize("name", list(CASES))

@@ -1,0 +1,115 @@
+"""A machine whose network cannot be is refused when it is saved, and nothing of it is kept."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from pxeapp.answers.models import Role
+from pxeapp.db import Database
+from pxeapp.errors import Invalid
+from pxeapp.machines import imports, networks, service
+from pxeapp.machines.models import Machine
+from pxeapp.machines.records import Record
+from pxeapp.machines.service import Site
+from pxeapp.machines.wire import MachineChange, MachineIn
+from pxeapp.provisioning.fitting import fitting
+from pxeapp.vault import Vault
+
+NOW = dt.datetime(2026, 11, 25, 12, tzinfo=dt.UTC)
+CARDS = [
+    {"mac": "52:54:00:00:00:01", "name": "eno1", "network": "pxe", "address": "10.77.0.11"},
+    {"mac": "52:54:00:00:00:02", "name": "eno2"},
+]
+BOND = {"bonds": {"bond0": {"members": ["boot", "eno2"], "mode": "802.3ad", "network": "pxe"}}}
+TWICE = {"ethernets": {"boot": {"gateway4": "10.77.0.1", "network": "pxe"},
+         "eno2": {"addresses": ["10.5.0.5/24"], "gateway4": "10.5.0.1"}}}  # fmt: skip
+
+
+@pytest.fixture
+def site(database: Database) -> Site:
+    with database.write() as session:
+        for said in (
+            {"name": "pxe", "cidr": "10.77.0.0/24", "gateway": "10.77.0.1"},
+            {"name": "lan6", "cidr": "fd00:77::/64", "gateway": "fd00:77::1"},
+        ):
+            networks.create(session, said, actor="user:ada", now=NOW)
+        shape = {"network": {"vlans": {"v5": {"link": "boot", "id": 5, "network": "lan6"}}}}
+        session.add(
+            Role(name="tagged", builtin=False, description="", packages={}, services={}, storage={}, vars=shape)
+        )
+        session.flush()
+        return Site(
+            frozenset({"tagged"}), frozenset(), frozenset({"pxe", "lan6"}), (), whole=fitting(session)
+        )  # fmt: skip
+
+
+def made(**more: Any) -> dict[str, Any]:
+    return {"name": "node1", "mac": "52:54:00:00:00:01", "interfaces": CARDS, **more}
+
+
+def create(session: Session, vault: Vault, site: Site, **more: Any) -> Machine:
+    return service.create(session, vault, site, MachineIn(**made(**more)), actor="user:ada", now=NOW)
+
+
+def problems(database: Database, vault: Vault, site: Site, **more: Any) -> list[tuple[str, str]]:
+    with pytest.raises(Invalid) as refused, database.write() as session:
+        create(session, vault, site, **more)
+    with database.read() as session:
+        assert session.scalar(select(func.count(Machine.id))) == 0
+    return [(each.field, each.problem) for each in refused.value.problems]
+
+
+def test_two_cards_that_claim_the_gateway(database: Database, vault: Vault, site: Site) -> None:
+    found = problems(database, vault, site, vars={"network": TWICE})
+    assert found == [
+        ("vars.network.ethernets.eno2.gateway4", "eno2 and eno1 both claim the IPv4 default route.")
+    ]  # fmt: skip
+
+
+def test_an_address_outside_its_network(database: Database, vault: Vault, site: Site) -> None:
+    cards = [{**CARDS[0], "address": "10.78.0.11"}]
+    assert problems(database, vault, site, interfaces=cards) == [
+        ("interfaces.0.address", "10.78.0.11 is not in pxe (10.77.0.0/24).")
+    ]
+
+
+def test_a_roles_network_is_checked_with_the_machine_that_takes_it(
+    database: Database, vault: Vault, site: Site
+) -> None:
+    assert problems(database, vault, site, role="tagged", vars={"addresses": {"lan6": "fd00:99::1"}}) == [
+        ("vars.addresses.lan6", "fd00:99::1 is not in fd00:77::/64.")
+    ]
+    with database.write() as session:
+        create(session, vault, site, role="tagged", vars={"addresses": {"lan6": "fd00:77::5"}})
+
+
+def test_a_change_is_checked_with_what_the_machine_has_already(database: Database, vault: Vault, site: Site) -> None:
+    with database.write() as session:
+        create(session, vault, site, vars={"network": BOND})
+    fewer = MachineChange.model_validate({"interfaces": CARDS[:1]})
+    with database.write() as session, pytest.raises(Invalid) as refused:
+        service.change(
+            session, vault, site, session.scalars(select(Machine)).one(), fewer, actor="user:ada", now=NOW
+        )  # fmt: skip
+    assert [each.field for each in refused.value.problems] == ["vars.network.bonds.bond0.members"]
+    with database.write() as session:
+        row = session.scalars(select(Machine)).one()
+        assert len(row.interfaces) == 2
+        service.change(session, vault, site, row, MachineChange(maintenance=True), actor="user:ada", now=NOW)
+
+
+def test_an_import_names_the_row(database: Database, vault: Vault, site: Site) -> None:
+    rows = [
+        Record(2, made(vars={"network": BOND})),
+        Record(3, {"name": "node2", "mac": "52:54:00:00:00:09", "vars": {"network": TWICE}}),
+    ]
+    with pytest.raises(Invalid) as refused, database.write() as session:
+        imports.run(session, vault, site, rows, actor="user:ada", now=NOW)
+    (problem,) = refused.value.problems
+    assert (problem.row, problem.line, problem.field) == (2, 3, "vars.network.ethernets.eno2")
+    assert "no network card of this machine" in problem.problem

@@ -191,7 +191,7 @@ TEXTS = ("repositories", "pre_scripts", "post_scripts", "files", "ca_certificate
 def read(said: Mapping[str, Any], node_url: str = NOWHERE) -> Site:
     """The site's settings among the variables; raises Invalid with every one that cannot be used."""
     own = {name: said[name] for name in NAMES if said.get(name) is not None}
-    return _read(json.dumps(own, sort_keys=True, default=str), node_url) if own else NOTHING
+    return _read(json.dumps(own, default=str), node_url) if own else NOTHING
 
 
 @lru_cache(maxsize=KEPT)

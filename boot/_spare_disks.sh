@@ -35,7 +35,11 @@ spare_group() { # name, keep or wipe, disks
         old=$(group_of "$disk")
         [ "$old" != "$name" ] || continue
         [ -z "$old" ] || { echo "/dev/$disk is in the volume group $old." >&2; return 1; }
-        pvcreate -y "/dev/$disk" || return 1
+        if ! pvs "/dev/$disk" >/dev/null 2>&1; then
+            # pvcreate would write over a partition table without a word.
+            [ -z "$(wipefs "/dev/$disk")" ] || { echo "/dev/$disk is not empty." >&2; return 1; }
+            pvcreate -y "/dev/$disk" || return 1
+        fi
         fresh="$fresh /dev/$disk"
     done
     # shellcheck disable=SC2086  # names of disks hold no spaces
@@ -66,3 +70,12 @@ spare_filesystem() { # kind, keep or wipe, mount point with * for the number or 
         printf 'UUID=%s %s %s noatime,nofail 0 2\n' "$uuid" "$at" "$kind" >>/etc/fstab
     done
 }
+
+# Which disks these are was found before the installation; the names stand above. None of them holds a space.
+# shellcheck disable=SC2086,SC2154
+spare_disks() {
+{% for call in spare %}
+    {{ call }} || return 1
+{% endfor %}
+}
+spare_disks || exit 1

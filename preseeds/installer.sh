@@ -193,9 +193,6 @@ other_disks() {
 {% if spare %}
     cat /tmp/pxeapp-disks - >/target/root/pxeapp-spare <<'END_OF_SPARE'
 {% include "boot/_spare_disks.sh" %}
-{% for call in spare %}
-{{ call }} || exit 1
-{% endfor %}
 END_OF_SPARE
     if ! in-target bash /root/pxeapp-spare; then
         give_up "The disks beside the system's could not be prepared: $(tail -n 6 /var/log/syslog | cut -c1-200)"

@@ -88,7 +88,7 @@ disk() {
 {% endfor %}
     report progress "Installing on$system_disks"
 {% if spec.site.keep_ssh_host_keys %}
-    for each in $system_disks; do keep_host_keys "$each"; done
+    for each in $system_disks; do keep_host_keys "/dev/$each"; done
 {% endif %}
 }
 
@@ -114,9 +114,6 @@ early() {
 other_disks() {
     cat /run/pxeapp-disks - >/target/root/pxeapp-spare <<'END_OF_SPARE'
 {% include "boot/_spare_disks.sh" %}
-{% for call in spare %}
-{{ call }} || exit 1
-{% endfor %}
 END_OF_SPARE
     if ! curtin in-target --target=/target -- bash /root/pxeapp-spare >/run/pxeapp-spare.log 2>&1; then
         send_log /run/pxeapp-spare.log spare.log

@@ -129,8 +129,10 @@ def commands(layout: Layout) -> Iterable[str]:
     yield f"sed -i {' '.join(places)} /autoinstall.yaml"
     if not layout.simple:
         yield "if [ -d /sys/firmware/efi ]; then bios=false uefi=true; else bios=true uefi=false; fi"
+        # With its quotes, if it came to have any: a text would be true, whatever it says.
         flags = " ".join(
-            f"""-e "s,[\"']\\{{0,1\\}}{word}[\"']\\{{0,1\\}},${name},g\""""
+            f'-e "s,{quote}{word}{quote},${name},g"'
             for word, name in ((ON_BIOS, "bios"), (ON_UEFI, "uefi"))
+            for quote in ("'", '\\"', "")
         )
         yield f"sed -i {flags} /autoinstall.yaml"

@@ -363,6 +363,7 @@ wrong_disks() { # why nothing is installed, and what there is to choose from; a 
 
 trouble=
 system_disks=
+# shellcheck disable=SC2086  # names of disks hold no spaces
 find_disks() { # sets system_disks and what else the layout names; fails with the reason in $trouble
     there=$(disks)
     keep disk/by-id/ata-DATA_1 '' '' '' '' '' '' ''

@@ -1,4 +1,4 @@
-"""The one script that finds the disks, run by the shells that the installers have, on machines of every awkward kind."""
+"""The one script that finds the disks, run by the installers' shells on machines of every awkward kind."""
 
 from __future__ import annotations
 

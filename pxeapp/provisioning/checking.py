@@ -137,14 +137,15 @@ class Checker:
         """The faults of one file, with their templates."""
         release = spec.release
         about = (file.kind, release.family, release.version, release.installer, known.digest)
-        own = digest(*about, file.text)
-        if max(map(len, file.text.split("\n"))) > LONG_LINE and file.kind in BOOT_KINDS:
-            return self._placed(file, self._verdict(own, file.kind, file.text, spec, known), spec)
+        if file.kind in BOOT_KINDS and max(map(len, file.text.split("\n"))) > LONG_LINE:
+            found = self._verdict(digest(*about, file.text), file.kind, file.text, spec, known)
+            return self._placed(file, found, spec)
         shaped = shape.of(file.text)
         key = digest(*about, shaped)
         found = self._verdict(key, file.kind, shaped, spec, known)
         if not found:
             return []
+        own = digest(*about, file.text)
         # A machine may be called like a word of the file, and only its shape be wrong: so what is wrong is asked twice.
         if not _CONFIRMED.get(key, lambda: bool(self._verdict(own, file.kind, file.text, spec, known))):
             return self._placed(file, self._verdict(own, file.kind, file.text, spec, known), spec)

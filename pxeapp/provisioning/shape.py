@@ -10,7 +10,8 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import re
-from collections.abc import Iterator, Mapping
+import string
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pxeapp.answers.spec import AnswerSpec
@@ -18,6 +19,7 @@ from pxeapp.answers.spec import AnswerSpec
 MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 DISK = re.compile(r"(?:/dev/)?disk/by-(?:id|path)/[A-Za-z0-9._:+-]+")
 ADDRESS = re.compile(r"[0-9a-f.:]+/[0-9]{1,3}")
+WORD = frozenset(string.ascii_letters + string.digits + "_")
 NAMED = ("serial", "wwn")  # a disk's own numbers, wherever a layout names them
 FEWEST = 4  # characters of a number that is surely nothing else
 
@@ -41,15 +43,15 @@ class Shape:
                 _stand_for(value, addresses)
         self._plain = sorted(plain.items(), key=lambda pair: -len(pair[0]))
         bounded = {spec.hostname: _name(spec.hostname), **addresses}
-        self._bounded = [(re.compile(_alone(old)), new) for old, new in bounded.items()]
+        self._bounded = [(*_alone(old), new) for old, new in bounded.items()]
         self._back = [(new, old) for old, new in (*bounded.items(), *plain.items())]
 
     def of(self, text: str) -> str:
         """The text with stand-ins."""
         for old, new in self._plain:
             text = text.replace(old, new)
-        for pattern, new in self._bounded:
-            text = pattern.sub(new, text)
+        for pattern, before, new in self._bounded:
+            text = re.sub(pattern, _unless(before, new), text)
         return text
 
     def back(self, words: str) -> str:
@@ -59,14 +61,25 @@ class Shape:
         return words
 
 
-def _alone(value: str) -> str:
-    """A pattern for the value where it is no part of a longer one, as node1 is of node12."""
+def _unless(before: frozenset[str], new: str) -> Callable[[re.Match[str]], str]:
+    def replaced(found: re.Match[str]) -> str:
+        start = found.start()
+        return found[0] if start and found.string[start - 1] in before else new
+
+    return replaced
+
+
+def _alone(value: str) -> tuple[str, frozenset[str]]:
+    """A pattern for the value where no longer one begins with it (node12 with node1), and what may not stand before it.
+
+    The pattern begins with the value's own letters: so it is found as fast as a word is.
+    """
     escaped = re.escape(value)
     if ":" in value:
-        return rf"(?<![\w:.]){escaped}(?![\w:]|\.\d)"
+        return rf"{escaped}(?![\w:]|\.\d)", WORD | {":", "."}
     if "." in value:
-        return rf"(?<![\w.-]){escaped}(?!\w|\.\d)"
-    return rf"(?<![\w-]){escaped}(?![\w-])"
+        return rf"{escaped}(?!\w|\.\d)", WORD | {".", "-"}
+    return rf"{escaped}(?![\w-])", WORD | {"-"}
 
 
 def _name(hostname: str) -> str:

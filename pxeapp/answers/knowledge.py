@@ -20,8 +20,10 @@ from pxeapp.templates import Templates
 
 def rules(session: Session, templates: Templates) -> Rules:
     """Every role's variables, as they are now."""
-    rows = session.execute(select(Role.name, Role.variables).order_by(Role.name))
-    return Rules({name: declared_by(name, said, templates) for name, said in rows})
+    # A role whose data are there already, and whose row is just being added, knows its variables too.
+    known: dict[str, Mapping[str, Any]] = {name: {} for name in catalogue.names(templates)}
+    known.update((name, said) for name, said in session.execute(select(Role.name, Role.variables).order_by(Role.name)))
+    return Rules({name: declared_by(name, said, templates) for name, said in known.items()})
 
 
 def declared_by(name: str, said: Mapping[str, Any], templates: Templates) -> dict[str, Variable]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -172,16 +173,17 @@ def test_a_machine_is_rendered_examined_deployed_and_explained(registered: Site)
 def test_a_role_of_ones_own_with_a_template_of_ones_own(registered: Site) -> None:
     blocks = [block.text for block in pages.blocks(ROOT / "docs" / "add-a-role.md")]
     before = f"TOKEN={registered.token} PXEAPP_DATA_DIR=$PWD/var\n"
-    assert "prometheus" in registered.sh(before + blocks[0])
-    registered.sh(before + blocks[1])
-    registered.sh(
-        f"{before}curl -sS --fail-with-body -X PATCH http://localhost:8080/api/v1/machines/node2 "
-        '-H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" -d \'{"role": "monitor"}\''
-    )
-    said = registered.sh("pxeapp render node2 --kind preseed")
-    assert "d-i apt-setup/contrib boolean true" in said
-    assert "prometheus" in said
+    folder, role, machine, small, template = blocks
+    assert '"monitor"' in registered.sh(before + folder + role)
+    said = registered.sh(before + machine)
+    assert re.search(r"d-i pkgsel/include string .*prometheus", said)
     assert "string Europe/Berlin" in said
+    assert '- targets: ["node1:9100", "node3:9100"]' in said
+    assert "vm.swappiness = 10" in said
+    assert 'step "Prometheus" prometheus' in said
+    assert '"tmux"' in registered.sh(before + small)
+    registered.sh(before + template)
+    assert "d-i apt-setup/contrib boolean true" in registered.sh("pxeapp render node2 --kind preseed")
 
 
 @pytest.mark.network

@@ -197,7 +197,9 @@ def read(name: str, text: str, shown: str) -> Read:
     if not all(isinstance(each, str) and NAME.fullmatch(each) for each in parents):
         problems.append(FieldProblem("based_on", "is not a list of roles.", "Write [base]."))
     problems += _unknown(
-        said, {"description", "based_on", "openstack", "data_disks", "only_with", "variables", "choices", *_PART_KEYS}, ""
+        said,
+        {"description", "based_on", "openstack", "data_disks", "only_with", "variables", "choices", *_PART_KEYS},
+        "",
     )
     problems += [
         FieldProblem(key, "must be true or false.")

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pxeapp import audit
+from pxeapp.answers import storage
 from pxeapp.answers.models import Role
 from pxeapp.answers.roles import catalogue
 from pxeapp.answers.roles.definition import PACKAGE_FAMILIES
@@ -116,6 +117,9 @@ def _problems(said: Mapping[str, Any]) -> list[FieldProblem]:
         for field in ("packages", "services", "storage", "vars")
         if not isinstance(said.get(field, {}), Mapping)
     ]
+    of_disks = said.get("storage")
+    if isinstance(of_disks, Mapping) and of_disks.get("layout") is not None:
+        found += storage.problems(of_disks["layout"], "storage.layout")
     if not isinstance(said.get("description", ""), str):
         found.append(FieldProblem("description", "is not a text."))
     for field, pattern in (("packages", PACKAGE), ("services", SERVICE)):

@@ -44,6 +44,7 @@ class Work:
     install: str = ""
     files: tuple[Written, ...] = ()
     secrets: tuple[str, ...] = ()
+    ports: tuple[str, ...] = ()  # that a packet filter lets in, as 9090/tcp
 
 
 def family_of(spec: AnswerSpec) -> str:
@@ -60,8 +61,10 @@ def _problems(definition: Definition, spec: AnswerSpec, templates: Templates) ->
     found = definition.problems(spec.vars)
     values = definition.values(spec.vars)
     if definition.data_disks and not spec.data_disks and not isinstance(spec.vars.get("layout"), Mapping):
-        fix = 'Add one to the machine: {"disks": {"data": ["disk/by-path/..."]}}, or say a layout with raw disks or groups.'
-        found.append(FieldProblem("disks.data", f"is empty; the role {definition.name} keeps its data on such disks.", fix))
+        fix = 'Add one to the machine: {"disks": {"data": ["disk/by-path/..."]}}, or say a layout of its own.'
+        found.append(
+            FieldProblem("disks.data", f"is empty; the role {definition.name} keeps its data on such disks.", fix)
+        )
     if definition.openstack and not definition.plain(values):
         found += series.problems(series.table(templates), definition.name, spec.release, values)
     return found
@@ -92,7 +95,7 @@ def of(spec: AnswerSpec, templates: Templates) -> Work:
         return work
     part = definition.part.joined(chosen)
     files = tuple(_written(each, context, templates) for each in part.files if family in each.families)
-    return replace(work, files=files, install=_install(definition, part, work, files, context, templates))
+    return replace(work, files=files, ports=part.ports, install=_install(definition, part, work, files, context, templates))
 
 
 def _names(spec: AnswerSpec, definition: Definition, chosen: Part, field: str, family: str) -> tuple[str, ...]:

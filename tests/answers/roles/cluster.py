@@ -34,4 +34,6 @@ def node(family: str, version: str, role: str, **said: Any) -> AnswerSpec:
     carried = TABLE.of(release(family, version))
     wanted = said.get("openstack_series") or (carried.default if carried else "")
     repositories = (repository(f"openstack-{wanted}"),) if carried and wanted != carried.native else ()
-    return spec(family, version, role, vars={**CLUSTER, **said}, release=release(family, version, repositories=repositories))
+    return spec(
+        family, version, role, vars={**CLUSTER, **said}, release=release(family, version, repositories=repositories)
+    )

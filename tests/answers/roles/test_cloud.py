@@ -18,7 +18,7 @@ from pxeapp.templates import data_root
 
 pytestmark = pytest.mark.network
 CLIENT = Path(data_root()) / "roles/_openstack/cloud.py"
-PLURALS = {"region": "regions", "aggregate": "os-aggregates"}
+RIGHT = "right-password"
 
 
 class Cloud:
@@ -62,7 +62,9 @@ class Cloud:
             if found and method == "PATCH":
                 found[0].update(next(iter(body.values())))
             return (200, {kind[:-1]: found[0]}) if found else (404, {"error": "none"})
-        return 200, {kind.removeprefix("os-"): [row for row in rows if all(row.get(k) in (v, None) for k, v in query.items())]}
+        return 200, {
+            kind.removeprefix("os-"): [row for row in rows if all(row.get(k) in (v, None) for k, v in query.items())]
+        }
 
 
 @pytest.fixture
@@ -76,7 +78,7 @@ def cloud() -> Iterator[Cloud]:
             body = json.loads(self.rfile.read(length) or "{}")
             extra = {}
             if where.path == "/v3/auth/tokens":
-                right = body["auth"]["identity"]["password"]["user"]["password"] == "right-password"
+                right = body["auth"]["identity"]["password"]["user"]["password"] == RIGHT
                 status, answer = (201, {"token": {"catalog": found.catalogue()}}) if right else (401, {"error": "no"})
                 extra = {"X-Subject-Token": "t"}
             else:
@@ -105,9 +107,12 @@ def cloud() -> Iterator[Cloud]:
             thread.join()
 
 
-def ask(cloud: Cloud, action: str, said: dict[str, Any], password: str = "right-password") -> subprocess.CompletedProcess[str]:
+def ask(cloud: Cloud, action: str, said: dict[str, Any], password: str = RIGHT) -> subprocess.CompletedProcess[str]:
     environment = {
-        "OS_AUTH_URL": f"{cloud.url}/v3", "OS_USERNAME": "admin", "OS_PASSWORD": password, "OS_PROJECT_NAME": "admin"
+        "OS_AUTH_URL": f"{cloud.url}/v3",
+        "OS_USERNAME": "admin",
+        "OS_PASSWORD": password,
+        "OS_PROJECT_NAME": "admin",
     }
     return subprocess.run(
         [sys.executable, str(CLIENT), action],

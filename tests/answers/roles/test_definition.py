@@ -46,7 +46,9 @@ def test_what_is_wrong_is_refused_with_its_place(text: str, field: str) -> None:
     assert field in [problem.field for problem in refused.value.problems]
 
 
-@pytest.mark.parametrize("text", ["- a", "a: [", "a: *b", "!!python/object/apply:os.system ['true']", "\x00", "[" * 5000])
+@pytest.mark.parametrize(
+    "text", ["- a", "a: [", "a: *b", "!!python/object/apply:os.system ['true']", "\x00", "[" * 5000]
+)
 def test_what_is_no_mapping_or_no_yaml_is_said_in_one_sentence(text: str) -> None:
     with pytest.raises(BadRole, match=r"roles/gpu/role\.yaml"):
         read("gpu", text, "roles/gpu/role.yaml")
@@ -69,7 +71,9 @@ def test_ubuntu_takes_debians_lists_unless_it_has_its_own() -> None:
 
 def test_a_file_of_the_same_path_is_written_once_and_the_later_one_wins() -> None:
     first = part("files: [{path: /etc/x, template: a/x}, {path: /etc/y, template: a/y}]")
-    assert [(file.path, file.template) for file in first.joined(part("files: [{path: /etc/x, template: b/x}]")).files] == [
+    assert [
+        (file.path, file.template) for file in first.joined(part("files: [{path: /etc/x, template: b/x}]")).files
+    ] == [
         ("/etc/y", "a/y"),
         ("/etc/x", "b/x"),
     ]

@@ -1,4 +1,4 @@
-"""The first boot's script, really run: steps in their order, patience, what is said of a failure, and its own removal."""
+"""The first boot's script, really run: steps in their order, patience, what a failure says, its own removal."""
 
 from __future__ import annotations
 
@@ -60,7 +60,9 @@ def test_steps_are_reported_in_their_order_and_the_checklist_removes_itself(scri
 def test_what_does_not_work_yet_is_tried_again(script: tuple[Path, Path]) -> None:
     _, system = script
     with running() as appliance:
-        checklist = f"later() {{ echo x >>{system}/tries; [ $(wc -l <{system}/tries) = 3 ]; echo done; }}\nstep 'Later' later\n"
+        checklist = (
+            f"later() {{ echo x >>{system}/tries; [ $(wc -l <{system}/tries) = 3 ]; echo done; }}\nstep 'Later' later\n"
+        )
         assert run(script, appliance, checklist) == 0
     assert (system / "tries").read_text() == "x\n" * 3
 
@@ -68,7 +70,9 @@ def test_what_does_not_work_yet_is_tried_again(script: tuple[Path, Path]) -> Non
 def test_each_command_of_a_step_counts_and_a_failure_is_said_without_secrets(script: tuple[Path, Path]) -> None:
     _, system = script
     with running() as appliance:
-        checklist = f'bad() {{ echo "no {{{{ vars.gpu_password }}}} \\"here\\""; false; touch {system}/never; }}\nstep "Bad" bad\nstep Next true\n'
+        secret = "{{ vars.gpu_password }}"
+        bad = f'bad() {{ echo "no {secret} \\"here\\""; false; touch {system}/never; }}'
+        checklist = f'{bad}\nstep "Bad" bad\nstep Next true\n'
         assert run(script, appliance, checklist, give_up="0") == 1
         last = appliance.events[-1]
     assert (last["event"], "no *** 'here'" in last["message"]) == ("setup_failed", True)

@@ -75,13 +75,17 @@ def test_passwords_stand_only_in_files_that_others_cannot_read(role: str) -> Non
     for secret in SECRETS.values():
         for line in script.splitlines():
             if secret in line:  # never an argument of a program: exported, on standard input, or masked
-                assert re.search(r"export |message=\$\{message//|^ *echo '?[\w-]+'? \| |IDENTIFIED BY|\"password\": ", line), line
+                assert re.search(
+                    r"export |message=\$\{message//|^ *echo '?[\w-]+'? \| |IDENTIFIED BY|\"password\": ", line
+                ), line
 
 
 @every_role
 def test_every_secret_of_the_role_is_known_as_one(role: str) -> None:
     found = work.of(node("debian", "13", role), TEMPLATES)
-    needed = {name for name, about in catalogue.load(role, TEMPLATES).variables.items() if about.required and about.secret}
+    needed = {
+        name for name, about in catalogue.load(role, TEMPLATES).variables.items() if about.required and about.secret
+    }
     assert {SECRETS[name] for name in needed} <= set(found.secrets)
 
 
@@ -95,7 +99,11 @@ def test_every_secret_of_the_role_is_known_as_one(role: str) -> None:
     ],
 )
 def test_compute_variants(driver: str, wanted: set[str], unwanted: set[str]) -> None:
-    more = {"vmware_host": "10.77.0.9", "vmware_cluster": "C1", "vmware_password": "pa$s wörd"} if driver == "vmware" else {}
+    more = (
+        {"vmware_host": "10.77.0.9", "vmware_cluster": "C1", "vmware_password": "pa$s wörd"}
+        if driver == "vmware"
+        else {}
+    )
     found = work.of(node("debian", "13", "compute", compute_driver=driver, **more), TEMPLATES)
     assert wanted <= set(found.packages)
     assert not unwanted & set(found.packages)
@@ -110,7 +118,9 @@ def test_the_vsphere_driver_needs_its_vcenter() -> None:
 
 
 def test_ovn_needs_no_agents_of_its_own_on_a_network_node() -> None:
-    ovs, ovn = (set(work.of(node("debian", "13", "network", neutron=kind), TEMPLATES).packages) for kind in ("ovs", "ovn"))
+    ovs, ovn = (
+        set(work.of(node("debian", "13", "network", neutron=kind), TEMPLATES).packages) for kind in ("ovs", "ovn")
+    )
     assert "neutron-l3-agent" in ovs - ovn
     assert "ovn-host" in ovn - ovs
 
@@ -132,7 +142,9 @@ def test_availability_zone_and_aggregates_are_asked_for_at_the_first_boot() -> N
 
 
 def test_a_controller_with_an_ipv6_address_stands_in_brackets() -> None:
-    conf = text_of(work.of(node("debian", "13", "compute", controller="2001:db8::10"), TEMPLATES), "/etc/nova/nova.conf")
+    conf = text_of(
+        work.of(node("debian", "13", "compute", controller="2001:db8::10"), TEMPLATES), "/etc/nova/nova.conf"
+    )
     assert "@[2001:db8::10]:5672/" in conf
     assert "auth_url = http://[2001:db8::10]:5000/v3" in conf
 
@@ -153,21 +165,36 @@ def test_the_callback_token_is_gone_with_the_checklist() -> None:
     assert "/usr/local/sbin/pxeapp-role" in script.split("is set up.")[1]
 
 
-HOSTILE = ["a\nb", "a\r\n%end", "$(reboot)", "`reboot`", "'; reboot; '", '"', "%end", "a b", "é" * 255, "x" * 300, "*a", "{{ 7 }}", ""]
+HOSTILE = [
+    "a\nb",
+    "a\r\n%end",
+    "$(reboot)",
+    "`reboot`",
+    "'; reboot; '",
+    '"',
+    "%end",
+    "a b",
+    "é" * 255,
+    "x" * 300,
+    "*a",
+    "{{ 7 }}",
+    "",
+]
 
 
 @pytest.mark.parametrize("value", HOSTILE)
-@pytest.mark.parametrize("name", ["controller", "region", "cell", "nova_password", "provider_interface", "availability_zone"])
+@pytest.mark.parametrize(
+    "name", ["controller", "region", "cell", "nova_password", "provider_interface", "availability_zone"]
+)
 def test_a_hostile_value_is_refused_by_its_variable(name: str, value: str) -> None:
-    try:
-        found = node("debian", "13", "compute", **{name: value})
-    except BadAnswerValue as refused:
-        assert [each.field for each in refused.problems] == [f"vars.{name}"]
-        return
-    assert [each.field for each in work.problems(found, TEMPLATES)] == [f"vars.{name}"]
+    with pytest.raises(BadAnswerValue) as refused:  # by the specification itself, or by the role's schema
+        work.of(node("debian", "13", "compute", **{name: value}), TEMPLATES)
+    assert [each.field for each in refused.value.problems] == [f"vars.{name}"]
 
 
-@pytest.mark.parametrize("value", ["$(reboot)", "`x`", "'; reboot; '", '"', "%end", "END_OF_ROLE_FILE", "Grüße, 世界", "x" * 255])
+@pytest.mark.parametrize(
+    "value", ["$(reboot)", "`x`", "'; reboot; '", '"', "%end", "END_OF_ROLE_FILE", "Grüße, 世界", "x" * 255]
+)
 def test_a_hostile_text_is_only_itself_where_texts_are_possible(value: str) -> None:
     more = {"compute_driver": "vmware", "vmware_host": "10.77.0.9", "vmware_password": "0123456789"}
     found = work.of(node("debian", "13", "compute", **more, vmware_cluster=value), TEMPLATES)

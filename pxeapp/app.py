@@ -13,6 +13,7 @@ from pxeapp.api import (
     bodies,
     clusters,
     deployments,
+    diffs,
     given,
     guard,
     health,
@@ -33,8 +34,8 @@ from pxeapp.ui import pages
 
 SESSION_LIFETIME = dt.timedelta(hours=12)
 BLUEPRINTS = (
-    health.bp, machines.bp, sightings.bp, power.bp, deployments.bp, given.bp, releases.bp, roles.bp, networks.bp,
-    clusters.bp, variables.bp, accounts.users, accounts.tokens, accounts.audit, appliance.bp, pages.bp,
+    health.bp, machines.bp, sightings.bp, power.bp, deployments.bp, diffs.bp, given.bp, releases.bp, roles.bp,
+    networks.bp, clusters.bp, variables.bp, accounts.users, accounts.tokens, accounts.audit, appliance.bp, pages.bp,
 )  # fmt: skip
 
 

@@ -35,6 +35,7 @@ COMMANDS: dict[str, str] = {
     "dhcp-snippet": "pxeapp.boot.commands:dhcp_snippet",
     "boot-programs": "pxeapp.boot.commands:boot_programs",
     "rack": "pxeapp.lab.commands:rack",
+    "diff": "pxeapp.diff_command:diff",
     "given": "pxeapp.provisioning.given_commands:given",
     "observe": "pxeapp.appliance.commands:observe",
     "resume": "pxeapp.appliance.commands:resume",

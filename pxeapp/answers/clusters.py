@@ -94,6 +94,11 @@ def change(session: Session, hand: Hand, name: str, said: Mapping[str, Any]) -> 
     return row
 
 
+def propose(hand: Hand, row: Cluster, said: Mapping[str, Any]) -> None:
+    """Put into the row what `change` would, with all of its checks; whoever compares throws it away afterwards."""
+    _change(hand, row, said, [], "The cluster cannot be changed.")
+
+
 def delete(session: Session, name: str, *, actor: str, now: dt.datetime) -> None:
     """Forget a cluster that no machine is in any more; its secrets are gone with it."""
     row = get(session, name, lock=True)

@@ -101,11 +101,11 @@ def ensure_secrets(session: Session, settings: Settings, machine: Machine, role:
 class Known:
     """What is the same for many machines, read once for all that are composed with it."""
 
-    def __init__(self, session: Session, settings: Settings) -> None:
+    def __init__(self, session: Session, settings: Settings, clusters: Mapping[str, Cluster] | None = None) -> None:
         self._session = session
         self._vault, self._templates = _means(settings.data_dir, settings.templates_dir)
         self._role_rows: dict[str, Role] = {}
-        self._clusters: dict[str, Cluster] = {}
+        self._clusters: dict[str, Cluster] = dict(clusters or {})  # those that only a comparison knows, to begin with
         self._roles: dict[str, RoleFacts] = {}
         self._releases: dict[tuple[str, str], ReleaseSpec] = {}
         self._networks: dict[str, NetworkFacts] | None = None
@@ -190,6 +190,11 @@ def urls_of(settings: Settings, vault: Vault, deployment: tokens.Attempt) -> Url
     """Where the machine finds us in this attempt, its tokens included."""
     config, callback = (tokens.derive(vault, deployment, scope) for scope in (tokens.CONFIG, tokens.CALLBACK))
     return _urls(settings.node_url, config, callback)
+
+
+def unissued(settings: Settings) -> Urls:
+    """The same without an attempt."""
+    return _urls(settings.node_url, UNISSUED, UNISSUED)
 
 
 def _urls(node_url: str, config: str, callback: str) -> Urls:

@@ -20,7 +20,7 @@ from pxeapp.templates.language import FILTERS, OPTIONS, TEMPLATE_FOLDERS, WRONG_
 from pxeapp.templates.places import place
 from pxeapp.templates.pool import Pool, shared
 from pxeapp.templates.sources import Source, Sources, data_root
-from pxeapp.templates.versions import record_ours
+from pxeapp.templates.versions import record, record_ours
 
 __all__ = ["TEMPLATE_FOLDERS", "TemplateError", "Templates", "data_root"]
 ALONE_S = 30.0
@@ -59,7 +59,10 @@ class Templates:
 
     def find(self, name: str) -> Source | None:
         """The file of this name that counts, for what is read as data and not rendered: the site's own, else ours."""
-        return self._sources.find(name)
+        source = self._sources.find(name)
+        if source is not None:
+            record([(name, source)])
+        return source
 
     def place(self, line: str, names: Iterable[str]) -> tuple[str, int] | None:
         """Which of these templates a line of a rendered file comes from, and from which of its lines."""

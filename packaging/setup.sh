@@ -16,7 +16,7 @@ RUN="dnsmasq-base nginx-light ipxe shim-signed grub-efi-amd64-signed pxelinux sy
 DEMO="qemu-system-x86 qemu-utils ovmf ipxe-qemu openipmi busybox-static cpio mtools dosfstools syslinux syslinux-efi
   extlinux grub-pc-bin curl kmod xz-utils zstd uidmap procps fdisk e2fsprogs"
 TEST="chromium chromium-driver postgresql redis-server shellcheck tftp-hpa atftp mmdebstrap buildah crun npm
-  netplan.io ifupdown ifenslave bridge-utils libnm0"
+  netplan.io ifupdown ifenslave bridge-utils libnm0 lvm2 xfsprogs"
 # atftpd conflicts with tftpd-hpa; tests/bench/tftp.py unpacks it, and these are its libraries.
 BENCH="tftpd-hpa libwrap0 libpcre2-8-0 gcc libc6-dev"
 
@@ -141,7 +141,31 @@ install_python() {
     echo "$wanted_stamp" >"$venv/.installed-$lock"
 }
 
+# Recipes for partman are tested with partman's own reader: a shell script in an installer component, which apt fetches
+# where its sources have such components. Without it those tests are skipped, and say so.
+fetch_partman() {
+    [ "$purpose" = test ] && [ ! -d "$venv/udebs/partman-auto" ] || return 0
+    work=$(mktemp -d)
+    mkdir -p "$work/lists/partial" "$work/archives/partial"
+    # shellcheck disable=SC2016  # apt's own words
+    apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' 2>/dev/null | sort -u |
+        grep '/debian/ [a-z]*$' | sed 's,.*,deb & main/debian-installer,' >"$work/sources.list"
+    options="-qq -o Dir::Etc::SourceList=$work/sources.list -o Dir::Etc::SourceParts=/dev/null
+        -o Dir::State::Lists=$work/lists -o Dir::Cache=$work -o APT::Sandbox::User=root"
+    # shellcheck disable=SC2086  # options hold no spaces
+    if [ -s "$work/sources.list" ] && (cd "$work" && apt-get $options update && apt-get $options download partman-auto) \
+        >/dev/null 2>&1 && mkdir -p "$venv/udebs" &&
+        dpkg-deb -x "$work"/partman-auto_*.udeb "$work/partman-auto"; then
+        mv "$work/partman-auto" "$venv/udebs/partman-auto"
+        say "partman's reader of recipes is in $venv/udebs"
+    else
+        say "partman-auto's udeb is not to be had here; its tests are skipped"
+    fi
+    rm -rf "$work"
+}
+
 python=$(find_python)
 install_packages
 install_python
+fetch_partman
 for package in ${absent:-}; do echo "$package" >>"$venv/.not-here"; done

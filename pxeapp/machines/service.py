@@ -58,6 +58,7 @@ class Draft:
     vars: Mapping[str, Any]
     interfaces: tuple[tuple[str, str | None, str | None, str | None], ...]  # MAC, name, network, address
     given: frozenset[str]
+    disks: tuple[tuple[str, str, str | None, int | None], ...] = ()  # path, purpose, serial, bytes
 
 
 class MachineRules(Protocol):
@@ -214,8 +215,23 @@ def whole_problems(site: Site, said: MachineChange, row: Machine | None) -> Iter
 
     listed = said.interfaces if "interfaces" in given and said.interfaces is not None else row.interfaces if row else []
     cards = tuple((card.mac, card.name, card.network, card.address) for card in listed)
-    draft = Draft(now("mac"), now("role"), now("cluster"), now("vars") or {}, cards, frozenset(given))
+    draft = Draft(
+        now("mac"), now("role"), now("cluster"), now("vars") or {}, cards, frozenset(given), tuple(_drafted(said, row))
+    )
     return site.whole.problems(draft)
+
+
+def _drafted(said: MachineChange, row: Machine | None) -> Iterable[tuple[str, str, str | None, int | None]]:
+    """The machine's disks as they would be; of one that was known before, what was known of it."""
+    present = {disk.path: disk for disk in row.disks} if row is not None else {}
+    if said.disks is None:
+        wanted = [(disk.path, disk.purpose) for disk in present.values()]
+    else:
+        wanted = [(said.disks.system, "system")] if said.disks.system else []
+        wanted += [(path, "data") for path in said.disks.data] + [(path, "keep") for path in said.disks.keep]
+    for path, purpose in wanted:
+        known = present.get(path)
+        yield path, purpose, known.serial if known else None, known.size_bytes if known else None
 
 
 def registered(session: Session, rows: Iterable[Machine], *, now: dt.datetime) -> None:

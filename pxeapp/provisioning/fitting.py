@@ -1,4 +1,4 @@
-"""Whether a machine that is about to be saved can have the network that it, its role and its cluster describe."""
+"""Whether a machine that is about to be saved can have the network and disks that it, its role and its cluster say."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from netaddr import IPAddress, IPNetwork
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pxeapp.answers import storage
 from pxeapp.answers.models import Role
 from pxeapp.answers.network import resolving
+from pxeapp.answers.storage import known
 from pxeapp.errors import FieldProblem
 from pxeapp.machines.models import Cluster, Network
 from pxeapp.machines.service import Draft
 from pxeapp.provisioning.facts import CardFacts, NetworkFacts
 
-MATTERS = frozenset({"mac", "interfaces", "vars", "role", "cluster"})
-WORDS = ("network", "addresses")
+MATTERS = frozenset({"mac", "interfaces", "vars", "role", "cluster", "disks"})
+WORDS = ("network", "addresses", "layout")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class Fitting:
     """What it is checked against, read once for a whole import."""
 
     networks: Mapping[str, NetworkFacts]
-    roles: Mapping[str, Mapping[str, Any]]  # what each says of networks, in its variables
+    roles: Mapping[str, Mapping[str, Any]]  # what each says of networks and disks, in its variables
     clusters: Mapping[str, Mapping[str, Any]]
 
     def problems(self, draft: Draft) -> Iterable[FieldProblem]:
@@ -41,6 +43,7 @@ class Fitting:
             **self.clusters.get(draft.cluster or "", {}),
             **{word: draft.vars[word] for word in WORDS if word in draft.vars},
         }
+        found += _disks(said.get("layout"), draft)
         network = said.get("network")
         if found or any(card.network and card.network not in self.networks for card in cards):
             return found
@@ -71,9 +74,20 @@ def fitting(session: Session) -> Fitting:
             )
             for row in session.scalars(select(Network))
         },
-        roles={name: _words(said) for name, said in session.execute(select(Role.name, Role.vars))},
+        roles={
+            name: {**_words(ours), **_words(said)}
+            for name, said, ours in session.execute(select(Role.name, Role.vars, Role.storage))
+        },
         clusters={name: _words(said) for name, said in session.execute(select(Cluster.name, Cluster.vars))},
     )
+
+
+def _disks(said: Any, draft: Draft) -> list[FieldProblem]:
+    """What the layout means on this machine, as far as we know its disks."""
+    if said is None or not draft.disks or storage.problems(said):
+        return []  # what is wrong by itself is refused where it is said
+    disks = [known.Disk(path, purpose, serial or "", size) for path, purpose, serial, size in draft.disks]
+    return list(known.problems(storage.read(said), disks, "vars.layout"))
 
 
 def _words(said: Mapping[str, Any]) -> dict[str, Any]:

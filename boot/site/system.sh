@@ -34,6 +34,13 @@ relabel() {
 {% include "boot/site/_repositories_dnf.sh" %}
 {% endif %}
 {% endif %}
+{% if late_packages | default(()) %}
+{# Where the installer could not install them itself, for it knew no repository but its own archive. #}
+# The role's packages, now that their repositories are known.
+apt-get -q update
+DEBIAN_FRONTEND=noninteractive apt-get -qy -o Dpkg::Options::=--force-confdef install --no-install-recommends \
+    {{ late_packages | join(" ") }}
+{% endif %}
 {% if apt and site.packages_remove %}
 {% include "boot/site/_remove.sh" %}
 {% endif %}

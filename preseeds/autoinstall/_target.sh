@@ -12,11 +12,8 @@ mkdir -p /etc/apt/keyrings
 wget -qO /etc/apt/keyrings/{{ repository.name }}.asc --tries=5 '{{ repository.key }}'
 {% endif %}
 {% endfor %}
+{% set late_packages = work.packages if packages_wait else () %}
 {% include "boot/site/system.sh" %}
-{% if spec.release.repositories or spec.site.repositories %}
-apt-get -q update
-apt-get -qy -o Dpkg::Options::=--force-confdef install --no-install-recommends {{ work.packages | join(" ") }}
-{% endif %}
 echo '{{ spec.hostname }}' >/etc/hostname
 cat >/etc/hosts <<'END_OF_HOSTS'
 127.0.0.1 localhost

@@ -16,6 +16,7 @@ from pxeapp.answers import block_yaml, releases
 from pxeapp.answers import site as sites
 from pxeapp.answers.console import consoles, installed, ours
 from pxeapp.answers.network import netplan
+from pxeapp.answers.network.plan import ip_of, netmask, prefix_of
 from pxeapp.answers.releases import Subiquity
 from pxeapp.answers.roles import work
 from pxeapp.answers.spec import AnswerSpec, Card
@@ -57,6 +58,7 @@ def script(spec: AnswerSpec, templates: Templates) -> str:
         dialect=_dialect(spec),
         placeholder=DISK,
         substitutions=tuple(curtin.commands(spec.storage)),
+        packages_wait=_packages_wait(spec),
         **finding(spec),
     )
 
@@ -99,14 +101,21 @@ def document(spec: AnswerSpec, packages: Sequence[str] = ()) -> dict[str, Any]:
         "apt": _apt(spec, dialect),
         "storage": _storage(spec, dialect),
         "ssh": {"install-server": True, "allow-pw": False, "authorized-keys": list(spec.ssh_keys)},
-        # Those from other repositories have to wait until the installed system knows these: see _target.sh.
-        "packages": [] if spec.release.repositories or spec.site.repositories else list(packages),
+        "packages": [] if _packages_wait(spec) else list(packages),
         "updates": "security",
         "user-data": _first_boot(spec),
         "late-commands": [f"sh {SCRIPT} finish"],
         "error-commands": [f"sh {SCRIPT} failed"],
         "shutdown": "reboot",
     }
+
+
+def _packages_wait(spec: AnswerSpec) -> bool:
+    """Packages of other repositories have to wait until the installed system knows these: see _target.sh.
+
+    The installer would take a repository's key as text only, and a release's are URLs.
+    """
+    return bool(spec.release.repositories or spec.site.repositories)
 
 
 def network(spec: AnswerSpec, dialect: Subiquity) -> dict[str, Any]:
@@ -143,11 +152,19 @@ def _addresses(card: Card, dialect: Subiquity, *, first: bool) -> dict[str, Any]
 
 def _address(spec: AnswerSpec) -> str:
     """The address of the initramfs, which has to load the ISO: the card is BOOTIF's unless its name is known."""
-    card = spec.boot
-    if card.address is None:
+    if spec.network is not None:
+        speaker = spec.network.speaker
+        if not speaker.static4:
+            return "ip=dhcp"
+        ip, mask = ip_of(speaker.static4[0]), netmask(prefix_of(speaker.static4[0]))
+        gateway, dns, device = speaker.gateway4, spec.network.dns, ""
+    elif spec.boot.address is not None:
+        card = spec.boot
+        ip, mask, gateway, dns, device = card.ip, card.netmask, card.gateway, card.dns, card.name
+    else:
         return "ip=dhcp"
-    place = f"{card.ip}::{card.gateway or ''}:{card.netmask}:{spec.hostname}:{card.name or ''}:none"
-    return ":".join([f"ip={place}", *card.dns[:2]])
+    place = f"{ip}::{gateway or ''}:{mask}:{spec.hostname}:{device or ''}:none"
+    return ":".join([f"ip={place}", *[each for each in dns if ":" not in each][:2]])
 
 
 def _apt(spec: AnswerSpec, dialect: Subiquity) -> dict[str, Any]:
@@ -182,7 +199,8 @@ def _first_boot(spec: AnswerSpec) -> dict[str, Any]:
         "timezone": spec.timezone,
         "users": [],
         "disable_root": False,
-        **({"ntp": {"enabled": True, "servers": list(spec.ntp)}} if spec.ntp else {}),
+        # Kept ones are put back by our script; without them a new system has none, and cloud-init makes them.
+        **({"ssh_deletekeys": False} if spec.site.keep_ssh_host_keys else {}),
     }
 
 

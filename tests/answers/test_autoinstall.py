@@ -19,6 +19,7 @@ from pxeapp.boot import grub, ipxe, pxelinux
 from pxeapp.boot.spec import InstallBoot
 from pxeapp.templates import TemplateError, Templates
 from tests.answers import shells
+from tests.answers.network.machines import CASES, plan
 from tests.answers.samples import (
     ANSWER_TOKEN,
     AUTOINSTALLS,
@@ -36,6 +37,7 @@ from tests.answers.samples import (
     release,
     spec,
 )
+from tests.answers.site.sample import everything, with_site
 from tests.boot import golden
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -134,7 +136,7 @@ def test_one_disk_is_named_and_its_name_cannot_be_a_disks(family: str, version: 
         text = autoinstall.user_data(found, TEMPLATES)
         assert not any(disk in text for disk in (SYSTEM, *DATA, *KEEP))
         script = autoinstall.script(found, TEMPLATES)
-        assert script.index("system_disk)") < script.index(f's#{autoinstall.DISK}#$found#g" /autoinstall.yaml')
+        assert script.index("if ! find_disks") < script.index(f'sed -i -e "s,{autoinstall.DISK},/dev/$')
 
 
 def test_lvm_takes_the_whole_disk_on_every_installer() -> None:
@@ -208,14 +210,44 @@ def test_the_cards_are_found_by_mac_and_one_has_the_default_route() -> None:
 def test_packages_of_other_repositories_wait_until_the_system_knows_these() -> None:
     ours = Repository("cloud", f"{NODE_URL}/repo/cloud", "noble-updates/epoxy", "main", f"{NODE_URL}/repo/cloud.asc")
     found = plain_spec("24.04", release=release("ubuntu", "24.04", repositories=(ours,)))
+    packages = document(plain_spec("24.04"))["packages"]
+    assert packages
     assert document(found)["packages"] == []
     finish = shells.inner(autoinstall.script(found, TEMPLATES))["/target/root/pxeapp-finish"]
     signed = "[signed-by=/etc/apt/keyrings/cloud.asc]"
     assert shells.inner(finish)["/etc/apt/sources.list.d/cloud.list"] == (
         f"deb {signed} {NODE_URL}/repo/cloud noble-updates/epoxy main"
     )
-    assert finish.index("apt-get -q update") < finish.index(f"--no-install-recommends {' '.join(found.packages)}\n")
-    assert document(plain_spec("24.04"))["packages"] == list(found.packages)
+    installed = finish.index(f"--no-install-recommends \\\n    {' '.join(packages)}\n")
+    assert finish.index("apt-get -q update") < installed
+
+
+def test_packages_wait_for_the_sites_repositories_and_come_before_what_needs_them() -> None:
+    found = everything("ubuntu", "24.04", installer="autoinstall")
+    assert document(found)["packages"] == []
+    finish = shells.inner(autoinstall.script(found, TEMPLATES))["/target/root/pxeapp-finish"]
+    sources = "/etc/apt/sources.list.d/pxeapp-tools-9.list"
+    order = [sources, "--no-install-recommends", "# Its time servers", "# Users of"]
+    places = [finish.index(each) for each in order]
+    assert places == sorted(places)
+    assert finish.count("--no-install-recommends") == 1
+
+
+def test_host_keys_that_are_kept_are_not_made_anew_at_the_first_boot() -> None:
+    assert "ssh_deletekeys" not in document(plain_spec("24.04"))["user-data"]
+    kept = with_site(plain_spec("24.04"), {"keep_ssh_host_keys": True})
+    assert document(kept)["user-data"]["ssh_deletekeys"] is False
+    script = autoinstall.script(kept, TEMPLATES)
+    assert script.index('keep_host_keys "$each"') < script.index("restore_host_keys /target")
+
+
+def test_the_initramfs_has_the_address_that_the_networks_language_says() -> None:
+    dual = plain_spec("24.04", network=plan(CASES["dual"]))
+    assert autoinstall.kernel_args(dual).startswith("ip=10.77.0.11::10.77.0.1:255.255.255.0:node1::none:10.77.0.2 BOOT")
+    assert autoinstall.kernel_args(plain_spec("24.04", network=plan(CASES["slaac"]))).startswith("ip=dhcp BOOTIF=")
+    assert "fd00" not in autoinstall.kernel_args(dual), (
+        "the initramfs has two name servers, and reads a colon as an end"
+    )
 
 
 @every_release

@@ -13,7 +13,7 @@ import requests
 from sqlalchemy import select
 from werkzeug.serving import make_server
 
-from pxeapp.answers.checks import CHECKERS
+from pxeapp.answers.checks import CHECKERS, curtin
 from pxeapp.db import now as present
 from pxeapp.machines import selectors
 from pxeapp.machines.models import Disk
@@ -152,6 +152,23 @@ def test_a_machine_without_its_disk_fails_with_the_reason_and_its_logs(rack: Rac
     assert "subiquity.log" in names
     assert b"/c/***/events" in log
     assert told["endpoint"].split("/")[4].encode() not in log
+
+
+def test_a_layouts_actions_are_given_disk_and_firmware_before_the_installer_reads_them_again(
+    rack: Rack, tmp_path: Path
+) -> None:
+    add_release(rack, tmp_path, "24.04")
+    with rack.provisioner.database.write() as session:
+        selectors.get(session, "node1", lock=True).vars = {"layout": {"root": "lvm", "volumes": {"/": "20G"}}}
+    number = rack.deploy(release="ubuntu-24.04", role="base")
+    live = netbooted(rack, number, tmp_path)
+    live.autoinstall(live.cloud_init().user_data["autoinstall"])
+    assert live.run("early-commands") == [0]
+    config = live.document()["storage"]["config"]
+    uefi = Path("/sys/firmware/efi").is_dir()
+    assert [action["path"] for action in config if action["type"] == "disk"] == ["/dev/sdb"]
+    assert [action["grub_device"] for action in config if "grub_device" in action] == [not uefi, uefi]
+    assert list(curtin.wrong(config, (), "24.04")) == []
 
 
 def test_a_last_script_that_fails_is_a_failed_installation(rack: Rack, tmp_path: Path) -> None:

@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 import yaml
 
-from pxeapp.answers import checks, render
+from pxeapp.answers import checks, render, storage
 from pxeapp.answers.checks import yaml_lines
 from pxeapp.answers.checks.yaml_lines import NotYaml
 from pxeapp.answers.spec import AnswerSpec
+from tests.answers.network.machines import ANYWHERE, CASES, plan
 from tests.answers.samples import AUTOINSTALLS, TEMPLATES, full, spec
+from tests.answers.site.sample import everything
+from tests.answers.storage.samples import LAYOUTS
 
 KINDS = ("user-data", "meta-data", "vendor-data", "script")
 
@@ -53,6 +56,27 @@ def changed(path: str, value: Any, version: str = "24.04") -> dict[str, Any]:
 @pytest.mark.parametrize(("family", "version"), AUTOINSTALLS)
 def test_what_we_render_has_no_fault(family: str, version: str, kind: str) -> None:
     for found in (spec(family, version, installer="autoinstall"), full(family, version, installer="autoinstall")):
+        assert checks.check(kind, render.render(kind, found, TEMPLATES), found) == []
+
+
+@pytest.mark.parametrize("version", ["20.04", "24.04"])
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_every_layout_can_be_carried_out_and_booted_from(version: str, name: str) -> None:
+    found = ours(version, storage=storage.read(LAYOUTS[name]), system_disk=None, data_disks=(), keep_disks=())
+    for kind in ("user-data", "script"):
+        assert checks.check(kind, render.render(kind, found, TEMPLATES), found) == []
+
+
+@pytest.mark.parametrize("name", ANYWHERE)
+def test_every_network_is_whole(name: str) -> None:
+    found = ours(network=plan(CASES[name]))
+    assert checks.check("user-data", render.render("user-data", found, TEMPLATES), found) == []
+
+
+@pytest.mark.parametrize("version", ["20.04", "24.04"])
+def test_a_site_that_says_everything_has_no_fault(version: str) -> None:
+    found = everything("ubuntu", version, installer="autoinstall")
+    for kind in ("user-data", "script"):
         assert checks.check(kind, render.render(kind, found, TEMPLATES), found) == []
 
 

@@ -1,5 +1,5 @@
 {% if site.firewall.on %}
-# The packet filter: ssh and what the site opens; nothing else comes in unasked.
+# The packet filter: ssh, and what role and site open; nothing else comes in unasked.
 put /etc/nftables.conf 0755 root:root <<'END_OF_FIREWALL'
 #!/usr/sbin/nft -f
 flush ruleset
@@ -13,8 +13,8 @@ table inet filter {
         meta l4proto { icmp, ipv6-icmp } accept
         udp dport 546 accept
         tcp dport 22 accept
-{% for protocol, ports in site.firewall.by_protocol %}
-        {{ protocol }} dport { {{ ports | join(", ") }} } accept
+{% for port in work.ports + site.firewall.ports %}
+        {{ port.split("/")[1] }} dport {{ port.split("/")[0] }} accept
 {% endfor %}
     }
 }

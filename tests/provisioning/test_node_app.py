@@ -214,6 +214,16 @@ def test_a_log_of_10_mb_is_refused_with_what_would_fit(installing: Installing) -
         assert session.scalar(select(func.count()).select_from(NodeLog)) == 0
 
 
+def test_a_log_may_come_by_post_too(installing: Installing) -> None:
+    """busybox's wget, which older installers of Ubuntu have, knows no PUT."""
+    rack, number, machine = installing
+    assert rack.client.post(f"{machine.callback_url}/logs/syslog", data=b"by post").status_code == 201
+    assert put(rack, machine, "syslog", b"by put") == 201
+    with rack.provisioner.database.read() as session:
+        kept = session.scalars(select(NodeLog.content).where(NodeLog.deployment_id == number)).all()
+    assert kept == [b"by put"]
+
+
 def test_a_logs_name_is_a_name(installing: Installing) -> None:
     rack, _, machine = installing
     for name in ("..", ".hidden", "a/b", "%2e%2e%2fetc", "UPPER", "a b", "a%00", "a%0ab", "é", "x" * 65):

@@ -37,11 +37,5 @@ class Firewall(Part):
         """The ports as kickstart and firewalld's offline command write them."""
         return ",".join(each.replace("/", ":") for each in self.ports)
 
-    @property
-    def by_protocol(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        """The ports of each protocol that has some."""
-        found = ((kind, tuple(p.partition("/")[0] for p in self.ports if p.endswith(kind))) for kind in ("tcp", "udp"))
-        return tuple((kind, ports) for kind, ports in found if ports)
-
 
 FirewallSetting = Annotated[Firewall, BeforeValidator(shorthand(_switch))]

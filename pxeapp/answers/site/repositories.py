@@ -125,8 +125,12 @@ class SiteRepository(Part):
         """The key as it was given, for a here-document: lines of its own alphabet."""
         if not self.inline_key:
             return ""
-        lines = [BEGIN, "", *base64.encodebytes(_dearmored(self.key)).decode().split(), END]
-        return "\n".join(lines) + "\n"
+        key = _dearmored(self.key)
+        text = base64.b64encode(key).decode()
+        lines = [text[at : at + 64] for at in range(0, len(text), 64)]
+        # Older rpm reads no key without its checksum.
+        checksum = f"={base64.b64encode(_crc24(key).to_bytes(3, 'big')).decode()}"
+        return "\n".join([BEGIN, "", *lines, checksum, END]) + "\n"
 
     @property
     def for_preseed(self) -> str:

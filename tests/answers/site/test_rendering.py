@@ -18,7 +18,7 @@ from pykickstart.constants import (
     SELINUX_PERMISSIVE,
 )
 
-from pxeapp.answers import kickstart, preseed, releases, render
+from pxeapp.answers import checks, kickstart, preseed, releases, render
 from pxeapp.answers.spec import AnswerSpec
 from pxeapp.templates import TemplateError, Templates
 from tests.answers import shells
@@ -243,3 +243,17 @@ def test_a_machine_without_settings_is_told_what_it_always_was() -> None:
         text = render.render(kind, spec(*key), TEMPLATES)
         assert "put()" not in text
         assert "host_keys" not in text
+
+
+@pytest.mark.parametrize(
+    ("family", "version", "installer"),
+    [
+        *((*key, "kickstart") for key in KICKSTARTS),
+        *((*key, "preseed") for key in PRESEEDS),
+        *((*key, "autoinstall") for key in AUTOINSTALLS),
+    ],
+)
+def test_the_checks_before_a_deployment_find_no_fault(family: str, version: str, installer: str) -> None:
+    found = everything(family, version, "base", installer)
+    for kind in render.kinds(installer):
+        assert checks.check(kind, render.render(kind, found, TEMPLATES), found) == [], kind

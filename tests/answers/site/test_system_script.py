@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from pykickstart.constants import KS_SCRIPT_POST
 
 from pxeapp.answers import kickstart, preseed, releases
+from pxeapp.answers.roles.work import Work
 from pxeapp.answers.spec import AnswerSpec
 from tests.answers import shells
 from tests.answers.samples import KEY, TEMPLATES, spec
@@ -163,7 +164,7 @@ def test_rpm_repositories_are_read_with_their_key_priority_and_way(dnf: chroots.
     }  # fmt: skip
     assert ran.text("/etc/dnf/dnf.conf") == "[main]\nproxy=http://ada:s3cret@proxy.example.org:3128\n"
     key = ran.text("/etc/pki/rpm-gpg/RPM-GPG-KEY-pxeapp-tools.9")
-    assert key.split("\n\n")[1].split()[0] == PGP.split("\n\n")[1].split()[0]
+    assert key == PGP
     told = ran.text("/root/told").splitlines()
     assert told[:2] == ["update-ca-trust extract", "rpm --import /etc/pki/rpm-gpg/RPM-GPG-KEY-pxeapp-tools.9"]
     assert ran.text("/etc/pki/ca-trust/source/anchors/pxeapp-example.crt") == CA
@@ -192,10 +193,18 @@ def test_apt_reads_its_repositories_keys_pins_and_proxy(apt: chroots.Ran) -> Non
         assert CA in ran.text("/etc/ssl/certs/ca-certificates.crt")
 
 
+def test_what_a_role_serves_is_let_in_too() -> None:
+    found = with_site(spec("debian", "13"), {"firewall": "on"})
+    role = Work("object", (), (), ports=("873/tcp", "6200-6202/tcp"))
+    dialect = releases.dialect("debian", "13")
+    text = TEMPLATES.render("boot/site/system.sh", spec=found, dialect=dialect, work=role)
+    assert "        tcp dport 873 accept\n        tcp dport 6200-6202 accept\n" in text
+
+
 @pytest.mark.skipif(shutil.which("nft") is None, reason="nftables is not installed")
 def test_nft_reads_the_packet_filter(apt: chroots.Ran) -> None:
     rules = apt.text("/etc/nftables.conf")
-    assert "tcp dport { 8080, 6000-6010 } accept" in rules
+    assert "tcp dport 8080 accept\n        tcp dport 6000-6010 accept\n        udp dport 514 accept\n" in rules
     done = subprocess.run(
         ["unshare", "--net", "nft", "-c", "-f", "-"], input=rules, capture_output=True, text=True, check=False
     )

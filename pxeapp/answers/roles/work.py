@@ -95,12 +95,8 @@ def of(spec: AnswerSpec, templates: Templates) -> Work:
         return work
     part = definition.part.joined(chosen)
     files = tuple(_written(each, context, templates) for each in part.files if family in each.families)
-<<<<<<< ours
-    return replace(work, files=files, ports=part.ports, install=_install(definition, part, work, files, context, templates))
-=======
     install = _install(definition, part, work, files, context, templates)
     return replace(work, files=files, ports=part.ports, install=install)
->>>>>>> theirs
 
 
 def _names(spec: AnswerSpec, definition: Definition, chosen: Part, field: str, family: str) -> tuple[str, ...]:

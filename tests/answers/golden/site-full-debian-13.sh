@@ -363,6 +363,7 @@ wrong_disks() { # why nothing is installed, and what there is to choose from; a 
 
 trouble=
 system_disks=
+# shellcheck disable=SC2086  # names of disks hold no spaces
 find_disks() { # sets system_disks and what else the layout names; fails with the reason in $trouble
     there=$(disks)
     keep disk/by-id/ata-DATA_1 '' '' '' '' '' '' ''
@@ -734,8 +735,8 @@ fi
 usermod -L backup-2
 # The kernel: its settings, the modules it must not load, its arguments, its serial console.
 put /etc/sysctl.d/90-pxeapp.conf 0644 root:root <<'END_OF_SYSCTL'
-net.ipv4.ip_local_port_range = 15000 61000
 vm.swappiness = 10
+net.ipv4.ip_local_port_range = 15000 61000
 END_OF_SYSCTL
 put /etc/modprobe.d/pxeapp-blacklist.conf 0644 root:root <<'END_OF_BLACKLIST'
 blacklist nouveau
@@ -744,7 +745,7 @@ blacklist floppy
 install floppy /bin/false
 END_OF_BLACKLIST
 systemctl enable serial-getty@ttyS1.service
-# The packet filter: ssh and what the site opens; nothing else comes in unasked.
+# The packet filter: ssh, and what role and site open; nothing else comes in unasked.
 put /etc/nftables.conf 0755 root:root <<'END_OF_FIREWALL'
 #!/usr/sbin/nft -f
 flush ruleset
@@ -758,8 +759,9 @@ table inet filter {
         meta l4proto { icmp, ipv6-icmp } accept
         udp dport 546 accept
         tcp dport 22 accept
-        tcp dport { 8080, 6000-6010 } accept
-        udp dport { 514 } accept
+        tcp dport 8080 accept
+        tcp dport 6000-6010 accept
+        udp dport 514 accept
     }
 }
 END_OF_FIREWALL

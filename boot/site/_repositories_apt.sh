@@ -14,7 +14,7 @@ base64 -d <<'END_OF_KEY' | put {{ keyring }} 0644 root:root
 /usr/lib/apt/apt-helper download-file {{ repository.key | sh }} /tmp/pxeapp-key
 if head -c 10 /tmp/pxeapp-key | grep -q '^-----BEGIN'; then
     # The armour taken off: apt before 1.4 reads none, and gpg may not be there.
-    sed -n '/^$/,/^=/p' /tmp/pxeapp-key | grep -v '^=' | base64 -d | put {{ keyring }} 0644 root:root
+    sed -n '/^$/,/^[=-]/p' /tmp/pxeapp-key | grep -v '^[=-]' | base64 -d | put {{ keyring }} 0644 root:root
 else
     put {{ keyring }} 0644 root:root </tmp/pxeapp-key
 fi

@@ -58,7 +58,7 @@ def known_site(session: Session, settings: Settings, templates: Templates) -> Si
         releases=frozenset(session.scalars(select(Release.name))),
         networks=service.networks_known(session),
         bmc_networks=settings.bmc_networks,
-        whole=fitting(session),
+        whole=fitting(session, templates),
         clusters=clusters.names(session),
         variables=knowledge.rules(session, templates),
     )

@@ -59,6 +59,7 @@ class Draft:
     interfaces: tuple[tuple[str, str | None, str | None, str | None], ...]  # MAC, name, network, address
     given: frozenset[str]
     disks: tuple[tuple[str, str, str | None, int | None], ...] = ()  # path, purpose, serial, bytes
+    release: str | None = None
 
 
 class MachineRules(Protocol):
@@ -216,8 +217,9 @@ def whole_problems(site: Site, said: MachineChange, row: Machine | None) -> Iter
     listed = said.interfaces if "interfaces" in given and said.interfaces is not None else row.interfaces if row else []
     cards = tuple((card.mac, card.name, card.network, card.address) for card in listed)
     draft = Draft(
-        now("mac"), now("role"), now("cluster"), now("vars") or {}, cards, frozenset(given), tuple(_drafted(said, row))
-    )
+        now("mac"), now("role"), now("cluster"), now("vars") or {}, cards, frozenset(given), tuple(_drafted(said, row)),
+        release=now("release"),
+    )  # fmt: skip
     return site.whole.problems(draft)
 
 

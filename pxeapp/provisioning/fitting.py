@@ -18,7 +18,9 @@ from pxeapp.answers.storage import known
 from pxeapp.errors import FieldProblem
 from pxeapp.machines.models import Cluster, Network
 from pxeapp.machines.service import Draft
+from pxeapp.provisioning.carrying import Carrying, carrying
 from pxeapp.provisioning.facts import CardFacts, NetworkFacts
+from pxeapp.templates import Templates
 
 MATTERS = frozenset({"mac", "interfaces", "vars", "role", "cluster", "disks"})
 WORDS = ("network", "addresses", "layout")
@@ -31,9 +33,12 @@ class Fitting:
     networks: Mapping[str, NetworkFacts]
     roles: Mapping[str, Mapping[str, Any]]  # what each says of networks and disks, in its variables
     clusters: Mapping[str, Mapping[str, Any]]
+    carrying: Carrying | None = None  # None: whether its release can carry its role is not asked
 
     def problems(self, draft: Draft) -> Iterable[FieldProblem]:
         """Every fault; none where nothing that matters is being saved."""
+        if self.carrying is not None and (uncarried := self.carrying.problems(draft)):
+            return uncarried
         if not draft.given & MATTERS:
             return []
         cards = [CardFacts(*each) for each in draft.interfaces]
@@ -65,7 +70,7 @@ class Fitting:
                 yield FieldProblem(where, f"{card.address} is not in {network.name} ({network.cidr}).", fix)
 
 
-def fitting(session: Session) -> Fitting:
+def fitting(session: Session, templates: Templates | None = None) -> Fitting:
     """As everything is now."""
     return Fitting(
         networks={
@@ -79,6 +84,7 @@ def fitting(session: Session) -> Fitting:
             for name, said, ours in session.execute(select(Role.name, Role.vars, Role.storage))
         },
         clusters={name: _words(said) for name, said in session.execute(select(Cluster.name, Cluster.vars))},
+        carrying=carrying(session, templates) if templates is not None else None,
     )
 
 

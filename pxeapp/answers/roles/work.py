@@ -14,7 +14,7 @@ from typing import Any
 from pxeapp.answers import releases
 from pxeapp.answers.roles import catalogue, series
 from pxeapp.answers.roles.definition import BadRole, Definition, File, Part, of_family
-from pxeapp.answers.spec import AnswerSpec, BadAnswerValue
+from pxeapp.answers.spec import AnswerSpec, BadAnswerValue, ReleaseSpec
 from pxeapp.errors import FieldProblem
 from pxeapp.templates import Templates
 
@@ -65,9 +65,21 @@ def _problems(definition: Definition, spec: AnswerSpec, templates: Templates) ->
         found.append(
             FieldProblem("disks.data", f"is empty; the role {definition.name} keeps its data on such disks.", fix)
         )
-    if definition.openstack and not definition.plain(values):
-        found += series.problems(series.table(templates), definition.name, spec.release, values)
-    return found
+    return found + _uncarried(definition, spec.release, values, templates)
+
+
+def uncarried(role: str, release: ReleaseSpec, said: Mapping[str, Any], templates: Templates) -> list[FieldProblem]:
+    """Why a release cannot carry a role with these variables, whatever machine it is; raises BadRole."""
+    definition = catalogue.load(role, templates)
+    return _uncarried(definition, release, definition.values(said), templates)
+
+
+def _uncarried(
+    definition: Definition, release: ReleaseSpec, values: Mapping[str, Any], templates: Templates
+) -> list[FieldProblem]:
+    if not definition.openstack or definition.plain(values):
+        return []
+    return series.problems(series.table(templates), definition.name, release, values)
 
 
 def of(spec: AnswerSpec, templates: Templates) -> Work:

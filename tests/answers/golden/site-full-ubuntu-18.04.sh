@@ -656,7 +656,7 @@ fi
 /usr/lib/apt/apt-helper download-file http://10.77.0.1:8081/repo/tools/key.asc /tmp/pxeapp-key
 if head -c 10 /tmp/pxeapp-key | grep -q '^-----BEGIN'; then
     # The armour taken off: apt before 1.4 reads none, and gpg may not be there.
-    sed -n '/^$/,/^=/p' /tmp/pxeapp-key | grep -v '^=' | base64 -d | put /usr/share/keyrings/pxeapp-tools.9.gpg 0644 root:root
+    sed -n '/^$/,/^[=-]/p' /tmp/pxeapp-key | grep -v '^[=-]' | base64 -d | put /usr/share/keyrings/pxeapp-tools.9.gpg 0644 root:root
 else
     put /usr/share/keyrings/pxeapp-tools.9.gpg 0644 root:root </tmp/pxeapp-key
 fi

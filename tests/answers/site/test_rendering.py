@@ -257,3 +257,13 @@ def test_the_checks_before_a_deployment_find_no_fault(family: str, version: str,
     found = everything(family, version, "base", installer)
     for kind in render.kinds(installer):
         assert checks.check(kind, render.render(kind, found, TEMPLATES), found) == [], kind
+
+
+@pytest.mark.parametrize("key", [("rocky", "9"), ("debian", "13")])
+def test_a_site_with_templates_of_its_own_is_told_the_same(key: tuple[str, str], tmp_path: Path) -> None:
+    """They are rendered elsewhere, from plain values: no method of ours can be called there."""
+    name, kind = ("kickstarts/base.ks", "kickstart") if key[0] == "rocky" else ("preseeds/installer.sh", "script")
+    (tmp_path / name).parent.mkdir()
+    (tmp_path / name).write_text((Path(__file__).parents[3] / name).read_text())
+    found = everything(*key)
+    assert render.render(kind, found, Templates(tmp_path)) == render.render(kind, found, TEMPLATES)

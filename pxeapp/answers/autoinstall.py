@@ -157,13 +157,13 @@ def _address(spec: AnswerSpec) -> str:
         if not speaker.static4:
             return "ip=dhcp"
         ip, mask = ip_of(speaker.static4[0]), netmask(prefix_of(speaker.static4[0]))
-        gateway, dns, device = speaker.gateway4, spec.network.dns, ""
+        gateway, dns, device = speaker.gateway4 or "", spec.network.dns, ""
     elif spec.boot.address is not None:
         card = spec.boot
-        ip, mask, gateway, dns, device = card.ip, card.netmask, card.gateway, card.dns, card.name
+        ip, mask, gateway, dns, device = card.ip, card.netmask, card.gateway or "", card.dns, card.name or ""
     else:
         return "ip=dhcp"
-    place = f"{ip}::{gateway or ''}:{mask}:{spec.hostname}:{device or ''}:none"
+    place = f"{ip}::{gateway}:{mask}:{spec.hostname}:{device}:none"
     return ":".join([f"ip={place}", *[each for each in dns if ":" not in each][:2]])
 
 

@@ -238,7 +238,9 @@ def test_host_keys_that_are_kept_are_not_made_anew_at_the_first_boot() -> None:
     kept = with_site(plain_spec("24.04"), {"keep_ssh_host_keys": True})
     assert document(kept)["user-data"]["ssh_deletekeys"] is False
     script = autoinstall.script(kept, TEMPLATES)
-    assert script.index('keep_host_keys "$each"') < script.index("restore_host_keys /target")
+    # Taken before the disk is written, put back at the end.
+    assert re.search(r"for each in \$system_disks; do keep_host_keys ", script[: script.index("\nfinish() {")])
+    assert "restore_host_keys /target" in script[script.index("\nfinish() {") :]
 
 
 def test_the_initramfs_has_the_address_that_the_networks_language_says() -> None:

@@ -228,7 +228,7 @@ def test_several_lines_are_possible_only_where_they_are_encoded() -> None:
 @given(st.binary(max_size=300))
 def test_whatever_the_bytes_are_one_of_both_ways_of_writing_them_gives_them_back(data: bytes) -> None:
     found = Content(base64=base64.b64encode(data).decode())
-    assert found.data == data
+    assert found.encode() == data
     if found.plain:
         assert found.body.encode() == data
         assert not any(line.lstrip().startswith(("%", "END_OF")) for line in found.body.splitlines())
@@ -240,9 +240,9 @@ def test_whatever_the_bytes_are_one_of_both_ways_of_writing_them_gives_them_back
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=200))
 def test_a_text_is_kept_as_it_is_and_lines_end(text: str) -> None:
-    assert Content(content=text).data == text.encode()
+    assert Content(content=text).encode() == text.encode()
     lines = tuple(text.split("\n"))
-    assert Content(content=lines).data == f"{text}\n".encode()  # type: ignore[arg-type]
+    assert Content(content=lines).encode() == f"{text}\n".encode()  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -67,9 +67,12 @@ def test_the_whole_plan(name: str) -> None:
     golden.check(f"{name}.ks", "".join(parts) or rendered(name).split("%packages")[0], GOLDEN)
 
 
-@pytest.mark.parametrize("syntax", SYNTAXES)
+@pytest.mark.parametrize(
+    ("name", "syntax"),
+    # Everything for the oldest and the newest; those between differ from them in nothing that is about disks.
+    [(name, syntax) for name in WHOLE for syntax in SYNTAXES if syntax in ("RHEL7", "RHEL10") or name == "raid10-lvm"],
+)
 @pytest.mark.parametrize("firmware", FIRMWARE)
-@pytest.mark.parametrize("name", WHOLE)
 def test_every_release_reads_it_and_it_adds_up(name: str, firmware: str, syntax: str) -> None:
     layout = read(LAYOUTS[name])
     handler = parsed(name, firmware, syntax)

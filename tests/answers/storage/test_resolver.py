@@ -244,7 +244,7 @@ def means(hint: Hint, size: int, serial: str, model: str, rotational: int, path:
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     system=HINTS,
     groups=st.dictionaries(st.sampled_from(["cinder-volumes", "spare"]), SPARE, max_size=2),

@@ -118,7 +118,7 @@ def event(token: str) -> tuple[Response, int]:
 
 
 def log(token: str, name: str) -> tuple[Response, int]:
-    """A log that the installer sends; a later one of the same name replaces it. Not every installer's wget knows PUT."""
+    """A log that the installer sends; a later one of the same name replaces it. Some installers know no PUT."""
     _check(token)
     if not LOG_NAME.fullmatch(name):
         raise Invalid("The log's name is not one.", hint="Use a-z, 0-9, dot, dash and underscore.")

@@ -122,7 +122,10 @@ def test_what_cannot_be_told_is_refused_before_anything_is_touched(
     [
         ({"version": "8", "family": "centos"}, "There are no answer files for centos 8"),
         ({"installer": "preseed"}, "We install rocky 9 by kickstart, not by preseed"),
-        ({"family": "ubuntu", "version": "22.04", "installer": "preseed"}, "We install ubuntu 22.04 by autoinstall, not by preseed"),
+        (
+            {"family": "ubuntu", "version": "22.04", "installer": "preseed"},
+            "We install ubuntu 22.04 by autoinstall, not by preseed",
+        ),
     ],
 )
 def test_a_release_without_answer_files_is_refused_before_anything_is_touched(

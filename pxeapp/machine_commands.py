@@ -26,6 +26,7 @@ from pxeapp.bmc import power as powering
 from pxeapp.db import now
 from pxeapp.errors import Conflict, NotFound
 from pxeapp.machines import imports, readers, selectors, wire
+from pxeapp.machines.disks import in_words
 from pxeapp.machines.models import Event
 from pxeapp.machines.selectors import Filter
 from pxeapp.provisioning import explain as explaining
@@ -101,11 +102,17 @@ def list_machines(state: str, role: str, cluster: str, search: str, as_json: boo
 def show(key: str, as_json: bool) -> None:
     """Show a machine by name, MAC or id."""
     with _context().database.read() as session:
-        found = wire.machine(selectors.get(session, key))
+        row = selectors.get(session, key)
+        found = wire.machine(row)
+        disks = [(disk.purpose, disk.path, in_words(disk.known)) for disk in row.disks]
     if as_json:
         _print(found)
         return
     for name, value in found.items():
+        if name == "disks" and disks:
+            for number, (purpose, path, known) in enumerate(disks):
+                click.echo(f"{'' if number else name:<20} {purpose:<6} {path}{known and '  '}{known}")
+            continue
         click.echo(f"{name:<20} {value if isinstance(value, str) else json.dumps(value)}")
 
 

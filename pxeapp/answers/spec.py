@@ -129,6 +129,7 @@ class AnswerSpec:
     system_disk: str | None = None
     data_disks: tuple[str, ...] = ()
     keep_disks: tuple[str, ...] = ()
+    known_disks: tuple[known.Disk, ...] = ()  # what is known of these and others; a layout must fit them
     storage: Layout = PLAIN  # which disks, and how they are divided; see answers/storage/
     timezone: str = "Etc/UTC"
     locale: str = "en_US.UTF-8"
@@ -237,9 +238,9 @@ def _storage(spec: AnswerSpec) -> Iterable[FieldProblem]:
     if spec.system_disk in others:
         yield FieldProblem("disks.system", f"{spec.system_disk} is also a data disk.", "Name each disk once.")
     if spec.storage is not PLAIN:
-        kept = [known.Disk(path, "data") for path in others]
+        kept = [known.Disk(path, "data") for path in dict.fromkeys((*spec.data_disks, *spec.keep_disks))]
         system = [known.Disk(spec.system_disk)] if spec.system_disk else []
-        yield from known.problems(spec.storage, [*system, *kept], "vars.layout")
+        yield from known.problems(spec.storage, spec.known_disks or (*system, *kept), "vars.layout")
         yield from _filesystems(spec)
 
 

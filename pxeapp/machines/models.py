@@ -5,10 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from pxeapp.db import Base
+from pxeapp.machines.disks import KnownDisk
 from pxeapp.machines.lifecycle import State
 
 
@@ -85,9 +86,17 @@ class Disk(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     machine_id: Mapped[int] = mapped_column(ForeignKey("machines.id", ondelete="CASCADE"), index=True)
     path: Mapped[str] = mapped_column(String(255))
-    purpose: Mapped[str] = mapped_column(String(20), default="system")  # system, data, keep
+    purpose: Mapped[str] = mapped_column(String(20), default="system")  # system, data, keep, free
     serial: Mapped[str | None] = mapped_column(String(100))
-    size_bytes: Mapped[int | None]
+    size_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    wwn: Mapped[str | None] = mapped_column(String(100))
+    model: Mapped[str | None] = mapped_column(String(100))
+    rotational: Mapped[bool | None]
+
+    @property
+    def known(self) -> KnownDisk:
+        """The same as a plain value."""
+        return KnownDisk(self.path, self.purpose, self.serial, self.size_bytes, self.wwn, self.model, self.rotational)
 
 
 class Network(Base):

@@ -16,6 +16,7 @@ from sqlalchemy.orm.attributes import flag_modified
 from pxeapp import audit
 from pxeapp.errors import Conflict, FieldProblem, Invalid, PreconditionFailed
 from pxeapp.machines import sealed, timeline
+from pxeapp.machines.disks import KnownDisk
 from pxeapp.machines.lifecycle import TRANSITIONAL, State, target
 from pxeapp.machines.models import Bmc, Disk, Interface, Machine, Network, Sighting
 from pxeapp.machines.wire import BmcIn, DisksIn, InterfaceIn, MachineChange, MachineIn
@@ -58,7 +59,7 @@ class Draft:
     vars: Mapping[str, Any]
     interfaces: tuple[tuple[str, str | None, str | None, str | None], ...]  # MAC, name, network, address
     given: frozenset[str]
-    disks: tuple[tuple[str, str, str | None, int | None], ...] = ()  # path, purpose, serial, bytes
+    disks: tuple[KnownDisk, ...] = ()
     release: str | None = None
 
 
@@ -223,17 +224,10 @@ def whole_problems(site: Site, said: MachineChange, row: Machine | None) -> Iter
     return site.whole.problems(draft)
 
 
-def _drafted(said: MachineChange, row: Machine | None) -> Iterable[tuple[str, str, str | None, int | None]]:
+def _drafted(said: MachineChange, row: Machine | None) -> Iterable[KnownDisk]:
     """The machine's disks as they would be; of one that was known before, what was known of it."""
-    present = {disk.path: disk for disk in row.disks} if row is not None else {}
-    if said.disks is None:
-        wanted = [(disk.path, disk.purpose) for disk in present.values()]
-    else:
-        wanted = [(said.disks.system, "system")] if said.disks.system else []
-        wanted += [(path, "data") for path in said.disks.data] + [(path, "keep") for path in said.disks.keep]
-    for path, purpose in wanted:
-        known = present.get(path)
-        yield path, purpose, known.serial if known else None, known.size_bytes if known else None
+    present = [disk.known for disk in row.disks] if row is not None else []
+    return present if said.disks is None else said.disks.known(present)
 
 
 def registered(session: Session, rows: Iterable[Machine], *, now: dt.datetime) -> None:
@@ -383,11 +377,17 @@ def _apply_interfaces(row: Machine, said: list[InterfaceIn]) -> bool:
 
 
 def _apply_disks(row: Machine, said: DisksIn) -> bool:
-    wanted = [("system", said.system)] if said.system else []
-    wanted += [("data", path) for path in said.data] + [("keep", path) for path in said.keep]
-    if [(disk.purpose, disk.path) for disk in row.disks] == wanted:
+    present = [disk.known for disk in row.disks]
+    wanted = said.known(present)
+    if present == wanted:
         return False
-    row.disks = [Disk(purpose=purpose, path=path or "") for purpose, path in wanted]
+    row.disks = [
+        Disk(
+            purpose=disk.purpose, path=disk.path, serial=disk.serial, size_bytes=disk.size, wwn=disk.wwn,
+            model=disk.model, rotational=disk.rotational,
+        )
+        for disk in wanted
+    ]  # fmt: skip
     return True
 
 

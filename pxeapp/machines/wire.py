@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import uuid as uuids
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal
 
 from netaddr import AddrFormatError, IPAddress
@@ -13,17 +14,24 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pxeapp.errors import FieldProblem, Invalid
 from pxeapp.machines import mac as macs
 from pxeapp.machines import sealed
+from pxeapp.machines.disks import LARGEST, PURPOSES, KnownDisk, disk_bytes
 from pxeapp.machines.models import Bmc, Disk, Interface, Machine
 
 NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}")
 DISK_PATH = r"^(disk/by-(path|id)/[A-Za-z0-9._:+*?-]+|[a-z0-9]{2,32})$"
+DISK_NUMBER = r"^[A-Za-z0-9][A-Za-z0-9._:+-]{0,99}$"
+DISK_MODEL = r"^[A-Za-z0-9][A-Za-z0-9 ._:/+()&,-]{0,99}$"
+LEAST_DISK = 10**6  # bytes; whoever writes 480 means 480G
 ADDRESS = r"^[A-Za-z0-9._:-]+$"
+_PATH = re.compile(DISK_PATH)
+MOST_PATH = 255
 CARD = r"^[A-Za-z0-9._-]{1,15}$"
 DEFAULT_PORTS = {"ipmi": 623, "redfish": 443, "fake": 623}
 
 
 VARS_DEPTH = 20
+SHOWN_OF_DISK = ("path", "serial", "wwn", "model", "size", "rotational")
 SHOWN = 60  # of a value that is refused
 
 
@@ -85,6 +93,39 @@ def _cards(value: list[InterfaceIn]) -> list[InterfaceIn]:
     return value
 
 
+def _disk(value: Any) -> Any:
+    """A text is a path."""
+    if not isinstance(value, str):
+        return value
+    path = value.strip()
+    if len(path) > MOST_PATH or not _PATH.fullmatch(path):
+        raise _Unfit(f"{value[:SHOWN]!r} is not possible here.", PATTERN_FIXES[DISK_PATH])
+    return PathAlone.model_construct({"path"}, path=path)
+
+
+def _disk_size(value: Any) -> int | None:
+    """Bytes; what is given in words of a label is what the label means."""
+    if value is None:
+        return None
+    said = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    size = disk_bytes(said) if len(said) < SHOWN else None
+    if size is None or not LEAST_DISK <= size <= LARGEST:
+        raise _Unfit(f"{str(value)[:SHOWN]!r} is not a disk's size.", "Write 480G, 3.84T, or its bytes.")
+    return size
+
+
+def _each_once(value: DisksIn) -> DisksIn:
+    """Two entries with one path, serial or WWN are one disk, and it cannot be there for two purposes."""
+    for name in ("path", "serial", "wwn"):
+        seen = set()
+        for _, disk in value.each():
+            said = (getattr(disk, name) or "").lower().removeprefix("0x")
+            if said and said in seen:
+                raise _Unfit(f"name the {name} {getattr(disk, name)} twice.", "Name each disk once.")
+            seen.add(said)
+    return value
+
+
 def _place(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise _Unfit("is neither a text nor a number.", "Write it as R12 or 7.")
@@ -127,7 +168,8 @@ Address = Annotated[str | None, AfterValidator(_address)]
 Short = Annotated[str, Field(max_length=63), AfterValidator(_one_line)]
 Text = Annotated[str, Field(max_length=100), AfterValidator(_one_line)]
 Long = Annotated[str, Field(max_length=500), AfterValidator(_one_line)]
-DiskPath = Annotated[str, Field(pattern=DISK_PATH, max_length=255)]
+DiskPath = Annotated[str, Field(pattern=DISK_PATH, max_length=MOST_PATH)]
+DiskNumber = Annotated[str, Field(pattern=DISK_NUMBER)]
 Place = Annotated[str | int, BeforeValidator(_place)]
 Name = Annotated[str, Field(pattern=NAME, description="A DNS label; it becomes the host name.")]
 
@@ -162,12 +204,56 @@ class InterfaceIn(_In):
     address: Address = None
 
 
-class DisksIn(_In):
-    """Disks by stable path: where the system goes, what is data, what is never touched."""
+class DiskIn(_In):
+    """A disk and what is known of it, as `lsblk -o SERIAL,WWN,MODEL,SIZE,ROTA` shows it."""
 
-    system: DiskPath | None = None
-    data: list[DiskPath] = []
-    keep: list[DiskPath] = []
+    path: DiskPath
+    serial: DiskNumber | None = None
+    wwn: DiskNumber | None = None
+    model: Annotated[str, Field(pattern=DISK_MODEL)] | None = None
+    size: Annotated[int | None, BeforeValidator(_disk_size, json_schema_input_type=str | int | None)] = None
+    rotational: bool | None = None
+
+    def known(self, purpose: str, before: KnownDisk | None) -> KnownDisk:
+        """All that is known of it now; `before`: what was."""
+        del before  # an object says it all
+        return KnownDisk(self.path, purpose, self.serial, self.size, self.wwn, self.model, self.rotational)
+
+
+class PathAlone(DiskIn):
+    """A disk of which only the path is said: what is known of it besides stays known."""
+
+    def known(self, purpose: str, before: KnownDisk | None) -> KnownDisk:
+        """All that is known of it now."""
+        return super().known(purpose, None) if before is None else before._replace(purpose=purpose)
+
+
+DiskSaid = Annotated[DiskIn, BeforeValidator(_disk, json_schema_input_type=str | DiskIn)]
+Disks = Annotated[list[DiskSaid], Field(max_length=1000)]
+
+
+class DisksIn(_In):
+    """Disks by stable path, or as objects with more: where the system goes, what is data, what is never touched.
+
+    `free` are those that are none of it, and that a layout may mean.
+    """
+
+    system: DiskSaid | None = None
+    data: Disks = []
+    keep: Disks = []
+    free: Disks = []
+
+    def each(self) -> Iterator[tuple[str, DiskIn]]:
+        """Every one with its purpose."""
+        for purpose in PURPOSES:
+            said = getattr(self, purpose)
+            for disk in said if isinstance(said, list) else [said] if said else []:
+                yield purpose, disk
+
+    def known(self, present: Iterable[KnownDisk]) -> list[KnownDisk]:
+        """All that is known of them; `present`: what was known before."""
+        before = {disk.path: disk for disk in present}
+        return [disk.known(purpose, before.get(disk.path)) for purpose, disk in self.each()]
 
 
 class MachineChange(_In):
@@ -182,7 +268,7 @@ class MachineChange(_In):
     cluster: Short | None = None
     bmc: BmcIn | None = None
     interfaces: Annotated[list[InterfaceIn], Field(max_length=64), AfterValidator(_cards)] | None = None
-    disks: DisksIn | None = None
+    disks: Annotated[DisksIn, AfterValidator(_each_once)] | None = None
     labels: Annotated[dict[str, str], AfterValidator(_labels)] | None = None
     vars: Annotated[dict[str, Any], AfterValidator(_vars)] | None = None
     location: dict[Short, Place] | None = None
@@ -253,12 +339,19 @@ def _interface(row: Interface) -> dict[str, Any]:
 
 
 def _disks(rows: list[Disk]) -> dict[str, Any]:
-    system = next((row.path for row in rows if row.purpose == "system"), None)
-    return {
-        "system": system,
-        "data": [row.path for row in rows if row.purpose == "data"],
-        "keep": [row.path for row in rows if row.purpose == "keep"],
-    }
+    found: dict[str, Any] = {"system": None, "data": [], "keep": []}
+    for row in rows:
+        if row.purpose == "system":
+            found["system"] = found["system"] or _shown(row.known)
+        else:
+            found.setdefault(row.purpose, []).append(_shown(row.known))
+    return found
+
+
+def _shown(disk: KnownDisk) -> str | dict[str, Any]:
+    """Its path alone where nothing else is known."""
+    said = {name: value for name in SHOWN_OF_DISK if (value := getattr(disk, name)) is not None}
+    return disk.path if len(said) == 1 else said
 
 
 def problems(error: Any, *, line: int | None = None, row: int | None = None) -> list[FieldProblem]:
@@ -312,6 +405,8 @@ WORDS = {
 }
 PATTERN_FIXES = {
     NAME: "Use a-z, 0-9 and dashes, at most 63 characters.",
+    DISK_NUMBER: "Write it as lsblk shows it: letters, digits and ._:+-, at most 100.",
+    DISK_MODEL: "Write it as lsblk -o MODEL shows it: letters, digits, spaces and ._:/+()&,-, at most 100.",
     DISK_PATH: "Write a stable path such as disk/by-path/pci-0000:00:1f.2-ata-1, or a name such as sda.",
     ADDRESS: "Write an IP address or a host name.",
     CARD: "Write the card's name as Linux does, for example eno1.",

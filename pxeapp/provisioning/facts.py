@@ -22,6 +22,7 @@ from pxeapp.answers.spec import AnswerSpec, Card, ReleaseSpec, Repository
 from pxeapp.answers.storage import Layout
 from pxeapp.answers.variables import Variable, merging
 from pxeapp.errors import Invalid
+from pxeapp.machines.disks import KnownDisk
 from pxeapp.systems import AUTOINSTALL
 
 ARCHIVE = "{node_url}/mirror/ubuntu"  # unless the release's settings name another
@@ -72,13 +73,13 @@ class ClusterFacts:
 
 @dataclass(frozen=True, slots=True)
 class MachineFacts:
-    """A machine; `disks` are pairs of purpose and path."""
+    """A machine."""
 
     name: str
     mac: str
     vars: Mapping[str, Any]
     cards: tuple[CardFacts, ...]
-    disks: tuple[tuple[str, str], ...]
+    disks: tuple[KnownDisk, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +133,10 @@ def compose(
         from_data=tuple(name for name, said in (("packages", role.packages), ("services", role.services)) if not said),
         answer_url=urls.answer,
         callback_url=urls.callback,
-        system_disk=next((path for purpose, path in machine.disks if purpose == "system"), None),
-        data_disks=tuple(path for purpose, path in machine.disks if purpose == "data"),
-        keep_disks=tuple(path for purpose, path in machine.disks if purpose == "keep"),
+        system_disk=next((disk.path for disk in machine.disks if disk.purpose == "system"), None),
+        data_disks=tuple(disk.path for disk in machine.disks if disk.purpose == "data"),
+        keep_disks=tuple(disk.path for disk in machine.disks if disk.purpose == "keep"),
+        known_disks=machine.disks,
         storage=layout,
         timezone=known.timezone,
         locale=known.locale,

@@ -92,8 +92,7 @@ def _disks(said: Any, draft: Draft) -> list[FieldProblem]:
     """What the layout means on this machine, as far as we know its disks."""
     if said is None or not draft.disks or storage.problems(said):
         return []  # what is wrong by itself is refused where it is said
-    disks = [known.Disk(path, purpose, serial or "", size) for path, purpose, serial, size in draft.disks]
-    return list(known.problems(storage.read(said), disks, "vars.layout"))
+    return list(known.problems(storage.read(said), draft.disks, "vars.layout"))
 
 
 def _words(said: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from sqlalchemy import Text, bindparam, cast, select
 from pxeapp.answers.models import Role
 from pxeapp.answers.spec import ReleaseSpec
 from pxeapp.answers.variables import declared
+from pxeapp.machines.disks import KnownDisk
 from pxeapp.machines.models import Cluster, Disk, Interface, Machine, Network
 from pxeapp.prepared import Prepared, Runner
 from pxeapp.provisioning import facts
@@ -82,7 +83,11 @@ _CARDS = Prepared(
     .where(Interface.machine_id == bindparam("machine_id"))
     .order_by(Interface.id)
 )
-_DISKS = Prepared(select(Disk.purpose, Disk.path).where(Disk.machine_id == bindparam("machine_id")).order_by(Disk.id))
+_DISKS = Prepared(
+    select(Disk.path, Disk.purpose, Disk.serial, Disk.size_bytes, Disk.wwn, Disk.model, Disk.rotational)
+    .where(Disk.machine_id == bindparam("machine_id"))
+    .order_by(Disk.id)
+)
 _NETWORKS = Prepared(
     select(
         Network.name, Network.cidr, Network.gateway, Network.dns, Network.ntp, Network.domain, Network.vlan,
@@ -114,7 +119,7 @@ def machine_of(run: Runner, found: Asked) -> MachineFacts:
         mac=found.machine_mac,
         vars=json.loads(found.machine_vars),
         cards=tuple(CardFacts(*row) for row in run.all(_CARDS, machine_id=found.machine_id)),
-        disks=tuple((purpose, path) for purpose, path in run.all(_DISKS, machine_id=found.machine_id)),
+        disks=tuple(KnownDisk(*row) for row in run.all(_DISKS, machine_id=found.machine_id)),
     )
 
 

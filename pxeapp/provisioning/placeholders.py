@@ -17,7 +17,7 @@ WORD = "A-Za-z0-9"  # what may not stand beside a value, or it is part of anothe
 
 
 class Own:
-    """The values of one machine, and what stands for each: `<HOSTNAME>`, `<MAC>`, `<MAC2>`, `<ADDRESS>`, `<DISK>`."""
+    """The values of one machine, and what stands for each: `<HOSTNAME>`, `<MAC>`, `<MAC2>`, `<DISK_SERIAL>` ..."""
 
     def __init__(self, values: Iterable[tuple[str, str]]) -> None:
         self._stands_for: dict[str, str] = {}
@@ -56,6 +56,8 @@ def _values(machine: Machine) -> Iterator[tuple[str, str]]:
     for disk in machine.disks:
         if disk.path.startswith("disk/by-id/"):  # by-path is the same in all machines of a make
             yield "DISK", disk.path.removeprefix("disk/by-id/")
+        yield "DISK_SERIAL", disk.serial or ""
+        yield "DISK_WWN", (disk.wwn or "").lower().removeprefix("0x")
     for text in _texts(machine.vars):
         yield from (("MAC", found) for found in MAC.findall(text))
         yield from (("ADDRESS", found) for found in ADDRESS.findall(text))

@@ -175,7 +175,7 @@ def answer_spec(
             mac=machine.mac,
             vars=machine.vars,
             cards=tuple(CardFacts(row.mac, row.name, row.network, row.address) for row in machine.interfaces),
-            disks=tuple((row.purpose, row.path) for row in machine.disks),
+            disks=tuple(row.known for row in machine.disks),
         ),
         known.release(release, urls.node),
         known.role(role_name),

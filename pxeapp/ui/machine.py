@@ -17,6 +17,7 @@ from pxeapp.api.context import context
 from pxeapp.db import now
 from pxeapp.errors import NotFound
 from pxeapp.machines import selectors
+from pxeapp.machines.disks import in_words
 from pxeapp.machines.models import Event, Machine
 from pxeapp.provisioning import explain, steps
 from pxeapp.provisioning.lifecycle import SUCCEEDED
@@ -102,7 +103,7 @@ def _view(key: str) -> dict[str, Any]:
             "machine": row,
             "bmc": row.bmc,
             "interfaces": row.interfaces,
-            "disks": row.disks,
+            "disks": [(disk.known, in_words(disk.known)) for disk in row.disks],
             "deployment": deployment,
             "earlier": attempts[1:],
             "steps": _steps(deployment, moment) if deployment else [],

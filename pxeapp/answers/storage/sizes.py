@@ -5,29 +5,19 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from pxeapp.machines.disks import LARGEST, NUMBER, disk_bytes, shown
+
+__all__ = ["DISK_FIX", "MIB", "SECTOR", "VOLUME_FIX", "disk_bytes", "disk_range", "shown", "volume_mib"]
+
 MIB = 1 << 20
 SECTOR = 512  # what /sys/block/*/size counts in, whatever the disk's own sectors are
 # A "480 GB" disk has between 480 and 480.1 * 10^9 bytes, an older one up to 4 % more or less than its label.
 TOLERANCE_PERCENT = 5
-LARGEST = 1 << 60
-_POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
-_NUMBER = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,3}))?\s*([KMGTP]?)(i?)B?", re.IGNORECASE)
+_POWERS = {"M": 2, "G": 3, "T": 4, "P": 5}
 _RANGE = re.compile(r"\s*(\S+?)\s*-\s*(\S+)\s*")
 
 DISK_FIX = 'Write 480G, ">=3.5T", "<=1T", "400G-500G", smallest or largest.'
 VOLUME_FIX = "Write 20G, 512M or rest."
-
-
-def disk_bytes(text: str) -> int | None:
-    """`3.84T` in bytes, `447Gi` in powers of two; None when it is no size."""
-    found = _NUMBER.fullmatch(text.strip())
-    if found is None:
-        return None
-    whole, decimals, unit, binary = found.groups()
-    base = 1024 if binary else 1000
-    scale = 10 ** len(decimals or "")
-    size = int(whole + (decimals or "")) * base ** _POWERS[unit.upper()] // scale
-    return size if 0 < size <= LARGEST else None
 
 
 def disk_range(said: Any) -> tuple[int | None, int | None] | None:
@@ -50,18 +40,10 @@ def disk_range(said: Any) -> tuple[int | None, int | None] | None:
 def volume_mib(said: Any) -> int | None:
     """`20G` or `20GiB` in MiB (a bare number counts MiB, as in a kickstart); None when it is no size."""
     text = str(said).strip() if isinstance(said, (str, int)) and not isinstance(said, bool) else ""
-    found = _NUMBER.fullmatch(text)
+    found = NUMBER.fullmatch(text)
     if found is None or found[3].upper() == "K":
         return None
     whole, decimals, unit, _ = found.groups()
     scale = 10 ** len(decimals or "")
     size = int(whole + (decimals or "")) * 1024 ** (_POWERS[unit.upper() or "M"] - 2) // scale
     return size if 0 < size <= LARGEST // MIB else None
-
-
-def shown(size: int) -> str:
-    """A disk's size as its label says it."""
-    for unit, power in (("TB", 12), ("GB", 9), ("MB", 6)):
-        if size >= 10**power:
-            return f"{size / 10**power:.4g} {unit}"
-    return f"{size} bytes"

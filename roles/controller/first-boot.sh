@@ -225,7 +225,7 @@ horizon() {
         sed -i '1i WSGIApplicationGroup %{GLOBAL}' /etc/httpd/conf.d/openstack-dashboard.conf
 {% endif %}
     run {{ web }}
-    answers 80 {{ {"debian": "auth/login/", "ubuntu": "horizon/auth/login/", "el": "dashboard/auth/login/"}[family] }}
+    answers 80 {{ "dashboard" if family == "el" else "horizon" }}/auth/login/
 }
 step "Horizon" horizon
 {% endif %}

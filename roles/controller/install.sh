@@ -1,8 +1,8 @@
 {% set uwsgi = ["keystone/keystone-uwsgi.ini", "glance/glance-api-uwsgi.ini", "placement/placement-api-uwsgi.ini", "nova/nova-api-uwsgi.ini", "nova/nova-api-metadata-uwsgi.ini", "neutron/neutron-api-uwsgi.ini", "cinder/cinder-api-uwsgi.ini", "heat/heat-api-uwsgi.ini", "heat/heat-api-cfn-uwsgi.ini", "gnocchi/gnocchi-api-uwsgi.ini"] %}
-# Few workers: each is a Python process of 100 MB and more.
+# Few workers: each is a Python process of 100 MB and more. One thread stays one: such a service cannot have more.
 {% if family == "debian" %}
 for file in{% for name in uwsgi %} /etc/{{ name }}{% endfor %}; do
-    [ ! -e "$file" ] || sed -i 's/^processes = .*/processes = {{ vars.workers }}/; s/^threads = .*/threads = 4/' "$file"
+    [ ! -e "$file" ] || sed -i 's/^processes = .*/processes = {{ vars.workers }}/; s/^threads = [1-9][0-9].*/threads = 4/' "$file"
 done
 {% else %}
 for file in /etc/apache2/sites-available/*.conf /etc/apache2/conf-available/*.conf /etc/httpd/conf.d/*.conf \
@@ -15,10 +15,4 @@ done
 # RDO leaves it to the administrator to say which plugin neutron uses and that keystone is served by httpd.
 ln -sf /etc/neutron/plugins/ml2/ml2_conf.ini /etc/neutron/plugin.ini
 ln -sf /usr/share/keystone/wsgi-keystone.conf /etc/httpd/conf.d/
-{% endif %}
-{% if vars.horizon and family == "debian" %}
-
-# The dashboard is what the web server shows.
-a2dissite -q 000-default || :
-a2ensite -q openstack-dashboard || :
 {% endif %}

@@ -562,7 +562,7 @@ user_domain_name = Default
 auth_uri = http://10.77.0.10:5000
 END_OF_ROLE_FILE
 
-role_file /etc/openstack-dashboard/local_settings.d/_90_pxeapp.py 0640 root:apache <<'END_OF_ROLE_FILE'
+role_file /usr/share/openstack-dashboard/openstack_dashboard/local/local_settings.d/_90_pxeapp.py 0640 root:apache <<'END_OF_ROLE_FILE'
 # Written by pxeapp: horizon's settings.
 OPENSTACK_HOST = "10.77.0.10"
 OPENSTACK_KEYSTONE_URL = "http://%s:5000/v3" % OPENSTACK_HOST
@@ -583,7 +583,7 @@ TIME_ZONE = "Etc/UTC"
 WEBROOT = "/dashboard/"
 END_OF_ROLE_FILE
 
-# Few workers: each is a Python process of 100 MB and more.
+# Few workers: each is a Python process of 100 MB and more. One thread stays one: such a service cannot have more.
 for file in /etc/apache2/sites-available/*.conf /etc/apache2/conf-available/*.conf /etc/httpd/conf.d/*.conf \
     /usr/share/keystone/wsgi-keystone.conf; do
     [ ! -e "$file" ] || sed -i '/^ *WSGIDaemonProcess/s/processes=[0-9]*/processes=2/' "$file"

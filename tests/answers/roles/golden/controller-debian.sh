@@ -582,14 +582,15 @@ CACHES = {
 TIME_ZONE = "Etc/UTC"
 END_OF_ROLE_FILE
 
-# Few workers: each is a Python process of 100 MB and more.
-for file in /etc/keystone/keystone-uwsgi.ini /etc/glance/glance-api-uwsgi.ini /etc/placement/placement-api-uwsgi.ini /etc/nova/nova-api-uwsgi.ini /etc/nova/nova-api-metadata-uwsgi.ini /etc/neutron/neutron-api-uwsgi.ini /etc/cinder/cinder-api-uwsgi.ini /etc/heat/heat-api-uwsgi.ini /etc/heat/heat-api-cfn-uwsgi.ini /etc/gnocchi/gnocchi-api-uwsgi.ini; do
-    [ ! -e "$file" ] || sed -i 's/^processes = .*/processes = 2/; s/^threads = .*/threads = 4/' "$file"
-done
+role_file /etc/apache2/conf-enabled/pxeapp-dashboard.conf 0644 root:root <<'END_OF_ROLE_FILE'
+# Written by pxeapp: whoever names only the controller is led to its dashboard.
+RedirectMatch ^/$ /horizon/
+END_OF_ROLE_FILE
 
-# The dashboard is what the web server shows.
-a2dissite -q 000-default || :
-a2ensite -q openstack-dashboard || :
+# Few workers: each is a Python process of 100 MB and more. One thread stays one: such a service cannot have more.
+for file in /etc/keystone/keystone-uwsgi.ini /etc/glance/glance-api-uwsgi.ini /etc/placement/placement-api-uwsgi.ini /etc/nova/nova-api-uwsgi.ini /etc/nova/nova-api-metadata-uwsgi.ini /etc/neutron/neutron-api-uwsgi.ini /etc/cinder/cinder-api-uwsgi.ini /etc/heat/heat-api-uwsgi.ini /etc/heat/heat-api-cfn-uwsgi.ini /etc/gnocchi/gnocchi-api-uwsgi.ini; do
+    [ ! -e "$file" ] || sed -i 's/^processes = .*/processes = 2/; s/^threads = [1-9][0-9].*/threads = 4/' "$file"
+done
 
 # The checklist of the first boot, and the unit that runs it. It holds passwords: root's alone, and gone once it is done.
 role_file /usr/local/sbin/pxeapp-role 0700 root:root <<'END_OF_ROLE_SCRIPT'
@@ -856,7 +857,7 @@ step "Heat" heat
 
 horizon() {
     run apache2
-    answers 80 auth/login/
+    answers 80 horizon/auth/login/
 }
 step "Horizon" horizon
 

@@ -557,6 +557,11 @@ user_domain_name = Default
 auth_uri = http://10.77.0.10:5000
 END_OF_ROLE_FILE
 
+role_file /etc/apache2/conf-enabled/pxeapp-dashboard.conf 0644 root:root <<'END_OF_ROLE_FILE'
+# Written by pxeapp: whoever names only the controller is led to its dashboard.
+RedirectMatch ^/$ /horizon/
+END_OF_ROLE_FILE
+
 role_file /etc/openstack-dashboard/local_settings.py 0640 root:horizon <<'END_OF_ROLE_FILE'
 # Written by pxeapp: horizon's settings.
 OPENSTACK_HOST = "10.77.0.10"
@@ -580,7 +585,7 @@ COMPRESS_OFFLINE = True
 DEFAULT_THEME = "default"
 END_OF_ROLE_FILE
 
-# Few workers: each is a Python process of 100 MB and more.
+# Few workers: each is a Python process of 100 MB and more. One thread stays one: such a service cannot have more.
 for file in /etc/apache2/sites-available/*.conf /etc/apache2/conf-available/*.conf /etc/httpd/conf.d/*.conf \
     /usr/share/keystone/wsgi-keystone.conf; do
     [ ! -e "$file" ] || sed -i '/^ *WSGIDaemonProcess/s/processes=[0-9]*/processes=2/' "$file"

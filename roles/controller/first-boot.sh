@@ -1,10 +1,7 @@
 {% import "roles/_openstack/parts.ini" as parts with context %}
 {% set web = {"el": "httpd", "ubuntu": "apache2", "debian": "apache2"}[family] %}
-{% set units = {
-    "debian": {"keystone": "keystone", "placement": "placement-api", "glance": "glance-api", "nova": "nova-api nova-scheduler nova-conductor nova-novncproxy", "neutron": "neutron-api neutron-rpc-server", "cinder": "cinder-api cinder-scheduler", "heat": "heat-api heat-api-cfn heat-engine", "gnocchi": "gnocchi-api gnocchi-metricd", "ceilometer": "ceilometer-agent-central ceilometer-agent-notification", "trove": "trove-api trove-taskmanager trove-conductor", "swift": "swift-proxy"},
-    "ubuntu": {"keystone": "apache2", "placement": "apache2", "glance": "glance-api", "nova": "nova-api nova-scheduler nova-conductor nova-novncproxy", "neutron": "neutron-server", "cinder": "apache2 cinder-scheduler", "heat": "heat-api heat-api-cfn heat-engine", "gnocchi": "apache2 gnocchi-metricd", "ceilometer": "ceilometer-agent-central ceilometer-agent-notification", "trove": "trove-api trove-taskmanager trove-conductor", "swift": "swift-proxy"},
-    "el": {"keystone": "httpd", "placement": "httpd", "glance": "openstack-glance-api", "nova": "openstack-nova-api openstack-nova-scheduler openstack-nova-conductor openstack-nova-novncproxy", "neutron": "neutron-server", "cinder": "openstack-cinder-api openstack-cinder-scheduler", "heat": "openstack-heat-api openstack-heat-api-cfn openstack-heat-engine", "gnocchi": "openstack-gnocchi-api openstack-gnocchi-metricd", "ceilometer": "openstack-ceilometer-central openstack-ceilometer-notification", "trove": "openstack-trove-api openstack-trove-taskmanager openstack-trove-conductor", "swift": "openstack-swift-proxy"},
-}[family] %}
+{% import "roles/controller/units.ini" as unit with context %}
+{% set units = unit.of %}
 {% set databases = [("keystone", "keystone", vars.keystone_password), ("glance", "glance", vars.glance_password), ("placement", "placement", vars.placement_password), ("nova", "nova", vars.nova_password), ("nova_api", "nova", vars.nova_password), ("nova_cell0", "nova", vars.nova_password), ("neutron", "neutron", vars.neutron_password)] %}
 {% set users = [("glance", vars.glance_password), ("placement", vars.placement_password), ("nova", vars.nova_password), ("neutron", vars.neutron_password)] %}
 {% set services = [("image", "glance", "9292"), ("placement", "placement", "8778"), ("compute", "nova", "8774/v2.1"), ("network", "neutron", "9696")] %}
@@ -70,11 +67,12 @@ step "MariaDB and its databases" databases
 bus() {
     run rabbitmq-server
     rabbitmqctl -q await_startup
-    # The password goes in on standard input: the list of processes is for everybody to read.
+    # The password goes in on standard input: the list of processes is for everybody to read. No -q there: RabbitMQ 4
+    # counts its arguments, and with one more it waits for ever for an input that it has closed.
     if rabbitmqctl -q list_users | grep -q '^openstack\b'; then
-        echo {{ vars.rabbit_password | sh }} | rabbitmqctl -q change_password openstack
+        echo {{ vars.rabbit_password | sh }} | rabbitmqctl change_password openstack
     else
-        echo {{ vars.rabbit_password | sh }} | rabbitmqctl -q add_user openstack
+        echo {{ vars.rabbit_password | sh }} | rabbitmqctl add_user openstack
     fi
     rabbitmqctl -q set_permissions openstack '.*' '.*' '.*'
 }
@@ -162,7 +160,7 @@ neutron() {
         --config-file /etc/neutron/plugins/ml2/ml2_conf.ini upgrade head
     run {{ units.neutron }}
     for unit in neutron-periodic-workers neutron-ovn-maintenance-worker; do
-        ! systemctl cat "$unit" >/dev/null 2>&1 || systemctl restart "$unit"
+        ! systemctl cat "$unit" >/dev/null 2>&1 || run "$unit"
     done
     answers 9696 ''
 }

@@ -16,3 +16,11 @@ done
 ln -sf /etc/neutron/plugins/ml2/ml2_conf.ini /etc/neutron/plugin.ini
 ln -sf /usr/share/keystone/wsgi-keystone.conf /etc/httpd/conf.d/
 {% endif %}
+{% if family != "el" %}
+{% import "roles/controller/units.ini" as unit with context %}
+
+# They have no database yet: at the first boot they would only fail, again and again, and take its time.
+for unit in{% for units in unit.of.values() %} {{ units }}{% endfor %} neutron-periodic-workers neutron-ovn-maintenance-worker; do
+    systemctl disable "$unit" >/dev/null 2>&1 || :
+done
+{% endif %}

@@ -42,7 +42,7 @@ def run(script: tuple[Path, Path], appliance: Appliance, checklist: str, *, give
     text = first_boot(work.of(found, Templates(folder.parent.parent)))
     for place in ("/var/log", "/etc/systemd", "/usr/local/sbin"):
         text = text.replace(f" {place}/", f" {system}{place}/").replace(f"={place}/pxeapp", f"={system}{place}/pxeapp")
-    text = text.replace("1 * 60", give_up).replace("sleep 5", "sleep 0.1")
+    text = text.replace("1 * 60", give_up).replace("sleep 5", "sleep 0.1").replace("-ge 300", "-ge 1")
     return subprocess.run(["bash", "-c", text], capture_output=True, timeout=60, check=False).returncode
 
 
@@ -79,6 +79,16 @@ def test_each_command_of_a_step_counts_and_a_failure_is_said_without_secrets(scr
     assert not (system / "never").exists()
     assert (system / "usr/local/sbin/pxeapp-role").exists()  # it can be started again
     assert "Next" not in str(appliance.events)
+
+
+def test_a_command_that_hangs_is_ended_with_all_that_it_started(script: tuple[Path, Path]) -> None:
+    _, system = script
+    with running() as appliance:
+        hangs = f"hangs() {{ sh -c 'echo $$ >{system}/pid; sleep 600' | cat; }}\nstep Hangs hangs\n"
+        assert run(script, appliance, hangs, give_up="0") == 1
+        last = appliance.events[-1]
+    assert (last["event"], "It hung." in last["message"]) == ("setup_failed", True)
+    assert not Path(f"/proc/{(system / 'pid').read_text().strip()}").exists()
 
 
 def test_it_goes_on_when_the_appliance_knows_it_no_more(script: tuple[Path, Path]) -> None:

@@ -134,6 +134,22 @@ def test_a_controller_brings_only_what_is_asked_for() -> None:
     assert "heat_domain_admin" not in first_boot(small)
 
 
+def test_no_service_starts_before_it_has_its_database() -> None:
+    found = work.of(node("debian", "13", "controller", **EVERYTHING), TEMPLATES)
+    waiting = found.install.split("for unit in ")[1].split("; do")[0].split()
+    started = re.findall(r"^ +run (.+)$", first_boot(found), re.MULTILINE)
+    own = {unit for units in started for unit in units.split()} - {"mariadb", "rabbitmq-server", "memcached", "etcd"}
+    assert own - {"apache2", '"$unit"'} <= set(waiting)
+
+
+def test_rabbitmq_reads_the_password_only_without_more_arguments() -> None:
+    script = first_boot(work.of(node("debian", "13", "controller"), TEMPLATES))
+    assert re.findall(r"\| rabbitmqctl (.*)$", script, re.MULTILINE) == [
+        "change_password openstack",
+        "add_user openstack",
+    ]
+
+
 def test_availability_zone_and_aggregates_are_asked_for_at_the_first_boot() -> None:
     said = {"availability_zone": "az-2", "host_aggregates": ["ssd", "gpu"], "region": "Rome", "cell": "cell7"}
     script = first_boot(work.of(node("debian", "13", "compute", **said), TEMPLATES))

@@ -341,8 +341,18 @@ step() { # what it is, command, arguments
     said=$SECONDS
     while :; do
         printf '== %s %s\n' "$(date -u +%FT%TZ)" "$what" >>"$log"
+        set -m # a process group of its own, so that what hangs can be ended with all that it started
         (set -e; "$@") >>"$log" 2>&1 </dev/null & # in the background: only there does set -e hold inside a condition
-        if wait $!; then return 0; fi
+        tried=$! began=$SECONDS
+        set +m
+        while kill -0 "$tried" 2>/dev/null; do
+            if [ "$SECONDS" -ge "$give_up" ] && [ $((SECONDS - began)) -ge 300 ]; then
+                echo "It hung." >>"$log"
+                kill -9 -- "-$tried"
+            fi
+            sleep 0.5
+        done
+        if wait "$tried"; then return 0; fi
         if [ "$SECONDS" -ge "$give_up" ]; then
             report setup_failed "$what: $(tail -n 12 "$log" | cut -c1-200)"
             exit 1

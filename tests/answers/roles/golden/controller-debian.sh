@@ -592,6 +592,11 @@ for file in /etc/keystone/keystone-uwsgi.ini /etc/glance/glance-api-uwsgi.ini /e
     [ ! -e "$file" ] || sed -i 's/^processes = .*/processes = 2/; s/^threads = [1-9][0-9].*/threads = 4/' "$file"
 done
 
+# They have no database yet: at the first boot they would only fail, again and again, and take its time.
+for unit in keystone placement-api glance-api nova-api nova-api-metadata nova-scheduler nova-conductor nova-novncproxy neutron-api neutron-rpc-server cinder-api cinder-scheduler heat-api heat-api-cfn heat-engine gnocchi-api gnocchi-metricd ceilometer-agent-central ceilometer-agent-notification trove-api trove-taskmanager trove-conductor swift-proxy neutron-periodic-workers neutron-ovn-maintenance-worker; do
+    systemctl disable "$unit" >/dev/null 2>&1 || :
+done
+
 # The checklist of the first boot, and the unit that runs it. It holds passwords: root's alone, and gone once it is done.
 role_file /usr/local/sbin/pxeapp-role 0700 root:root <<'END_OF_ROLE_SCRIPT'
 #!/bin/bash
@@ -639,8 +644,18 @@ step() { # what it is, command, arguments
     said=$SECONDS
     while :; do
         printf '== %s %s\n' "$(date -u +%FT%TZ)" "$what" >>"$log"
+        set -m # a process group of its own, so that what hangs can be ended with all that it started
         (set -e; "$@") >>"$log" 2>&1 </dev/null & # in the background: only there does set -e hold inside a condition
-        if wait $!; then return 0; fi
+        tried=$! began=$SECONDS
+        set +m
+        while kill -0 "$tried" 2>/dev/null; do
+            if [ "$SECONDS" -ge "$give_up" ] && [ $((SECONDS - began)) -ge 300 ]; then
+                echo "It hung." >>"$log"
+                kill -9 -- "-$tried"
+            fi
+            sleep 0.5
+        done
+        if wait "$tried"; then return 0; fi
         if [ "$SECONDS" -ge "$give_up" ]; then
             report setup_failed "$what: $(tail -n 12 "$log" | cut -c1-200)"
             exit 1
@@ -749,11 +764,12 @@ step "MariaDB and its databases" databases
 bus() {
     run rabbitmq-server
     rabbitmqctl -q await_startup
-    # The password goes in on standard input: the list of processes is for everybody to read.
+    # The password goes in on standard input: the list of processes is for everybody to read. No -q there: RabbitMQ 4
+    # counts its arguments, and with one more it waits for ever for an input that it has closed.
     if rabbitmqctl -q list_users | grep -q '^openstack\b'; then
-        echo rabbit-password-0123 | rabbitmqctl -q change_password openstack
+        echo rabbit-password-0123 | rabbitmqctl change_password openstack
     else
-        echo rabbit-password-0123 | rabbitmqctl -q add_user openstack
+        echo rabbit-password-0123 | rabbitmqctl add_user openstack
     fi
     rabbitmqctl -q set_permissions openstack '.*' '.*' '.*'
 }
@@ -825,7 +841,7 @@ nova() {
     as nova nova-manage cell_v2 map_cell0
     as nova nova-manage cell_v2 list_cells | grep -q ' cell1 ' || as nova nova-manage cell_v2 create_cell --name=cell1
     as nova nova-manage db sync
-    run nova-api nova-scheduler nova-conductor nova-novncproxy
+    run nova-api nova-api-metadata nova-scheduler nova-conductor nova-novncproxy
     answers 8774 ''
 }
 step "Nova, with the cell cell1" nova
@@ -835,7 +851,7 @@ neutron() {
         --config-file /etc/neutron/plugins/ml2/ml2_conf.ini upgrade head
     run neutron-api neutron-rpc-server
     for unit in neutron-periodic-workers neutron-ovn-maintenance-worker; do
-        ! systemctl cat "$unit" >/dev/null 2>&1 || systemctl restart "$unit"
+        ! systemctl cat "$unit" >/dev/null 2>&1 || run "$unit"
     done
     answers 9696 ''
 }

@@ -17,6 +17,7 @@ from pxeapp.api.context import actor, context
 from pxeapp.api.paging import Page, PageQuery
 from pxeapp.db import now
 from pxeapp.machines.models import Cluster
+from pxeapp.provisioning import fitting
 
 bp = APIBlueprint("clusters", __name__, url_prefix="/api/v1", tag="Clusters")
 Secrets = Annotated[
@@ -148,6 +149,8 @@ def _change(name: str, said: dict[str, Any]) -> Response:
     with context().database.write() as session:
         etags.check(_wire(session, clusters.get(session, name, lock=True)))
         row = clusters.change(session, _hand(session), name, said)
+        if "vars" in said:
+            fitting.refuse_misfits(session, row)
         return etags.answer(_wire(session, row))
 
 

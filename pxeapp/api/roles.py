@@ -16,6 +16,7 @@ from pxeapp.api import etags
 from pxeapp.api.context import actor, context
 from pxeapp.api.paging import Page, PageQuery, page
 from pxeapp.db import now
+from pxeapp.provisioning import fitting
 
 bp = APIBlueprint("roles", __name__, url_prefix="/api/v1", tag="Roles")
 
@@ -110,7 +111,10 @@ def _change(name: str, said: dict[str, Any]) -> Response:
         session.refresh(row, with_for_update=True)
         etags.check(roles.wire(row))
         values = role_vars.settled(_hand(session), name, said, row)
-        return etags.answer(roles.wire(roles.change(session, name, values, actor=actor().label, now=now())))
+        changed = roles.change(session, name, values, actor=actor().label, now=now())
+        if {"storage", "vars"} & values.keys():
+            fitting.refuse_misfits(session, changed)
+        return etags.answer(roles.wire(changed))
 
 
 def _hand(session: Session) -> Hand:

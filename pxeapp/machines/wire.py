@@ -9,7 +9,17 @@ from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal
 
 from netaddr import AddrFormatError, IPAddress
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from pxeapp.errors import FieldProblem, Invalid
 from pxeapp.machines import mac as macs
@@ -213,6 +223,11 @@ class DiskIn(_In):
     model: Annotated[str, Field(pattern=DISK_MODEL)] | None = None
     size: Annotated[int | None, BeforeValidator(_disk_size, json_schema_input_type=str | int | None)] = None
     rotational: bool | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_said(self, dump: SerializerFunctionWrapHandler) -> Any:
+        """A path alone stays one when a change is made whole and read again."""
+        return self.path if isinstance(self, PathAlone) else dump(self)
 
     def known(self, purpose: str, before: KnownDisk | None) -> KnownDisk:
         """All that is known of it now; `before`: what was."""

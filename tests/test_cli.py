@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ MACHINES = """
   mac: 52-54-00-00-00-01
   role: compute
   release: debian-13
-  disks: {system: disk/by-path/pci-0000:00:1f.2-ata-1}
+  disks: {system: {path: "disk/by-path/pci-0000:00:1f.2-ata-1", serial: S3Z9, size: 480G}, keep: [sdb]}
   bmc: {address: 10.0.9.1, username: root, password: correct-horse-battery}
 - {name: node2, mac: "525400000002"}
 """
@@ -132,7 +133,10 @@ def test_machines_are_imported_listed_and_shown(appliance: Path) -> None:
     assert ([item["name"] for item in found["items"]], found["next"]) == (["node1", "node2"], None)
     shown = json.loads(good("machine", "show", "5254.0000.0001", "--json"))
     assert (shown["name"], shown["bmc"]["password_set"]) == ("node1", True)
-    assert "correct-horse-battery" not in good("machine", "show", "node1")
+    text = good("machine", "show", "node1")
+    assert "correct-horse-battery" not in text
+    assert re.search(r"^disks +system disk/by-path/pci-0000:00:1f.2-ata-1  480 GB, serial S3Z9$", text, re.MULTILINE)
+    assert re.search(r"^ +keep   sdb$", text, re.MULTILINE)
 
 
 def test_a_list_for_people_is_whole_and_can_be_searched(appliance: Path) -> None:

@@ -66,7 +66,10 @@ class MachineOut(BaseModel):
     cluster: str | None
     bmc: dict[str, Any] | None
     interfaces: list[dict[str, Any]]
-    disks: dict[str, Any]
+    disks: Annotated[
+        dict[str, Any],
+        Field(description="Paths, or objects with path, serial, wwn, model, size, rotational."),
+    ]
     labels: dict[str, str]
     vars: dict[str, Any]
     version: int

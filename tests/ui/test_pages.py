@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from pxeapp import templates
 from pxeapp.db import now
 from pxeapp.machines import selectors
-from pxeapp.machines.models import Machine
+from pxeapp.machines.models import Disk, Machine
 from pxeapp.provisioning.models import Deployment
 from pxeapp.ui.blueprint import ago, coded, span
 from tests.api.conftest import Api
@@ -80,6 +80,17 @@ def test_what_an_operator_typed_is_never_markup(api: Api, pages: FlaskClient) ->
         text = pages.get(path).text
         assert evil not in text, path
     assert "&lt;script&gt;" in pages.get("/machines/spare-01").text
+
+
+def test_what_is_known_of_a_disk_stands_beside_it(api: Api, pages: FlaskClient) -> None:
+    with api.write() as session:
+        selectors.get(session, "spare-01").disks = [
+            Disk(path="sda", purpose="system", serial="S3Z9", size_bytes=480 * 10**9, rotational=False),
+            Disk(path="sdb", purpose="keep"),
+        ]
+    text = pages.get("/machines/spare-01").text
+    assert '<dd class="mono">sda <span class="dim">480 GB, serial S3Z9, does not spin</span></dd>' in text
+    assert '<dt>Disk, keep</dt><dd class="mono">sdb</dd>' in text
 
 
 def test_a_machines_page_tells_its_steps_with_evidence_and_durations(pages: FlaskClient) -> None:

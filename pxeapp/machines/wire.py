@@ -6,6 +6,7 @@ import math
 import re
 import uuid as uuids
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from netaddr import AddrFormatError, IPAddress
@@ -105,11 +106,15 @@ def _cards(value: list[InterfaceIn]) -> list[InterfaceIn]:
 
 def _disk(value: Any) -> Any:
     """A text is a path."""
-    if not isinstance(value, str):
-        return value
-    path = value.strip()
+    return _path_alone(value) if isinstance(value, str) else value
+
+
+@lru_cache(maxsize=4096)
+def _path_alone(text: str) -> PathAlone:
+    """Shared by all machines that say it, for they are of few makes; nobody changes it."""
+    path = text.strip()
     if len(path) > MOST_PATH or not _PATH.fullmatch(path):
-        raise _Unfit(f"{value[:SHOWN]!r} is not possible here.", PATTERN_FIXES[DISK_PATH])
+        raise _Unfit(f"{text[:SHOWN]!r} is not possible here.", PATTERN_FIXES[DISK_PATH])
     return PathAlone.model_construct({"path"}, path=path)
 
 
@@ -126,13 +131,13 @@ def _disk_size(value: Any) -> int | None:
 
 def _each_once(value: DisksIn) -> DisksIn:
     """Two entries with one path, serial or WWN are one disk, and it cannot be there for two purposes."""
-    for name in ("path", "serial", "wwn"):
-        seen = set()
-        for _, disk in value.each():
-            said = (getattr(disk, name) or "").lower().removeprefix("0x")
-            if said and said in seen:
-                raise _Unfit(f"name the {name} {getattr(disk, name)} twice.", "Name each disk once.")
-            seen.add(said)
+    disks = [*([value.system] if value.system else []), *value.data, *value.keep, *value.free]
+    only_paths = all(type(disk) is PathAlone for disk in disks)
+    for name in ("path",) if only_paths else ("path", "serial", "wwn"):
+        said = [text.lower().removeprefix("0x") for disk in disks if (text := getattr(disk, name))]
+        if len(set(said)) < len(said):
+            twice = next(text for text in said if said.count(text) > 1)
+            raise _Unfit(f"name the {name} {twice} twice.", "Name each disk once.")
     return value
 
 
@@ -254,9 +259,9 @@ class DisksIn(_In):
     """
 
     system: DiskSaid | None = None
-    data: Disks = []
-    keep: Disks = []
-    free: Disks = []
+    data: Disks = Field(default_factory=list)
+    keep: Disks = Field(default_factory=list)
+    free: Disks = Field(default_factory=list)
 
     def each(self) -> Iterator[tuple[str, DiskIn]]:
         """Every one with its purpose."""

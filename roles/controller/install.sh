@@ -24,3 +24,8 @@ for unit in{% for units in unit.of.values() %} {{ units }}{% endfor %} neutron-p
     systemctl disable "$unit" >/dev/null 2>&1 || :
 done
 {% endif %}
+{% if vars.horizon and family == "debian" %}
+
+# The package enables Apache's site for HTTPS, but not the module without which Apache then does not start.
+[ -e /etc/apache2/mods-enabled/ssl.load ] || a2dissite -q default-ssl || :
+{% endif %}

@@ -597,6 +597,9 @@ for unit in keystone placement-api glance-api nova-api nova-api-metadata nova-sc
     systemctl disable "$unit" >/dev/null 2>&1 || :
 done
 
+# The package enables Apache's site for HTTPS, but not the module without which Apache then does not start.
+[ -e /etc/apache2/mods-enabled/ssl.load ] || a2dissite -q default-ssl || :
+
 # The checklist of the first boot, and the unit that runs it. It holds passwords: root's alone, and gone once it is done.
 role_file /usr/local/sbin/pxeapp-role 0700 root:root <<'END_OF_ROLE_SCRIPT'
 #!/bin/bash

@@ -585,6 +585,9 @@ END_OF_ROLE_FILE
 role_file /etc/apache2/conf-enabled/pxeapp-dashboard.conf 0644 root:root <<'END_OF_ROLE_FILE'
 # Written by pxeapp: whoever names only the controller is led to its dashboard.
 RedirectMatch ^/$ /horizon/
+# In the process that the package makes for it, and in its first interpreter: some of its modules work in no other.
+WSGIProcessGroup horizon
+WSGIApplicationGroup %{GLOBAL}
 END_OF_ROLE_FILE
 
 # Few workers: each is a Python process of 100 MB and more. One thread stays one: such a service cannot have more.

@@ -91,9 +91,24 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 def test_the_hypervisor_is_up_in_its_availability_zone_and_aggregates(cloud: Cloud) -> None:
     (hypervisor,) = cloud.ask("hypervisor list")
     assert (hypervisor["Hypervisor Hostname"], hypervisor["State"]) == ("cmp1", "up")
+    assert hypervisor["Hypervisor Type"] == "fake"
     (service,) = cloud.ask("compute service list --service nova-compute")
     assert (service["Host"], service["Zone"], service["State"]) == ("cmp1", "rack1", "up")
     assert {each["Name"] for each in cloud.ask("aggregate list")} == {"rack1", "ssd"}
+
+
+def test_an_instance_starts_in_the_zone(cloud: Cloud) -> None:
+    for command in (
+        "head -c 1000000 /dev/zero >/tmp/image",
+        ". /root/openrc; openstack image create --container-format bare --disk-format raw --file /tmp/image one",
+        ". /root/openrc; openstack flavor create --ram 64 --disk 1 --vcpus 1 tiny",
+        ". /root/openrc; openstack network create one",
+        ". /root/openrc; openstack subnet create --network one --subnet-range 192.168.9.0/24 one",
+        ". /root/openrc; openstack server create --flavor tiny --image one --nic none --availability-zone rack1 --wait one",
+    ):
+        cloud.controller.run(command)
+    (server,) = cloud.ask("server list --long")
+    assert (server["Status"], server["Host"]) == ("ACTIVE", "cmp1")
 
 
 def test_every_service_of_the_catalogue_answers_its_user(cloud: Cloud) -> None:
@@ -110,7 +125,7 @@ def test_no_unit_has_failed_and_the_checklists_are_gone(cloud: Cloud) -> None:
     for machine in (cloud.controller, cloud.compute):
         failed = machine.run("systemctl list-units --failed --plain --no-legend").split("\n")
         # The two share a network, so the second finds these ports taken.
-        own = [line for line in failed if line and not line.startswith(("ssh.", "chrony."))]
+        own = [line for line in failed if line and not line.startswith(("ssh.", "chrony.", "iscsid."))]
         assert not own
         machine.run("test ! -e /usr/local/sbin/pxeapp-role && test ! -e /etc/systemd/system/pxeapp-role.service")
 

@@ -108,7 +108,11 @@ def test_compute_variants(driver: str, wanted: set[str], unwanted: set[str]) -> 
     assert wanted <= set(found.packages)
     assert not unwanted & set(found.packages)
     conf = text_of(found, "/etc/nova/nova.conf")
-    assert ("virt_type = " + driver in conf) == (driver in ("kvm", "qemu"))
+    last = text_of(found, "/etc/nova/nova-compute.conf")  # Debian's own says KVM, and is read after nova.conf
+    assert last.count("\ncompute_driver = ") == 1
+    assert re.findall("compute_driver = .*", last) == re.findall("compute_driver = .*", conf)
+    for text in (conf, last):
+        assert ("virt_type = " + driver in text) == (driver in ("kvm", "qemu"))
     assert ("host_password = pa$$s wörd\n" in conf) == (driver == "vmware")
 
 

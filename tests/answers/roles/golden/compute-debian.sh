@@ -263,6 +263,15 @@ virt_type = kvm
 cpu_mode = host-model
 END_OF_ROLE_FILE
 
+role_file /etc/nova/nova-compute.conf 0644 root:root <<'END_OF_ROLE_FILE'
+# Written by pxeapp: read after nova.conf. The package's own says KVM, whatever nova.conf says.
+[DEFAULT]
+compute_driver = libvirt.LibvirtDriver
+
+[libvirt]
+virt_type = kvm
+END_OF_ROLE_FILE
+
 role_file /etc/neutron/neutron.conf 0640 root:neutron <<'END_OF_ROLE_FILE'
 # Written by pxeapp: neutron's agents on node1, a compute.
 [DEFAULT]

@@ -98,17 +98,18 @@ def test_the_hypervisor_is_up_in_its_availability_zone_and_aggregates(cloud: Clo
 
 
 def test_an_instance_starts_in_the_zone(cloud: Cloud) -> None:
+    server = "--flavor tiny --image one --nic none --availability-zone rack1"
     for command in (
         "head -c 1000000 /dev/zero >/tmp/image",
         ". /root/openrc; openstack image create --container-format bare --disk-format raw --file /tmp/image one",
         ". /root/openrc; openstack flavor create --ram 64 --disk 1 --vcpus 1 tiny",
         ". /root/openrc; openstack network create one",
         ". /root/openrc; openstack subnet create --network one --subnet-range 192.168.9.0/24 one",
-        ". /root/openrc; openstack server create --flavor tiny --image one --nic none --availability-zone rack1 --wait one",
+        f". /root/openrc; openstack server create {server} --wait one",
     ):
         cloud.controller.run(command)
-    (server,) = cloud.ask("server list --long")
-    assert (server["Status"], server["Host"]) == ("ACTIVE", "cmp1")
+    (found,) = cloud.ask("server list --long")
+    assert (found["Status"], found["Host"]) == ("ACTIVE", "cmp1")
 
 
 def test_every_service_of_the_catalogue_answers_its_user(cloud: Cloud) -> None:

@@ -190,7 +190,7 @@ def _change(hand: Hand, row: Cluster, said: Mapping[str, Any], problems: list[Fi
         kept_secrets, wrong = cluster_secrets.settled(hand, said["secrets"], row.secrets)
         problems += wrong
     if problems:
-        raise Invalid(sentence, problems=problems)
+        raise Invalid(sentence, problems=list(dict.fromkeys(problems)))
     row.description, row.vars, row.secrets = description, kept_vars, kept_secrets
 
 

@@ -42,15 +42,19 @@ class Pool:
         self._changed = threading.Condition()
         self._idle: list[Renderer] = []
         self._busy: Counter[str] = Counter()
-        self._needed: dict[str, tuple[str, ...]] = {}  # what a template included the last time
+        self._needed: dict[str, tuple[str, tuple[str, ...]]] = {}  # what a template of this version included
         self._starting = threading.Lock()
         self._zygote: _Zygote | None = None
 
     def render(self, name: str, variables: Mapping[str, Any], sources: Sources) -> str:
         """The text; raises TemplateError with template and line, or Busy."""
-        job = Job(wire.RENDER, name, sources, plain.pack(variables), expected=self._needed.get(name, ()))
+        source = sources.find(name)
+        version = source.version if source else ""
+        seen, needed = self._needed.get(name, ("", ()))
+        # What was changed may need less now, and must not be said to be made from what it no longer includes.
+        job = Job(wire.RENDER, name, sources, plain.pack(variables), expected=needed if seen == version else ())
         text = self._do(job)
-        self._needed[name] = tuple(job.given)
+        self._needed[name] = version, tuple(job.given)
         versions.record(job.given.items())
         return text
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alembic import command
 from sqlalchemy import select, text
 
 from pxeapp import migrations
@@ -262,9 +263,7 @@ def _die_at(patched: pytest.MonkeyPatch, moment: str) -> None:
 def test_an_older_schema_is_upgraded_and_a_newer_one_refused(
     settings: Settings, tmp_path: Path, elsewhere: Path, rack: Rack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with rack.provisioner.database.engine.begin() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
-        connection.execute(text("DROP TABLE appliance"))
+    command.downgrade(migrations.alembic_config(rack.provisioner.database), "0002")
     rack.provisioner.database.before_each = None  # this version would not run on that schema
     source = backup(settings, tmp_path / "old.tar.gz")
     assert restore(source, elsewhere).schema == ("0002", migrations.head_revision())

@@ -19,7 +19,6 @@ from pxeapp.answers.checks import known as knowing
 from pxeapp.answers.checks.known import Known
 from pxeapp.answers.spec import AnswerSpec
 from pxeapp.boot import checks as boot_checks
-from pxeapp.boot import grub, ipxe, pxelinux
 from pxeapp.boot.spec import InstallBoot
 from pxeapp.config import Settings
 from pxeapp.db import Database
@@ -28,7 +27,8 @@ from pxeapp.faults import Fault
 from pxeapp.faults.verdicts import Verdicts, digest
 from pxeapp.machines import selectors
 from pxeapp.machines.models import Machine
-from pxeapp.provisioning import plan
+from pxeapp.provisioning import makers, plan
+from pxeapp.provisioning.makers import BOOT_KINDS
 from pxeapp.provisioning.shape import Shape
 from pxeapp.software import questions
 from pxeapp.software import releases as software_releases
@@ -36,7 +36,6 @@ from pxeapp.software.models import Release
 from pxeapp.templates import Templates
 from pxeapp.templates.versions import recording
 
-BOOT_KINDS = ("ipxe", "grub", "pxelinux")
 KEPT = 4096  # shapes; a site has some tens: kinds x roles x releases x layouts
 LONG_LINE = 1500  # characters: near a limit of a boot program the very text is checked, not its shape
 MOST = 50  # faults of one machine that are told
@@ -108,20 +107,16 @@ class Checker:
     def faults(self, release: Release, spec: AnswerSpec, boot: InstallBoot) -> list[Fault]:
         """Every fault of every file of a machine; raises Invalid for one that cannot even be made."""
         known, shape = self.known(release), Shape(spec)
-        files = self.files(release, spec, boot)
+        files = self.files(spec, boot)
         return [fault for file in files for fault in self.faults_of(file, spec, known, shape)]
 
-    def files(self, release: Release, spec: AnswerSpec, boot: InstallBoot, *, kind: str = "") -> Iterator[File]:
+    def files(self, spec: AnswerSpec, boot: InstallBoot, *, kind: str = "") -> Iterator[File]:
         """The files that a machine is given, or the one of a kind."""
-        makers = {
-            "ipxe": lambda: ipxe.render(boot, self._templates, node_url=self.settings.node_url),
-            "grub": lambda: grub.render(boot, self._templates),
-            "pxelinux": lambda: pxelinux.render(boot, self._templates),
-        }
-        for name in (*BOOT_KINDS, *render.kinds(release.installer)):
+        loader = makers.of_loader(self.settings, self._templates, boot)
+        for name, make in {**loader, **makers.of_installer(self._templates, spec)}.items():
             if kind in ("", name):
                 with recording() as made_from:
-                    text = makers[name]() if name in makers else render.render(name, spec, self._templates)
+                    text = make()
                 yield File(name, text, tuple(made_from))
 
     def known(self, release: Release) -> Known:

@@ -16,7 +16,7 @@ from pxeapp.boot import grub, ipxe
 from pxeapp.config import Settings
 from pxeapp.errors import Conflict, FieldProblem, Invalid, NotFound, PxeError
 from pxeapp.machines.models import Machine
-from pxeapp.provisioning import differences, makers, plan
+from pxeapp.provisioning import differences, lifecycle, makers, plan
 from pxeapp.provisioning.keeping import Opened, open_record
 from pxeapp.provisioning.makers import Maker
 from pxeapp.provisioning.models import Deployment, GivenBase, Served
@@ -154,7 +154,7 @@ class _Today:
 
 
 def _today(session: Session, settings: Settings, templates: Templates, machine: Machine) -> _Today:
-    release, role = makers.present(session, machine)
+    release, role = lifecycle.present(session, machine)
     if release is None or role is None:
         raise Conflict(f"{machine.name} has no {'release' if release is None else 'role'}.")
     spec = plan.preview(session, settings, machine, release=release, role=role)

@@ -32,6 +32,14 @@ def latest(session: Session, machine_id: int) -> Deployment | None:
     return session.scalar(select(Deployment).where(Deployment.machine_id == machine_id).order_by(Deployment.id.desc()))
 
 
+def present(session: Session, machine: Machine) -> tuple[str | None, str | None]:
+    """Release and role: of the running attempt, else the machine's own."""
+    deployment = latest(session, machine.id)
+    if deployment is not None and deployment.outcome is None:
+        return deployment.release, deployment.role
+    return machine.release, machine.role
+
+
 def deploy(
     session: Session,
     machine: Machine,

@@ -30,9 +30,6 @@ from pxeapp.vault import Vault, open_vault
 if TYPE_CHECKING:
     from pxeapp.provisioning.checking import Rehearsal
 
-if TYPE_CHECKING:
-    from pxeapp.provisioning.checking import Rehearsal
-
 UNISSUED = "TOKEN"  # stands for a token where an operator looks at what would be rendered
 REHEARSED = UNISSUED.ljust(43, "x")  # the same, as long as a token is: lines have limits
 

@@ -12,16 +12,15 @@ from pxeapp.errors import FieldProblem, Invalid
 from pxeapp.faults import Fault
 from pxeapp.machines.models import Machine
 from pxeapp.provisioning import lifecycle, plan
-from pxeapp.provisioning.checking import BOOT_KINDS, Checker
+from pxeapp.provisioning.checking import Checker
+from pxeapp.provisioning.makers import BOOT_KINDS
 from pxeapp.provisioning.shape import Shape
 from pxeapp.software import releases
 
 
 def rendered(session: Session, checker: Checker, machine: Machine, *, kind: str = "") -> list[dict[str, Any]]:
     """The files of the running attempt, or of the release and role that the machine has now, with their faults."""
-    deployment = lifecycle.latest(session, machine.id)
-    release = deployment.release if deployment and deployment.outcome is None else machine.release
-    role = deployment.role if deployment and deployment.outcome is None else machine.role
+    release, role = lifecycle.present(session, machine)
     if release is None or role is None:
         raise Invalid(
             f"{machine.name} has no release or no role, so there is nothing to render.",
@@ -38,7 +37,7 @@ def rendered(session: Session, checker: Checker, machine: Machine, *, kind: str 
         )
     known, shape = checker.known(row), Shape(spec)
     found = []
-    for file in checker.files(row, spec, plan.boot_of(machine, row, spec), kind=kind):
+    for file in checker.files(spec, plan.boot_of(machine, row, spec), kind=kind):
         shown = render.mask(file.text, spec)
         found.append(
             {

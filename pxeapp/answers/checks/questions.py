@@ -98,7 +98,6 @@ select  pkgsel/updatedb
 string  base-installer/kernel/backports-modules debian-installer/splash
 boolean live-installer/enable
 """
-_TYPES = ("boolean", "select", "multiselect", "string", "password", "note", "error")
 # Read by scripts under names that they make themselves; they stand in no template.
 PATTERNS = (
     (re.compile(r"apt-setup/local[0-9]/(repository|comment|key)"), Question("string")),

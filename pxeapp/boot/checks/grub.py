@@ -20,7 +20,6 @@ password_pbkdf2 probe read reboot regexp return rmmod save_env search serial set
 submenu terminal_input terminal_output test testspeed timeout true trust unset unload videoinfo videotest
 """
 COMMANDS = frozenset(_COMMANDS.split())
-OPENS = {"if": "fi", "for": "done", "while": "done", "until": "done", "function": "}"}
 WORDS = frozenset(
     ("then", "else", "elif", "fi", "do", "done", "in", "{", "}", "!", "if", "for", "while", "until", "function")
 )

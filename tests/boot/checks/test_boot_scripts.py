@@ -10,7 +10,7 @@ from pxeapp.answers import checks as answer_checks
 from pxeapp.answers import render
 from pxeapp.boot import checks
 from pxeapp.faults.programs import installed
-from pxeapp.provisioning.checking import BOOT_KINDS
+from pxeapp.provisioning.makers import BOOT_KINDS
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 

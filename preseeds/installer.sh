@@ -215,14 +215,7 @@ finish() {
     cat >/target/root/pxeapp-finish <<'END_OF_FINISH'
 set -e
 {% if spec.ssh_keys %}
-mkdir -p /root/.ssh
-chmod 700 /root/.ssh
-cat >/root/.ssh/authorized_keys <<'END_OF_KEYS'
-{% for key in spec.ssh_keys %}
-{{ key }}
-{% endfor %}
-END_OF_KEYS
-chmod 600 /root/.ssh/authorized_keys
+{% include "boot/_root_keys.sh" %}
 {% endif %}
 {% include "boot/_first_boot_unit.sh" %}
 {% include "boot/site/system.sh" %}

@@ -33,14 +33,7 @@ END_OF_PASSWORD
 passwd -l root
 {% endif %}
 {% if spec.ssh_keys %}
-mkdir -p /root/.ssh
-chmod 700 /root/.ssh
-cat >/root/.ssh/authorized_keys <<'END_OF_KEYS'
-{% for key in spec.ssh_keys %}
-{{ key }}
-{% endfor %}
-END_OF_KEYS
-chmod 600 /root/.ssh/authorized_keys
+{% include "boot/_root_keys.sh" %}
 {% endif %}
 {% if spec.storage.simple and spec.layout == "lvm" and not dialect.sizing_policy %}
 {# This installer leaves most of the volume group free, and cannot be told otherwise. #}

@@ -1,10 +1,11 @@
-"""Roles: what a machine becomes. They are rows, so that a site can add its own."""
+"""Roles, which say what a machine becomes, and the versions of a site's templates: rows, so that a site has its own."""
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
-from sqlalchemy import String, Text
+from sqlalchemy import String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from pxeapp.db import Base
@@ -24,3 +25,19 @@ class Role(Base):
     vars: Mapped[dict[str, Any]] = mapped_column(default=dict)
     variables: Mapped[dict[str, Any]] = mapped_column(default=dict)  # what it declares itself
     builtin: Mapped[bool] = mapped_column(default=False)
+
+
+class TemplateVersion(Base):
+    """One version of a site's own template. The newest counts on every host; it is written to its folder as a file."""
+
+    __tablename__ = "template_versions"
+    __table_args__ = (UniqueConstraint("path", "number"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    path: Mapped[str] = mapped_column(String(255))  # kickstarts/base.ks
+    number: Mapped[int]  # counts per path, from 1
+    content: Mapped[str | None] = mapped_column(Text)  # None: deleted, so that ours counts again
+    sha256: Mapped[str] = mapped_column(String(64))  # of the text; empty where it was deleted
+    author: Mapped[str] = mapped_column(String(200))
+    at: Mapped[dt.datetime]
+    comment: Mapped[str] = mapped_column(Text, default="")

@@ -18,7 +18,7 @@ from pxeapp.errors import Conflict
 from pxeapp.machines import service, timeline
 from pxeapp.machines.lifecycle import FAILURE_OF, State
 from pxeapp.machines.models import Machine, Sighting
-from pxeapp.provisioning import admission, evidence, grants, steps, tokens
+from pxeapp.provisioning import admission, evidence, grants, records, steps, tokens
 from pxeapp.provisioning.checking import Rehearsal
 from pxeapp.provisioning.models import Deployment
 from pxeapp.provisioning.plan import check_deployable, ensure_secrets
@@ -91,8 +91,8 @@ def abort(session: Session, machine: Machine, *, requested_by: str, now: dt.date
     deployment = evidence.running_of(session, machine)
     if deployment is None:
         raise Conflict(f"{machine.name} has no deployment to abort; it is {machine.state}.")
-    _finish(session, machine, deployment, outcome=ABORTED, verb="abort", now=now)
     deployment.reason_code = "aborted"
+    _finish(session, machine, deployment, outcome=ABORTED, verb="abort", now=now)
     deployment.reason = machine.fault = f"Aborted by {requested_by} at step {deployment.step}."
     _record(session, machine, deployment, now, requested_by, "abort", deployment.reason)
     return deployment
@@ -120,8 +120,8 @@ def fail(
     """End the attempt with the sentence that explains it. Idempotent: a finished attempt stays as it ended."""
     if deployment.outcome is not None:
         return
-    _finish(session, machine, deployment, outcome=FAILED, verb="fail", now=now)
     deployment.reason_code = code
+    _finish(session, machine, deployment, outcome=FAILED, verb="fail", now=now)
     deployment.reason = machine.fault = reason
     _record(session, machine, deployment, now, "system:reconciler", "deploy failed", reason, code=code)
 
@@ -131,6 +131,7 @@ def _finish(
 ) -> None:
     deployment.outcome = outcome
     deployment.finished_at = now
+    records.keep(session, machine, deployment)
     grants.disarm(session, deployment)
     tokens.expire(session, deployment, now=now)
     if outcome != SUCCEEDED and deployment.power_action_id is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from pxeapp.db import Base
@@ -107,3 +107,36 @@ class NodeLog(Base):
     name: Mapped[str] = mapped_column(String(64))
     at: Mapped[dt.datetime]
     content: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class DeploymentRecord(Base):
+    """What is left of a finished attempt for the reports: narrow, so that 100,000 are summed up in a moment.
+
+    It outlives its machine: numbers of a year do not change because a server was taken out of its rack.
+    """
+
+    __tablename__ = "deployment_records"
+    __table_args__ = (Index(None, "machine_id", "finished_at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    deployment_id: Mapped[int]
+    machine_id: Mapped[int]
+    machine: Mapped[str] = mapped_column(String(63))
+    release: Mapped[str] = mapped_column(String(63))
+    role: Mapped[str] = mapped_column(String(63))
+    requested_at: Mapped[dt.datetime]
+    finished_at: Mapped[dt.datetime] = mapped_column(index=True)
+    outcome: Mapped[str] = mapped_column(String(12))
+    reason_code: Mapped[str] = mapped_column(String(40))
+    took_ms: Mapped[int] = mapped_column(BigInteger)
+    # How long after the step before it each step was reached; None: it was not, or was only implied by a later one.
+    armed: Mapped[int | None] = mapped_column(BigInteger)
+    power_cycled: Mapped[int | None] = mapped_column(BigInteger)
+    dhcp_seen: Mapped[int | None] = mapped_column(BigInteger)
+    nbp_fetched: Mapped[int | None] = mapped_column(BigInteger)
+    kernel_fetched: Mapped[int | None] = mapped_column(BigInteger)
+    answer_fetched: Mapped[int | None] = mapped_column(BigInteger)
+    installing: Mapped[int | None] = mapped_column(BigInteger)
+    installed: Mapped[int | None] = mapped_column(BigInteger)
+    first_boot: Mapped[int | None] = mapped_column(BigInteger)
+    verified: Mapped[int | None] = mapped_column(BigInteger)

@@ -5,8 +5,14 @@ from pxeapp.accounts import models as accounts
 from pxeapp.answers import models as answers
 from pxeapp.appliance import models as appliance
 from pxeapp.bmc import models as bmc
+from pxeapp.jobs import models as jobs
 from pxeapp.machines import models as machines
 from pxeapp.provisioning import models as provisioning
 from pxeapp.software import models as software
+from pxeapp.traffic import models as traffic
+from pxeapp.webhooks import models as webhooks
 
-__all__ = ["accounts", "answers", "appliance", "audit", "bmc", "machines", "provisioning", "software"]
+__all__ = [
+    "accounts", "answers", "appliance", "audit", "bmc", "jobs", "machines", "provisioning", "software",
+    "traffic", "webhooks",
+]  # fmt: skip

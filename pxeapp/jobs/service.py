@@ -1,0 +1,118 @@
+"""Looking at jobs, and stopping one. What a job does to a machine is provisioning/bulk.py's."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Session
+
+from pxeapp import audit
+from pxeapp.errors import Conflict, NotFound
+from pxeapp.jobs.models import Job, JobItem
+
+WAITING, DONE, REFUSED, CANCELLED = "waiting", "done", "refused", "cancelled"
+OUTCOMES = (WAITING, DONE, REFUSED, CANCELLED)
+KEPT = dt.timedelta(days=30)  # after a job has ended
+
+
+def get(session: Session, number: int, *, lock: bool = False) -> Job:
+    """A job by its number; raises NotFound."""
+    row = session.get(Job, number, with_for_update=True if lock else None)
+    if row is None:
+        raise NotFound(f"There is no job {number}.", hint=f"Jobs are kept for {KEPT.days} days after they have ended.")
+    return row
+
+
+def listing(session: Session, *, after: int, limit: int, running: bool | None = None) -> Sequence[Job]:
+    """Jobs in the order in which they were asked for."""
+    found = select(Job).where(Job.id > after).order_by(Job.id).limit(limit)
+    if running is not None:
+        found = found.where(Job.finished_at.is_(None) if running else Job.finished_at.is_not(None))
+    return session.scalars(found).all()
+
+
+def items(session: Session, job: Job, *, after: int, limit: int, outcome: str = "") -> Sequence[JobItem]:
+    """A job's machines in the order in which they are worked on."""
+    found = select(JobItem).where(JobItem.job_id == job.id, JobItem.id > after).order_by(JobItem.id).limit(limit)
+    return session.scalars(found.where(JobItem.outcome == outcome) if outcome else found).all()
+
+
+def counts(session: Session, jobs: Sequence[Job]) -> dict[int, dict[str, int]]:
+    """How many machines of each job ended how."""
+    found: dict[int, dict[str, int]] = {job.id: dict.fromkeys(OUTCOMES, 0) for job in jobs}
+    query = select(JobItem.job_id, JobItem.outcome, func.count()).where(JobItem.job_id.in_(found))
+    for job_id, outcome, number in session.execute(query.group_by(JobItem.job_id, JobItem.outcome)):
+        found[job_id][outcome] = number
+    return found
+
+
+def cancel(session: Session, number: int, *, actor: str, now: dt.datetime) -> Job:
+    """Begin nothing more of it; what was begun goes on. Raises Conflict for one that has ended."""
+    job = get(session, number, lock=True)
+    if job.finished_at is not None:
+        raise Conflict(f"Job {number} has ended already.")
+    if not job.cancelled:
+        job.cancelled = True
+        session.execute(
+            update(JobItem)
+            .where(JobItem.job_id == job.id, JobItem.outcome == WAITING)
+            .values(outcome=CANCELLED, at=now, detail=f"Cancelled by {actor}.")
+        )
+        audit.record(session, at=now, actor=actor, action="job.cancel", subject=f"job {number}")
+    finish(session, job, now=now)
+    return job
+
+
+def finish(session: Session, job: Job, *, now: dt.datetime) -> None:
+    """Every machine has its outcome."""
+    if job.finished_at is not None:
+        return
+    job.finished_at = now
+    job.lease_owner = job.lease_until = None
+    ended = counts(session, [job])[job.id]
+    audit.record(
+        session, at=now, actor="system:jobs", action="job.finish", subject=f"job {job.id}", job_action=job.action,
+        requested_by=job.requested_by, **{name: number for name, number in ended.items() if number},
+    )  # fmt: skip
+
+
+def forget_old(session: Session, *, now: dt.datetime) -> None:
+    """A report is kept for a while, not for ever."""
+    old = select(Job.id).where(Job.finished_at < now - KEPT)
+    session.execute(delete(JobItem).where(JobItem.job_id.in_(old)))
+    session.execute(delete(Job).where(Job.finished_at < now - KEPT))
+
+
+def wire(job: Job, ended: dict[str, int]) -> dict[str, Any]:
+    """A job as the API shows it."""
+    return {
+        "id": job.id,
+        "action": job.action,
+        "options": job.options,
+        "state": "finished" if job.finished_at else "running",
+        "requested_by": job.requested_by,
+        "requested_at": job.requested_at.isoformat(),
+        "finished_at": job.finished_at.isoformat() if job.finished_at else None,
+        "cancelled": job.cancelled,
+        "total": job.total,
+        "waiting": ended[WAITING],
+        "done": ended[DONE],
+        "refused": ended[REFUSED],
+        "skipped": ended[CANCELLED],
+    }
+
+
+def item_wire(row: JobItem) -> dict[str, Any]:
+    """One machine of a job as the API shows it."""
+    return {
+        "id": row.id,
+        "machine": row.machine,
+        "machine_id": row.machine_id,
+        "outcome": row.outcome,
+        "detail": row.detail,
+        "result": row.result,
+        "at": row.at.isoformat() if row.at else None,
+    }

@@ -16,7 +16,6 @@ CODE = {"plain": "OVMF_CODE_4M.fd", "secure": "OVMF_CODE_4M.secboot.fd"}
 VARS = {"plain": "OVMF_VARS_4M.fd", "secure": "OVMF_VARS_4M.ms.fd"}  # .ms: Microsoft's keys, Secure Boot on
 DISK_INDEX = 5
 NET_FIRST, NET_LAST = 1, 9
-DATA_DISK_BYTES = 1 << 30
 DISK_SLOT = 0x10  # PCI slots of our own choice, so that each disk's stable path is known before it boots
 
 
@@ -124,7 +123,7 @@ def prepare(spec: MachineSpec, places: Places) -> None:
         _run("qemu-img", "create", "-q", "-f", "qcow2", str(places.disk), f"{spec.disk_gib}G")
     for number in range(1, spec.data_disks + 1):
         with places.data_disk(number).open("ab") as image:
-            image.truncate(DATA_DISK_BYTES)
+            image.truncate(spec.data_gib << 30)
     if spec.firmware != "bios" and not places.variables.exists():
         source = OVMF / VARS["secure" if spec.firmware == "secureboot" else "plain"]
         if not source.exists():

@@ -34,7 +34,8 @@ class MachineSpec:
     memory_mib: int = 768
     cpus: int = 1
     disk_gib: int = 4
-    data_disks: int = 0  # further disks of 1 GiB each, which an installation must not touch
+    data_disks: int = 0  # further disks, which an installation must not touch unless it is told to
+    data_gib: int = 1  # the size of each of them
     network_first: bool = False  # the resting boot order: network before disk
     serial: str = ""
     uuid: str = ""
@@ -138,6 +139,7 @@ def _problems(index: int, row: Any) -> list[FieldProblem]:
         ("cpus", 1 <= row.get("cpus", 1) <= 16, "Use 1 to 16."),
         ("data_disks", 0 <= row.get("data_disks", 0) <= 8, "Use 0 to 8."),
         ("disk_gib", 1 <= row.get("disk_gib", 4) <= 1000, "Use 1 to 1000."),
+        ("data_gib", 1 <= row.get("data_gib", 1) <= 1000, "Use 1 to 1000."),
     )
     return [
         FieldProblem(f"{where}.{name}", f"{row.get(name)!r} is not possible.", fix)

@@ -35,6 +35,7 @@ def test_the_same_description_gives_the_same_machines() -> None:
         ({"machines": [{"name": "A b"}]}, "machines.0.name"),
         ({"machines": [{"name": "a"}, {"name": "a"}]}, "name"),
         ({"machines": [{"name": "a", "data_disks": 9}]}, "machines.0.data_disks"),
+        ({"machines": [{"name": "a", "data_gib": 0}]}, "machines.0.data_gib"),
         ({"network": "10.9.0.0/99", "machines": [{"name": "a"}]}, "network"),
         ({"colour": "red", "machines": [{"name": "a"}]}, "colour"),
     ],

@@ -5,6 +5,7 @@ from pxeapp.accounts import models as accounts
 from pxeapp.answers import models as answers
 from pxeapp.appliance import models as appliance
 from pxeapp.bmc import models as bmc
+from pxeapp.consoles import models as consoles
 from pxeapp.jobs import models as jobs
 from pxeapp.machines import models as machines
 from pxeapp.provisioning import models as provisioning
@@ -13,6 +14,6 @@ from pxeapp.traffic import models as traffic
 from pxeapp.webhooks import models as webhooks
 
 __all__ = [
-    "accounts", "answers", "appliance", "audit", "bmc", "jobs", "machines", "provisioning", "software",
+    "accounts", "answers", "appliance", "audit", "bmc", "consoles", "jobs", "machines", "provisioning", "software",
     "traffic", "webhooks",
 ]  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-FOLDERS = ("kickstarts", "preseeds", "boot", "roles", "web/templates", "web/static", "web/vendor")
+FOLDERS = ("kickstarts", "preseeds", "boot", "roles", "web/templates", "web/static", "web/translations", "web/vendor")
 BUILT = "web/vendor/version"  # what web/build.sh writes last
 
 

@@ -24,9 +24,12 @@ PERMISSIONS: dict[str, str] = {
     "ui.login": PUBLIC,
     "ui.sign_in": PUBLIC,
     "ui.asset": PUBLIC,
+    "ui.prefer": PUBLIC,  # a cookie of one's own: language, theme
     # Looking
     "ui.index": VIEWER,
+    "ui.machines": VIEWER,
     "ui.machines_table": VIEWER,
+    "ui.overview_part": VIEWER,
     "ui.machine_page": VIEWER,
     "ui.machine_timeline": VIEWER,
     "ui.sign_out": VIEWER,

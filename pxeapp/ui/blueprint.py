@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, current_app, g, send_from_directory
+from flask import Blueprint, current_app, g, request, send_from_directory
+from flask.blueprints import BlueprintSetupState
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup, escape
 
@@ -16,16 +17,51 @@ from pxeapp.api.guard import csrf_token
 from pxeapp.appliance import observing
 from pxeapp.db import now
 from pxeapp.errors import NotFound, PxeError
+from pxeapp.ui import language, navigation
+from pxeapp.ui.language import _
 
 bp = Blueprint("ui", __name__)
+THEMES = ("auto", "light", "dark")
+THEME_COOKIE = "pxeapp_theme"
 ASSETS = ("static", "vendor")
 DAY, HOUR, MINUTE = 86400, 3600, 60
+
+
+@bp.record_once
+def _install(state: BlueprintSetupState) -> None:
+    """`_` and `ngettext` in every template, and the filters that write for a language."""
+    environment = state.app.jinja_env
+    environment.add_extension("jinja2.ext.i18n")
+    # Newstyle: values are escaped before they come into a message, and a message is always a format.
+    environment.install_gettext_callables(_unfilled, _unfilled_plural, newstyle=True)  # type: ignore[attr-defined]
+    for each in (language.moment, language.day, language.number, language.percent, language.said, language.spoken):
+        environment.filters[each.__name__] = each
+    environment.globals["csrf_token"] = csrf_token  # macros see globals only
+
+
+def _unfilled(message: str) -> str:
+    found = language.words(language.language()).get(message, message)
+    return found if isinstance(found, str) else found[0]
+
+
+def _unfilled_plural(one: str, many: str, number: int) -> str:
+    found = language.words(language.language()).get(one, one if number == 1 else many)
+    return found if isinstance(found, str) else found[0 if len(found) == 1 or number == 1 else 1]
 
 
 @bp.app_context_processor
 def _common() -> dict[str, Any]:
     """What every template may use."""
-    return {"csrf_token": csrf_token, "actor": g.get("actor"), "observing": _observing}
+    chosen = request.cookies.get(THEME_COOKIE, "") if request else ""
+    return {
+        "actor": g.get("actor"),
+        "observing": _observing,
+        "language": language.language(),
+        "language_tag": language.TAGS[language.language()],
+        "languages": language.LANGUAGES,
+        "theme": chosen if chosen in THEMES else "auto",
+        "navigation": navigation.entries(g.get("actor")),
+    }
 
 
 def _observing() -> str:
@@ -44,12 +80,15 @@ def _observing() -> str:
 def ago(moment: dt.datetime | None) -> str:
     """How long ago, in the largest unit that says it."""
     if moment is None:
-        return "never"
+        return _("never")
     seconds = max(0, int((now() - moment).total_seconds()))
-    for size, unit in ((DAY, "d"), (HOUR, "h"), (MINUTE, "min")):
-        if seconds >= size:
-            return f"{seconds // size} {unit} ago"
-    return f"{seconds} s ago"
+    if seconds >= DAY:
+        return _("%(count)s d ago", count=seconds // DAY)
+    if seconds >= HOUR:
+        return _("%(count)s h ago", count=seconds // HOUR)
+    if seconds >= MINUTE:
+        return _("%(count)s min ago", count=seconds // MINUTE)
+    return _("%(count)s s ago", count=seconds)
 
 
 @bp.app_template_filter("span")
@@ -57,13 +96,14 @@ def span(length: dt.timedelta) -> str:
     """A span of time in its two largest units: 2 h 05 min, 1 min 12 s, 8 s, 0.4 s."""
     seconds = max(0.0, length.total_seconds())
     if seconds < 1:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.1f} {_('s')}"
     whole = int(seconds)
-    for size, unit, below, small in ((DAY, "d", HOUR, "h"), (HOUR, "h", MINUTE, "min"), (MINUTE, "min", 1, "s")):
+    units = ((DAY, _("d"), HOUR, _("h")), (HOUR, _("h"), MINUTE, _("min")), (MINUTE, _("min"), 1, _("s")))
+    for size, unit, below, small in units:
         if whole >= size:
             rest = whole % size // below
             return f"{whole // size} {unit} {rest:02d} {small}" if rest else f"{whole // size} {unit}"
-    return f"{whole} s"
+    return f"{whole} {_('s')}"
 
 
 @bp.app_template_filter("dashed")

@@ -74,15 +74,15 @@ class Row:
         return ""
 
 
-@bp.get("/")
-def index() -> ResponseReturnValue:
+@bp.get("/machines")
+def machines() -> ResponseReturnValue:
     """All machines."""
-    return render_template("index.html", **_view())
+    return render_template("machines.html", **_view())
 
 
 @bp.get("/machines-table")
 def machines_table() -> ResponseReturnValue:
-    """The part of the index that changes."""
+    """The part of the list that changes."""
     return render_template("_machines.html", **_view())
 
 

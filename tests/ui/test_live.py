@@ -117,6 +117,7 @@ def window(appliance: Appliance, opened: Browser) -> Browser:
 
 
 def test_the_list_follows_the_rows_and_disturbs_nobody(appliance: Appliance, window: Browser) -> None:
+    window.go(f"{appliance.url}/machines")
     assert "compute-01" in window.text(".machines")
     assert "storage-02" in window.text(".attention")
     window.run(WATCH_SHIFTS)
@@ -124,7 +125,7 @@ def test_the_list_follows_the_rows_and_disturbs_nobody(appliance: Appliance, win
     focused = window.run("return document.activeElement.textContent")
     window.run("getSelection().selectAllChildren(document.querySelector('.machines .mono'))")
     selected = window.run("return String(getSelection())")
-    window.run("document.querySelector('input[type=search]').value = 'half-typed'")
+    window.run("document.querySelector('main input[type=search]').value = 'half-typed'")
     row = "[...document.querySelectorAll('.machines tr')].find(each => each.textContent.includes('spare-01'))"
     assert "available" in window.run(f"return {row}.textContent")
 
@@ -137,12 +138,13 @@ def test_the_list_follows_the_rows_and_disturbs_nobody(appliance: Appliance, win
     assert "deploying" in window.run(f"return {row}.textContent")
     assert window.run("return document.activeElement.textContent") == focused == "compute-01"
     assert window.run("return String(getSelection())") == selected == "52:54:00:00:01:01"
-    assert window.run("return document.querySelector('input[type=search]').value") == "half-typed"
+    assert window.run("return document.querySelector('main input[type=search]').value") == "half-typed"
     assert window.run("return window.shifts") == 0
     assert window.complaints() == []
 
 
 def test_a_machines_timeline_grows_while_one_looks_at_it(appliance: Appliance, window: Browser) -> None:
+    window.go(f"{appliance.url}/machines")
     window.click(".machines a[href$='/machines/storage-01']")
     window.until(lambda: window.text("h1") == "storage-01", "the machine's page")
     assert "Waiting until it fetches a boot loader" in window.text("#step-nbp_fetched")
@@ -176,7 +178,7 @@ def test_when_the_session_ends_the_page_asks_to_sign_in(appliance: Appliance, wi
 
 def test_nothing_is_wider_than_a_phone(appliance: Appliance, window: Browser) -> None:
     window.resize(375, 800)
-    for path in ("/", "/machines/compute-04", "/machines/storage-02", "/nothing-here"):
+    for path in ("/", "/machines", "/machines/compute-04", "/machines/storage-02", "/nothing-here"):
         window.go(appliance.url + path)
         assert window.run("return document.documentElement.scrollWidth") <= 375, path
     assert [text for text in window.complaints() if "nothing-here" not in text] == [], "a 404 is told in the console"

@@ -22,6 +22,7 @@ from tests.ui import rack
 from tests.ui.test_sign_in import sign_in
 
 STYLE = (templates.data_root() / "web" / "static" / "pxeapp.css").read_text()
+DARK = (templates.data_root() / "web" / "static" / "dark.css").read_text()
 
 
 @pytest.fixture
@@ -36,13 +37,13 @@ def pages(api: Api) -> FlaskClient:
 def test_an_empty_appliance_says_how_to_begin(api: Api) -> None:
     client = api.app.test_client()
     sign_in(client)
-    text = client.get("/").text
+    text = client.get("/machines").text
     assert "No machines yet" in text
     assert "pxeapp machine import" in text
 
 
 def test_what_failed_stands_first_with_its_reason(pages: FlaskClient) -> None:
-    text = pages.get("/").text
+    text = pages.get("/machines").text
     attention = text[text.index("Needs attention") : text.index("<table")]
     assert "storage-02" in attention
     assert "it fetched no boot loader" in attention
@@ -53,7 +54,7 @@ def test_what_failed_stands_first_with_its_reason(pages: FlaskClient) -> None:
 
 
 def test_every_machine_is_listed_with_what_is_happening_to_it(pages: FlaskClient) -> None:
-    text = pages.get("/").text
+    text = pages.get("/machines").text
     for name in ("compute-01", "compute-04", "storage-01", "spare-01", "new-01"):
         assert f">{name}</a>" in text
     assert "Installing packages: 212 of 438" in text
@@ -62,11 +63,11 @@ def test_every_machine_is_listed_with_what_is_happening_to_it(pages: FlaskClient
 
 
 def test_the_list_is_searched_and_narrowed(pages: FlaskClient) -> None:
-    text = pages.get("/?search=storage&state=deploying").text
+    text = pages.get("/machines?search=storage&state=deploying").text
     assert ">storage-01</a>" in text
     assert ">storage-02</a>" not in text
     assert ">compute-04</a>" not in text
-    assert "No machine matches." in pages.get("/?search=nothing-like-it").text
+    assert "No machine matches." in pages.get("/machines?search=nothing-like-it").text
 
 
 def test_what_an_operator_typed_is_never_markup(api: Api, pages: FlaskClient) -> None:
@@ -76,7 +77,7 @@ def test_what_an_operator_typed_is_never_markup(api: Api, pages: FlaskClient) ->
         row.fault, row.labels, row.location = evil, {"x": evil}, {evil: evil}
         deployment = session.query(Deployment).filter_by(outcome=None).first()
         deployment.progress = evil
-    for path in ("/", f"/?search={evil}&state={evil}&after={evil}", "/machines/spare-01", "/machines/compute-04"):
+    for path in ("/", f"/machines?search={evil}&state={evil}&after={evil}", "/machines/spare-01", "/machines/compute-04"):
         text = pages.get(path).text
         assert evil not in text, path
     assert "&lt;script&gt;" in pages.get("/machines/spare-01").text
@@ -131,11 +132,11 @@ def test_a_page_of_a_machine_that_is_gone_stops_asking(pages: FlaskClient) -> No
 
 
 def test_deployments_that_nobody_ends_are_said_to_hang(api: Api, pages: FlaskClient) -> None:
-    assert "does not seem to run" not in pages.get("/").text
+    assert "does not seem to run" not in pages.get("/machines").text
     with api.write() as session:
         row = session.query(Deployment).filter_by(outcome=None).first()
         row.step_deadline = now() - dt.timedelta(minutes=5)
-    assert "does not seem to run" in pages.get("/").text
+    assert "does not seem to run" in pages.get("/machines").text
 
 
 def test_more_machines_than_a_page_holds_are_reached_by_its_link(api: Api) -> None:
@@ -144,7 +145,7 @@ def test_more_machines_than_a_page_holds_are_reached_by_its_link(api: Api) -> No
             rack.add(session, api.context.vault, f"n{number:03}", number, rack.State.AVAILABLE, "off", None, now=now())
     client = api.app.test_client()
     sign_in(client)
-    first = client.get("/").text
+    first = client.get("/machines").text
     assert ">n100</a>" not in first
     link = re.search(r'id="p-next" href="([^"]+)"', first)
     assert link is not None
@@ -170,7 +171,8 @@ def test_spans_moments_and_commands_are_written_for_people() -> None:
 
 def _tokens() -> Iterator[tuple[str, dict[str, str]]]:
     """The colours of each scheme."""
-    light, dark = re.findall(r":root \{(.*?)\}", STYLE, re.DOTALL)
+    (light,) = re.findall(r":root \{(.*?)\}", STYLE, re.DOTALL)
+    (dark,) = re.findall(r":root \{(.*?)\}", DARK, re.DOTALL)
     pattern = r"--([a-z-]+): (#[0-9a-f]{3,6})"
     plain = dict(re.findall(pattern, light))
     yield "light", plain

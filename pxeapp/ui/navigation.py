@@ -1,0 +1,30 @@
+"""The pages that are reached from everywhere, as a table: each page adds its row. Nobody sees what they may not use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pxeapp.accounts.permissions import VIEWER, allows
+from pxeapp.accounts.service import Actor
+from pxeapp.ui.language import N_
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One page: the endpoint that shows it, its label, and the least role that may look at it."""
+
+    endpoint: str
+    label: str
+    least: str
+
+
+ENTRIES: tuple[Entry, ...] = (
+    Entry("ui.index", N_("Overview"), VIEWER),
+    Entry("ui.machines", N_("Machines"), VIEWER),
+)
+
+
+def entries(actor: Actor | None) -> Iterator[Entry]:
+    """What somebody may go to, in the order of the table."""
+    return (entry for entry in ENTRIES if actor is not None and allows(actor.role, entry.least))

@@ -1,0 +1,176 @@
+"""The first page: what needs somebody first, what is under way, what there is, and what happened last."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import render_template
+from flask.typing import ResponseReturnValue
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import Session, selectinload
+
+from pxeapp.api.context import context
+from pxeapp.bmc.polling import SICK
+from pxeapp.db import now
+from pxeapp.machines.lifecycle import FAILED, TRANSITIONAL, State
+from pxeapp.machines.models import Event, Machine, Sighting
+from pxeapp.provisioning import steps
+from pxeapp.provisioning.explain import EXPECTED
+from pxeapp.provisioning.models import Deployment
+from pxeapp.provisioning.steps import Step
+from pxeapp.ui.blueprint import bp
+
+SHOWN = 8  # of each list; more of it is a link away
+EVENTS_SHOWN = 15
+LATE = dt.timedelta(minutes=1)  # the reconciler ends what is overdue within a minute; later than that, it does not run
+# The order in which states are looked at: what failed, what moves, what waits, what works.
+GROUPS: tuple[frozenset[str], ...] = (FAILED, TRANSITIONAL, frozenset({State.ENROLLED, State.MANAGEABLE}))
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """A deployment that is under way."""
+
+    machine: Machine
+    deployment: Deployment
+    moment: dt.datetime
+
+    @property
+    def done(self) -> int:
+        """How many of the steps are behind it, in percent."""
+        return round(100 * steps.rank(self.deployment.step) / steps.rank(Step.VERIFIED))
+
+    @property
+    def late(self) -> bool:
+        """Nobody ended it when its time was up: the worker does not run."""
+        return self.deployment.step_deadline < self.moment - LATE
+
+    @property
+    def word(self) -> str:
+        """The installer's last word, or what it waits for."""
+        if self.deployment.progress and self.deployment.step == Step.INSTALLING:
+            return self.deployment.progress
+        return EXPECTED[Step(self.deployment.step)]
+
+
+@dataclass(slots=True)
+class Capacity:
+    """The machines of one role, by what can be done with them."""
+
+    role: str | None
+    ready: int = 0
+    active: int = 0
+    moving: int = 0
+    failed: int = 0
+    other: int = 0
+    states: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return sum(self.states.values())
+
+    def count(self, state: str, number: int) -> None:
+        """Add machines in a state."""
+        self.states[state] = self.states.get(state, 0) + number
+        if state in FAILED:
+            self.failed += number
+        elif state in TRANSITIONAL:
+            self.moving += number
+        elif state == State.ACTIVE:
+            self.active += number
+        elif state == State.AVAILABLE:
+            self.ready += number
+        else:
+            self.other += number
+
+
+@bp.get("/")
+def index() -> ResponseReturnValue:
+    """The page."""
+    return render_template("overview.html", **_view())
+
+
+@bp.get("/overview")
+def overview_part() -> ResponseReturnValue:
+    """The part of it that changes: all of it."""
+    return render_template("_overview.html", **_view())
+
+
+def _view() -> dict[str, Any]:
+    moment = now()
+    with context().database.read() as session:
+        capacity = _capacity(session)
+        states: dict[str, int] = {}
+        for each in capacity:
+            for state, number in each.states.items():
+                states[state] = states.get(state, 0) + number
+        silent = SICK & Machine.bmc.has() & Machine.state.not_in(FAILED)
+        return {
+            "total": sum(states.values()),
+            "states": sorted(states.items(), key=_by_urgency),
+            "capacity": capacity,
+            "failed": _machines(session, Machine.state.in_(FAILED)),
+            "failed_total": sum(number for state, number in states.items() if state in FAILED),
+            "silent": _machines(session, silent),
+            "silent_total": _count(session, select(func.count()).select_from(Machine).where(silent)),
+            "flights": _flights(session, moment),
+            "flights_total": _count(session, select(func.count()).where(Deployment.outcome.is_(None))),
+            "overdue": _count(
+                session,
+                select(func.count()).where(Deployment.outcome.is_(None), Deployment.step_deadline < moment - LATE),
+            ),
+            "strangers": _strangers(session),
+            "strangers_total": _count(session, select(func.count()).where(Sighting.machine_id.is_(None))),
+            "events": _events(session),
+        }
+
+
+def _capacity(session: Session) -> list[Capacity]:
+    """By role, the largest first; machines without one come last."""
+    found: dict[str | None, Capacity] = {}
+    counted = select(Machine.role, Machine.state, func.count()).group_by(Machine.role, Machine.state)
+    for role, state, number in session.execute(counted):
+        found.setdefault(role, Capacity(role)).count(state, number)
+    return sorted(found.values(), key=lambda each: (each.role is None, -each.total, each.role or ""))
+
+
+def _machines(session: Session, which: ColumnElement[bool]) -> Sequence[Machine]:
+    found = (
+        select(Machine).where(which).options(selectinload(Machine.bmc)).order_by(Machine.updated_at.desc(), Machine.id)
+    )
+    return session.scalars(found.limit(SHOWN)).all()
+
+
+def _count(session: Session, query: Any) -> int:
+    return session.scalar(query) or 0
+
+
+def _flights(session: Session, moment: dt.datetime) -> list[Flight]:
+    """What has been on its way for longest stands first: it is the likeliest to need somebody."""
+    found = (
+        select(Machine, Deployment)
+        .join(Deployment, Deployment.machine_id == Machine.id)
+        .where(Deployment.outcome.is_(None))
+        .order_by(Deployment.step_deadline, Deployment.id)
+    )
+    return [Flight(machine, row, moment) for machine, row in session.execute(found.limit(SHOWN))]
+
+
+def _strangers(session: Session) -> Sequence[Sighting]:
+    found = select(Sighting).where(Sighting.machine_id.is_(None)).order_by(Sighting.last_seen.desc())
+    return session.scalars(found.limit(SHOWN)).all()
+
+
+def _events(session: Session) -> list[tuple[Event, str]]:
+    """The last lines of all timelines, each with its machine's name."""
+    found = select(Event, Machine.name).join(Machine, Machine.id == Event.machine_id).order_by(Event.id.desc())
+    return [(event, name) for event, name in session.execute(found.limit(EVENTS_SHOWN))]
+
+
+def _by_urgency(item: tuple[str, int]) -> tuple[int, str]:
+    name, _number = item
+    return next((place for place, group in enumerate(GROUPS) if name in group), len(GROUPS)), name

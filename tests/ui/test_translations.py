@@ -1,0 +1,82 @@
+"""Both languages are complete: every word that a page shows has its Chinese, with the same holes in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from babel.messages.extract import extract_from_dir
+from babel.messages.pofile import read_po
+
+from pxeapp import templates
+from pxeapp.accounts.permissions import ROLES
+from pxeapp.machines.lifecycle import State
+from pxeapp.provisioning.explain import EXPECTED
+from pxeapp.provisioning.steps import Step
+from pxeapp.ui import language
+
+WEB = templates.data_root() / "web"
+CODE = Path(language.__file__).parent
+KEYWORDS = {"_": None, "N_": None, "ngettext": (1, 2)}
+HOLES = re.compile(r"%\((\w+)\)s")
+CATALOGUES = sorted(language.folder("zh").glob("*.po"))
+
+
+def _extracted() -> Iterator[tuple[str, str | tuple[str, ...]]]:
+    """Each message with the place it stands at."""
+    jinja = {"encoding": "utf-8", "silent": "false", "trimmed": "true"}
+    found = [(WEB / "templates", "jinja2.ext:babel_extract", "**.html"), (CODE, "python", "**.py")]
+    for folder, method, pattern in found:
+        for file, line, message, _comments, _context in extract_from_dir(
+            folder, [(pattern, method)], {pattern: jinja}, keywords=KEYWORDS
+        ):
+            yield f"{folder.name}/{file}:{line}", message
+
+
+EXTRACTED = list(_extracted())
+
+
+def test_there_is_something_to_translate() -> None:
+    messages = {message for _place, message in EXTRACTED}
+    assert {"Overview", "Skip to content", "%(count)s min ago"} <= messages
+
+
+def test_every_word_of_a_page_has_its_chinese() -> None:
+    known = language.words("zh")
+    missing = {}
+    for place, message in EXTRACTED:
+        key = message if isinstance(message, str) else message[0]
+        if key not in known:
+            missing.setdefault(key, place)
+    said = "\n".join(f'  {place}\n    msgid "{key}"' for key, place in missing.items())
+    assert not missing, f"add to a file in web/translations/zh:\n{said}"
+
+
+@pytest.mark.parametrize("words", [list(State), list(ROLES), list(EXPECTED.values()), ["on", "off", "unknown"],
+                                   [each.replace("_", " ") for each in Step]])  # fmt: skip
+def test_every_word_of_our_tables_has_its_chinese(words: list[str]) -> None:
+    assert [word for word in words if str(word) not in language.words("zh")] == []
+
+
+@pytest.mark.parametrize("file", CATALOGUES, ids=lambda file: file.name)
+def test_a_translation_has_the_holes_of_its_message(file: Path) -> None:
+    catalogue = read_po(BytesIO(file.read_bytes()), locale="zh")
+    for message in catalogue:
+        if not message.id:
+            continue
+        ids = (message.id,) if isinstance(message.id, str) else message.id
+        texts = (message.string,) if isinstance(message.string, str) else message.string
+        assert all(texts), f"{file.name}: {ids[0]!r} is not translated"
+        for text in texts:
+            assert set(HOLES.findall(text)) <= set(HOLES.findall(ids[-1])), f"{file.name}: {ids[0]!r}"
+            text % dict.fromkeys(HOLES.findall(ids[-1]), "x")
+
+
+def test_a_sentence_that_was_filled_in_elsewhere_is_found_by_its_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(language, "language", lambda: "zh")
+    assert language.said("No answer from 10.0.9.7:623 after 60 s.") == "10.0.9.7:623 在 60 秒内没有应答。"
+    assert language.said("Nobody ever translated this.") == "Nobody ever translated this."
+    assert language.said(None) == ""

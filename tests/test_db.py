@@ -14,6 +14,7 @@ from sqlalchemy.exc import StatementError
 from sqlalchemy.orm import Session
 
 from pxeapp import audit, db
+from pxeapp.accounts.models import SignInTry
 from pxeapp.audit import AuditRow
 from pxeapp.db import Database
 from pxeapp.errors import ConfigError
@@ -100,13 +101,13 @@ def test_a_commit_on_sqlite_survives_power_loss_and_keys_are_enforced(database: 
 @given(st.datetimes(dt.datetime(1980, 1, 2), dt.datetime(2200, 1, 1), timezones=st.timezones()))
 def test_every_moment_comes_back_in_utc(any_database: Database, at: dt.datetime) -> None:
     with any_database.write() as session:
-        session.query(AuditRow).delete()
-    record(any_database, "x", at)
+        session.query(SignInTry).delete()
+        session.add(SignInTry(key="x", at=at))
     with any_database.read() as session:
-        found = session.scalars(select(AuditRow.at)).one()
+        found = session.scalars(select(SignInTry.at)).one()
         assert found == at.astimezone(dt.UTC)
         assert found.utcoffset() == dt.timedelta(0)
-        assert session.scalars(select(AuditRow.subject).where(AuditRow.at <= at)).one() == "x"
+        assert session.scalars(select(SignInTry.key).where(SignInTry.at <= at)).one() == "x"
 
 
 def test_a_moment_without_a_time_zone_is_refused(any_database: Database) -> None:

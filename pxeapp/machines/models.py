@@ -31,6 +31,9 @@ class Machine(Base):
     role: Mapped[str | None] = mapped_column(String(63))
     release: Mapped[str | None] = mapped_column(String(63))
     cluster: Mapped[str | None] = mapped_column(ForeignKey("clusters.name"))
+    project: Mapped[str | None] = mapped_column(
+        String(63), index=True
+    )  # whose it is, see projects.py; None: everybody's
     labels: Mapped[dict[str, str]] = mapped_column(default=dict)
     vars: Mapped[dict[str, Any]] = mapped_column(default=dict)
     location: Mapped[dict[str, Any]] = mapped_column(default=dict)  # site, room, rack, unit

@@ -1,9 +1,9 @@
 """Every module that declares tables, imported for `Base.metadata`. The one place that has to know them all."""
 
-from pxeapp import audit
 from pxeapp.accounts import models as accounts
 from pxeapp.answers import models as answers
 from pxeapp.appliance import models as appliance
+from pxeapp.audit import models as audit
 from pxeapp.bmc import models as bmc
 from pxeapp.consoles import models as consoles
 from pxeapp.jobs import models as jobs

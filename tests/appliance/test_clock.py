@@ -37,11 +37,13 @@ jumps = pytest.mark.parametrize("jump", [DAY, -DAY], ids=["a day forward", "a da
 # What tells when something happened, and decides nothing (or, api_tokens, is a date that somebody wrote).
 RECORDS = {
     "api_tokens.created_at", "api_tokens.expires_at", "api_tokens.last_used_at", "appliance.clock_at",
-    "appliance.observing_since", "audit.at", "clusters.created_at", "clusters.updated_at", "deployments.claimed_at",
+    "appliance.observing_since", "audit.at", "audit_prunes.at", "clusters.created_at", "clusters.updated_at", "deployments.claimed_at",
     "deployments.finished_at", "deployments.requested_at", "events.at", "given_bases.at",
     "machines.created_at", "machines.power_seen_at", "machines.updated_at",
     "node_logs.at", "power_actions.finished_at", "power_actions.requested_at", "releases.created_at",
-    "releases.updated_at", "served.at", "sightings.first_seen", "sightings.last_seen", "users.created_at",
+    "releases.updated_at", "served.at", "sightings.first_seen", "sightings.last_seen", "sign_in_tries.at",
+    "user_sessions.created_at", "user_sessions.previous_until", "user_sessions.seen_at", "users.created_at",
+    "users.last_sign_in_at", "users.password_until",
 }  # fmt: skip
 LEASES = {"deployments.lease_until", "power_actions.lease_until"}
 

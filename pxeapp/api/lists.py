@@ -1,0 +1,111 @@
+"""`/machines.csv`, `/filters`: a list of machines as a file, and lists that somebody comes back to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from apiflask import APIBlueprint
+from flask import Response, stream_with_context
+from pydantic import BaseModel, ConfigDict, Field
+
+from pxeapp.api import etags
+from pxeapp.api.context import actor, context
+from pxeapp.api.paging import Page
+from pxeapp.db import now
+from pxeapp.machines import columns, export, query, saved_filters, selectors
+from pxeapp.machines.selectors import Filter
+
+bp = APIBlueprint("lists", __name__, url_prefix="/api/v1", tag="Machines")
+
+
+class ExportQuery(BaseModel):
+    """Which machines, in which order, and what of them."""
+
+    q: Annotated[str, Field(description="A query, as in the list of machines.", max_length=query.LONGEST)] = ""
+    sort: str = "name"
+    columns: Annotated[str, Field(description="Names with commas between them.", max_length=2000)] = ""
+
+
+class SharedQuery(BaseModel):
+    """`shared=1`: the one that all see."""
+
+    shared: bool = False
+
+
+class FilterIn(BaseModel):
+    """A list of machines to come back to."""
+
+    model_config = ConfigDict(extra="forbid")
+    query: Annotated[str, Field(max_length=query.LONGEST)]
+    sort: str = ""
+    columns: Annotated[list[str], Field(max_length=columns.MOST)] = []
+    shared: bool = False
+
+
+class FilterOut(BaseModel):
+    """As it is kept, the query in its one spelling."""
+
+    name: str
+    shared: bool
+    query: str
+    sort: str
+    columns: list[str]
+    saved_by: str
+    updated_at: str
+
+
+@bp.get("/machines.csv")
+@bp.input(ExportQuery, location="query", arg_name="query")
+@bp.doc(description="No cell begins as a formula does: what would be run by a spreadsheet has an apostrophe before it.")
+def machines_csv(query: ExportQuery) -> Response:
+    """Machines as CSV, as many as there are"""
+    names = [name for name in query.columns.split(",") if name]
+    return csv_answer(Filter(q=query.q), names or list(columns.EXPORTED), query.sort)
+
+
+def csv_answer(narrowed: Filter, names: list[str], sort: str) -> Response:
+    """The file, written while it is sent; what is wrong with the request is said before the first line."""
+    shown = columns.chosen(names)
+    with context().database.read() as session:
+        selectors.page(session, narrowed, limit=1, sort=sort)  # raises for what cannot be understood
+    database = context().database
+
+    def written() -> Iterator[str]:
+        with database.read() as session:
+            yield from export.lines(session, narrowed, shown, sort=sort)
+
+    answer = Response(stream_with_context(written()), mimetype="text/csv")
+    answer.headers["Content-Disposition"] = 'attachment; filename="machines.csv"'
+    return answer
+
+
+@bp.get("/filters")
+@bp.output(Page)
+def listing() -> dict[str, Any]:
+    """Saved filters: your own, then the shared ones"""
+    with context().database.read() as session:
+        return {"items": [saved_filters.wire(row) for row in saved_filters.listing(session, actor())], "next": None}
+
+
+@bp.put("/filters/<name>")
+@bp.input(FilterIn, arg_name="said")
+@bp.output(FilterOut)
+def save(name: str, said: FilterIn) -> Response:
+    """Save a filter under this name; shared ones need the role operator"""
+    with context().database.write() as session:
+        row = saved_filters.save(
+            session, actor(), name,
+            text=said.query, shared=said.shared, sort=said.sort, columns=said.columns, now=now(),
+        )  # fmt: skip
+        return etags.answer(saved_filters.wire(row))
+
+
+@bp.delete("/filters/<name>")
+@bp.input(SharedQuery, location="query", arg_name="query")
+@bp.output({}, status_code=204)
+def delete(name: str, query: SharedQuery) -> str:
+    """Forget a saved filter"""
+    with context().database.write() as session:
+        saved_filters.delete(session, actor(), name, shared=query.shared, now=now())
+    return ""

@@ -7,6 +7,7 @@ import functools
 import gc
 import os
 import re
+import resource
 import selectors
 import socket
 import struct
@@ -18,6 +19,8 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from pxeapp import streams
+
 WORKERS = 2
 THREADS = 16
 GRACEFUL_STOP_S = 10
@@ -27,6 +30,7 @@ STALL_S = 20  # how long a thread waits for the next bytes of a body too long to
 HEAD_LIMIT = 32 * 1024
 BODY_LIMIT = 1024 * 1024 + 64 * 1024  # what is longer is read by the thread that wants it
 HELD_LIMIT = 32 * 1024 * 1024  # of all requests that are being gathered, per worker
+DESCRIPTORS = 8192
 PENDING_LIMIT = 900  # below gunicorn's worker_connections, so that there is always room for one more
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding[ \t]*:", re.IGNORECASE)
 _LENGTH = re.compile(rb"\r\ncontent-length[ \t]*:[ \t]*([0-9]{1,18})[ \t]*\r\n", re.IGNORECASE)
@@ -43,13 +47,19 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn carries no typ
         for name, value in self._options.items():
             self.cfg.set(name, value)
 
-    def load(self) -> Flask:
+    def load(self) -> Callable[[dict[str, Any], Any], Any]:
         """Called in each worker after the fork: no connection or key is shared across it."""
         app = self._make_app()
         # What is here now stays: looking through it for garbage, again and again, held up a request for 0.1 s at times.
         gc.collect()
         gc.freeze()
-        return app
+
+        def handing_over(environ: dict[str, Any], start_response: Any) -> Any:
+            """The application, told that streams can be handed over here."""
+            environ[streams.HANDOVER] = True
+            return app(environ, start_response)
+
+        return handing_over
 
 
 class Arrived(NamedTuple):
@@ -126,8 +136,31 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
 
     def handle(self, conn: Any) -> Any:
         """In a thread: answer the request; the last one when its end was not certain, or another follows unasked."""
-        kept = super().handle(conn)
+        try:
+            kept = super().handle(conn)
+        except streams.HandedOver as over:
+            return over
         return False if conn.is_last else kept
+
+    def finish_request(self, conn: Any, fs: Any) -> None:
+        """In the loop: a stream's socket goes to the thread that carries them all, and is no connection of ours now."""
+        over = None if fs.cancelled() or fs.exception() else fs.result()
+        if not isinstance(over, streams.HandedOver):
+            super().finish_request(conn, fs)
+            return
+        self.nr_conns -= 1
+        streams.the_carrier().take(conn.sock, over.stream, chunked=over.chunked)
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """SIGTERM: streams end now, requests may finish."""
+        super().handle_exit(sig, frame)
+        streams.stop()
+
+    def run(self) -> None:
+        """The loop, and at its end the last words of all streams."""
+        super().run()
+        streams.stop()
+        streams.join()
 
     def _gather(self, conn: Any) -> None:
         conn.gathered = bytearray()
@@ -185,8 +218,17 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         conn.close()
 
 
+def _more_descriptors() -> None:
+    """A stream costs a descriptor and nothing else; the usual soft limit of 1024 is below what one process carries."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def run(make_app: Callable[[], Flask], *, bind: str, workers: int = WORKERS, threads: int = THREADS) -> None:
     """Serve until SIGTERM. `bind` is HOST:PORT or unix:PATH. Does not return."""
+    _more_descriptors()
     if bind.startswith("unix:"):
         os.makedirs(os.path.dirname(bind.removeprefix("unix:")), exist_ok=True)  # noqa: PTH103, PTH120 - gunicorn's spelling
     _Server(

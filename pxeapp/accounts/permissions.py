@@ -30,6 +30,7 @@ PERMISSIONS: dict[str, str] = {
     "ui.machines": VIEWER,
     "ui.machines_table": VIEWER,
     "ui.overview_part": VIEWER,
+    "ui.live": VIEWER,
     "ui.machine_page": VIEWER,
     "ui.machine_timeline": VIEWER,
     "ui.sign_out": VIEWER,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hmac
 import secrets
+from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from flask import Flask, Response, g, redirect, request, url_for
 from flask import session as cookie
+from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as AnyResponse
 
 from pxeapp.accounts import service
@@ -24,6 +27,35 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What a request was let in with, kept for an answer that outlives it: a stream asks again every few seconds."""
+
+    token: str = field(default="", repr=False)
+    user_id: int = 0
+    epoch: int = 0
+
+    def holds(self, session: Session, moment: dt.datetime, endpoint: str) -> bool:
+        """Whether it would be let in now."""
+        try:
+            if self.token:
+                found, _stale = service.by_token(session, self.token, now=moment)
+            else:
+                found = service.by_session(session, self.user_id, self.epoch)
+        except Unauthenticated:
+            return False
+        least = needed(endpoint)
+        return least is not None and allows(found.role, least)
+
+
+def credential() -> Credential:
+    """That of this request; the guard has let it in."""
+    kind, _, secret = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() == "bearer" and secret:
+        return Credential(token=secret.strip())
+    return Credential(user_id=int(cookie["user"]), epoch=int(cookie.get("epoch", 0)))
 
 
 def install(app: Flask) -> None:

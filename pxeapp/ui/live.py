@@ -1,0 +1,224 @@
+"""Live pages: `GET /live/TOPICS` tells a browser, as server-sent events, what has changed since it last looked.
+
+Topics are `machines`, `deployments`, `sightings` and `machine-ID`, several with commas between. An event names its
+topic and says "fetch your part again", nothing else, so that a stream holds nothing that a later question would refuse.
+One thread per process looks at a few counters in the database, once a second and only while somebody listens; the
+sockets are carried by streams.py. The number behind `id:` is a moment: who reconnects with it (Last-Event-ID), or
+begins with `?since=`, is told at once of whatever changed after it. Every stream is checked against the accounts every
+few seconds; one whose session has ended, or whose user is disabled, gets `bye` and is closed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import re
+import threading
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import current_app, request
+from flask.blueprints import BlueprintSetupState
+from flask.typing import ResponseReturnValue
+from sqlalchemy import Select, case, func, select
+from sqlalchemy.orm import Session
+
+from pxeapp.api.context import actor
+from pxeapp.api.guard import Credential, credential
+from pxeapp.db import Database, now
+from pxeapp.errors import NotFound, PxeError
+from pxeapp.machines.models import Event, Machine, Sighting
+from pxeapp.provisioning.models import Deployment
+from pxeapp.streams import Stream, answer
+from pxeapp.ui.blueprint import bp
+
+log = logging.getLogger(__name__)
+LIVE = "pxeapp.live"
+LOOKS_EVERY_S = 1.0
+CHECKS_EVERY = 3  # looks
+OVERLAP_MS = 3000  # a change is told once too often rather than not at all: clocks and commits are not that exact
+MOST_TOPICS = 200
+TOPIC = re.compile(r"machines|deployments|sightings|machine-[1-9][0-9]{0,17}")
+
+
+@dataclass(eq=False, slots=True)
+class Listener:
+    """One browser, what it listens for, and whom it belongs to."""
+
+    stream: Stream
+    topics: frozenset[str]
+    credential: Credential
+
+
+@dataclass(slots=True)
+class Seen:
+    """What was there at the last look, by topic; and when a topic last changed."""
+
+    began_ms: int
+    marks: dict[str, Hashable] = field(default_factory=dict)
+    changed_ms: dict[str, int] = field(default_factory=dict)
+
+    def compare(self, found: dict[str, Hashable], at_ms: int) -> set[str]:
+        """The topics that changed; one that nobody listened for until now only begins."""
+        changed = {topic for topic, mark in found.items() if topic in self.marks and self.marks[topic] != mark}
+        for topic in found.keys() - self.marks.keys():
+            self.changed_ms[topic] = at_ms  # whatever happened before this, we did not see
+        self.changed_ms.update(dict.fromkeys(changed, at_ms))
+        self.marks = found
+        self.changed_ms = {topic: self.changed_ms[topic] for topic in found}
+        return changed
+
+    def missed(self, topics: Iterable[str], since_ms: int) -> list[str]:
+        """Which of the topics may have changed after a moment."""
+        return sorted(each for each in topics if self.changed_ms.get(each, since_ms) >= since_ms - OVERLAP_MS)
+
+
+class Live:
+    """The listeners of one process, and the thread that looks for them."""
+
+    def __init__(self, database: Database, carries_on: Callable[[Session, Credential], bool]) -> None:
+        self._database = database
+        self._carries_on = carries_on
+        self._lock = threading.Lock()
+        self._listeners: set[Listener] = set()
+        self._wanted = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._seen = Seen(_ms(now()))
+
+    def listen(self, topics: frozenset[str], who: Credential, owner: str, since_ms: int | None) -> Stream:
+        """A stream of what changes from now on, or from a moment of before."""
+        listener: Listener
+
+        def forget() -> None:
+            with self._lock:
+                self._listeners.discard(listener)
+
+        stream = Stream(owner=owner, on_close=forget)
+        listener = Listener(stream, topics, who)
+        told = []
+        with self._lock:
+            if since_ms is not None:
+                told = self._seen.missed(topics, since_ms)
+            self._listeners.add(listener)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="live", daemon=True)
+                self._thread.start()
+        stream.send(b"retry: 2000\n" + _events(told, _ms(now())))
+        self._wanted.set()
+        return stream
+
+    def _run(self) -> None:
+        looks = 0
+        while True:
+            self._wanted.wait()
+            with self._lock:
+                listeners = list(self._listeners)
+                if not listeners:
+                    self._wanted.clear()
+                    self._seen.marks.clear()  # what changes while nobody listens is not seen
+                    continue
+            looks += 1
+            try:
+                self._look(listeners, check=looks % CHECKS_EVERY == 0)
+            except PxeError as error:
+                log.warning("Live pages wait for the database: %s", error)
+            except Exception:
+                log.exception("A look for live pages failed; the next one comes.")
+            threading.Event().wait(LOOKS_EVERY_S)
+
+    def _look(self, listeners: list[Listener], *, check: bool) -> None:
+        topics = frozenset().union(*(each.topics for each in listeners))
+        with self._database.read() as session:
+            found = marks(session, topics)
+            ended = self._ended(session, listeners) if check else frozenset()
+        moment = _ms(now())
+        with self._lock:
+            changed = self._seen.compare(found, moment)
+        for each in listeners:
+            if each.credential in ended:
+                each.stream.send(b"event: bye\ndata: 1\n\n")
+                each.stream.close()
+            elif told := sorted(changed & each.topics):
+                each.stream.send(_events(told, moment))
+
+    def _ended(self, session: Session, listeners: list[Listener]) -> frozenset[Credential]:
+        """Of all that is listened with, what would be refused now: once for each, however many tabs there are."""
+        return frozenset(each for each in {one.credential for one in listeners} if not self._carries_on(session, each))
+
+
+def marks(session: Session, topics: Iterable[str]) -> dict[str, Hashable]:
+    """What each topic looks like now: equal to what it was as long as nothing has changed. A few small queries."""
+    wanted = set(topics)
+    found: dict[str, Hashable] = {}
+    if "machines" in wanted:
+        found["machines"] = (*_row(session, MACHINES), session.scalar(select(func.max(Event.id))))
+    numbers = [int(topic.partition("-")[2]) for topic in wanted if topic.startswith("machine-")]
+    running = _running(session) if "deployments" in wanted or numbers else {}
+    if "deployments" in wanted:
+        found["deployments"] = (session.scalar(select(func.max(Deployment.id))), tuple(sorted(running.items())))
+    if numbers:
+        states: dict[int, Hashable] = {
+            row[0]: tuple(row) for row in session.execute(ONE.where(Machine.id.in_(numbers)))
+        }
+        last = select(Event.machine_id, func.max(Event.id)).where(Event.machine_id.in_(numbers))
+        events = {row[0]: row[1] for row in session.execute(last.group_by(Event.machine_id))}
+        for each in numbers:
+            found[f"machine-{each}"] = (states.get(each), events.get(each), running.get(each))
+    if "sightings" in wanted:
+        found["sightings"] = _row(session, STRANGERS)
+    return {topic: found[topic] for topic in wanted if topic in found}
+
+
+# Sums see a change anywhere without a row for each machine: a version only counts up, a power state weighs its number.
+POWER = case({"on": 1, "off": 2}, value=Machine.power, else_=3)
+MACHINES = select(func.count(), func.sum(Machine.version), func.max(Machine.updated_at), func.sum(POWER * Machine.id))
+ONE = select(Machine.id, Machine.version, Machine.power, Machine.updated_at)
+STRANGERS = select(func.count(), func.max(Sighting.last_seen)).where(Sighting.machine_id.is_(None))
+
+
+def _row(session: Session, query: Select[*tuple[Any, ...]]) -> tuple[Any, ...]:
+    return tuple(session.execute(query).one())
+
+
+def _running(session: Session) -> dict[int, Hashable]:
+    """The deployments under way, by machine."""
+    found = select(Deployment.machine_id, Deployment.id, Deployment.step, Deployment.progress, Deployment.frozen).where(
+        Deployment.outcome.is_(None)
+    )
+    return {row[0]: tuple(row[1:]) for row in session.execute(found)}
+
+
+def _events(topics: Iterable[str], at_ms: int) -> bytes:
+    """On the wire. The comment keeps an answer without events from being empty."""
+    told = "".join(f"id: {at_ms}\nevent: {topic}\ndata: 1\n\n" for topic in topics)
+    return (told or f"id: {at_ms}\n:\n\n").encode()
+
+
+def _ms(moment: dt.datetime) -> int:
+    return int(moment.timestamp() * 1000)
+
+
+@bp.record_once
+def _one_each(state: BlueprintSetupState) -> None:
+    """Each application has its own."""
+    own = state.app.extensions["pxeapp"]
+    state.app.extensions[LIVE] = Live(own.database, lambda session, who: who.holds(session, now(), "ui.live"))
+
+
+@bp.get("/live/<name>")
+def live(name: str) -> ResponseReturnValue:
+    """The stream of some topics."""
+    topics = frozenset(name.split(","))
+    if len(topics) > MOST_TOPICS or not all(map(TOPIC.fullmatch, topics)):
+        raise NotFound("There is no such topic.", hint="Topics are machines, deployments, sightings and machine-ID.")
+    since = request.headers.get("Last-Event-ID") or request.args.get("since", "")
+    since_ms = int(since) if since.isascii() and since.isdigit() and len(since) < 16 else None
+    own: Live = current_app.extensions[LIVE]
+    return answer(own.listen(topics, credential(), actor().label, since_ms), request.environ)
+
+
+@bp.app_template_global("made")
+def made() -> int:
+    """When a page was made: its first question to /live begins there."""
+    return _ms(now())

@@ -22,6 +22,8 @@ class Entry:
 ENTRIES: tuple[Entry, ...] = (
     Entry("ui.index", N_("Overview"), VIEWER),
     Entry("ui.machines", N_("Machines"), VIEWER),
+    Entry("ui.rack_elevation", N_("Racks"), VIEWER),
+    Entry("ui.sightings", N_("Seen but unknown"), VIEWER),
 )
 
 

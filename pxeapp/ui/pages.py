@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pxeapp.ui import given, live, machine, machines, overview, preferences, sign_in
+from pxeapp.ui import given, live, machine, machines, overview, preferences, racks, sightings, sign_in
 from pxeapp.ui.blueprint import bp
 
-__all__ = ["bp", "given", "live", "machine", "machines", "overview", "preferences", "sign_in"]
+__all__ = ["bp", "given", "live", "machine", "machines", "overview", "preferences", "racks", "sightings", "sign_in"]

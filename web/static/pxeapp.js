@@ -59,6 +59,11 @@
     const wait = Math.max(0, (asked.get(topic) || 0) + GAP_MS - Date.now());
     setTimeout(() => { if (due.has(topic) && !document.hidden) fire(topic); }, wait + Math.random() * 200);
   };
+  // What somebody has ticked stays ticked when its part comes anew.
+  let ticked = [];
+  const boxes = (part) => [...part.querySelectorAll("input[type=checkbox][id]")];
+  addEventListener("htmx:beforeSwap", (event) => { ticked = boxes(event.target).filter((box) => box.checked).map((box) => box.id); });
+  addEventListener("htmx:afterSwap", (event) => { for (const box of boxes(event.target)) if (ticked.includes(box.id)) box.checked = true; });
   const topics = () => [...new Set(all("main [data-live]").flatMap((part) => part.dataset.live.split(" ")))];
   const made = () => Math.min(...all("main [data-live]").map((part) => Number(part.dataset.made)));
   document.addEventListener("visibilitychange", () => { if (!document.hidden) for (const topic of [...due]) fire(topic); });

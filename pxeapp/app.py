@@ -17,6 +17,8 @@ from pxeapp.api import (
     given,
     guard,
     health,
+    jobs,
+    limits,
     machines,
     networks,
     openapi,
@@ -27,6 +29,7 @@ from pxeapp.api import (
     roles,
     sightings,
     variables,
+    webhooks,
 )
 from pxeapp.api.paging import RowNumber
 from pxeapp.config import Settings
@@ -34,8 +37,9 @@ from pxeapp.ui import pages
 
 SESSION_LIFETIME = dt.timedelta(hours=12)
 BLUEPRINTS = (
-    health.bp, machines.bp, sightings.bp, power.bp, deployments.bp, diffs.bp, given.bp, releases.bp, roles.bp,
-    networks.bp, clusters.bp, variables.bp, accounts.users, accounts.tokens, accounts.audit, appliance.bp, pages.bp,
+    health.bp, jobs.bp, machines.bp, sightings.bp, power.bp, deployments.bp, diffs.bp, given.bp, releases.bp, roles.bp,
+    networks.bp, clusters.bp, variables.bp, accounts.users, accounts.tokens, accounts.audit, appliance.bp, webhooks.bp,
+    pages.bp,
 )  # fmt: skip
 
 
@@ -67,6 +71,7 @@ def create_app(settings: Settings | None = None) -> APIFlask:
     proxies.install(app, context.settings.trusted_proxies)
     bodies.install(app)
     guard.install(app)
+    limits.install(app)
     problems.install(app)
     app.url_map.converters["int"] = RowNumber
     for blueprint in BLUEPRINTS:

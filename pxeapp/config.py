@@ -55,6 +55,9 @@ class Settings:
     fetch_networks: tuple[IPNetwork, ...]
     installs_at_once: int
     starts_per_minute: int
+    requests_per_minute: int
+    webhook_networks: tuple[IPNetwork, ...]
+    require_if_match: bool
 
     @property
     def run_dir(self) -> Path:
@@ -95,6 +98,9 @@ DEFAULTS: dict[str, str] = {
     "fetch_networks": "",  # where release files may be downloaded from; empty: anywhere but this host and link-local
     "installs_at_once": "100",
     "starts_per_minute": "300",
+    "requests_per_minute": "3000",  # to the API, of one account or token; of an address without one a tenth
+    "require_if_match": "off",  # on: what exists is changed by the API only with If-Match
+    "webhook_networks": "",  # where webhooks may be sent to; empty: anywhere but this host and link-local
 }
 _LISTEN = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
 _INTERFACE = re.compile(r"[^\s/:]{1,15}")  # what Linux takes; it ends up in dnsmasq's configuration
@@ -165,6 +171,9 @@ def _build(raw: Mapping[str, str]) -> Settings:
         fetch_networks=_networks("fetch_networks", raw["fetch_networks"]),
         installs_at_once=_number("installs_at_once", raw["installs_at_once"], 1, 10_000),
         starts_per_minute=_number("starts_per_minute", raw["starts_per_minute"], 1, 60_000),
+        requests_per_minute=_number("requests_per_minute", raw["requests_per_minute"], 10, 1_000_000),
+        webhook_networks=_networks("webhook_networks", raw["webhook_networks"]),
+        require_if_match=_switch("require_if_match", raw["require_if_match"]),
     )
 
 
@@ -203,6 +212,12 @@ def _number(name: str, value: str, least: int, most: int) -> int:
     if not value.isascii() or not value.isdigit() or len(value) > 9 or not least <= int(value) <= most:
         raise ConfigError(f"PXEAPP_{name.upper()} is {value!r}.", hint=f"Use a whole number from {least} to {most}.")
     return int(value)
+
+
+def _switch(name: str, value: str) -> bool:
+    if value.lower() not in ("on", "off", "true", "false"):
+        raise ConfigError(f"PXEAPP_{name.upper()} is {value!r}.", hint="Use on or off.")
+    return value.lower() in ("on", "true")
 
 
 def _networks(name: str, value: str) -> tuple[IPNetwork, ...]:

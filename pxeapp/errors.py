@@ -56,6 +56,25 @@ class PreconditionFailed(PxeError):
     title = "Changed meanwhile"
 
 
+class PreconditionRequired(PxeError):
+    """The site insists on If-Match, and the caller sent none."""
+
+    status = HTTPStatus.PRECONDITION_REQUIRED
+    title = "If-Match is needed"
+
+
+class TooMany(PxeError):
+    """Whoever asks asks too often; after `after_s` seconds they may again."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    title = "Too many requests"
+    retryable = True
+
+    def __init__(self, sentence: str, *, hint: str = "", after_s: int = 1) -> None:
+        super().__init__(sentence, hint=hint)
+        self.after_s = after_s
+
+
 class Forbidden(PxeError):
     """The account is known but its role does not allow this."""
 

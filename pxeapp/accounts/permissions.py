@@ -62,6 +62,9 @@ PERMISSIONS: dict[str, str] = {
     "variables.listing": VIEWER,
     "variables.of_machine": VIEWER,
     "appliance.show": VIEWER,
+    "jobs.listing": VIEWER,
+    "jobs.show": VIEWER,
+    "jobs.items": VIEWER,
     # Working with machines
     "machines.create": OPERATOR,
     "machines.change": OPERATOR,
@@ -75,6 +78,8 @@ PERMISSIONS: dict[str, str] = {
     "deployments.abort": OPERATOR,
     "deployments.release": OPERATOR,
     "power.order": OPERATOR,
+    "jobs.order": OPERATOR,  # what an action on many needs besides is in provisioning/bulk.py
+    "jobs.cancel": OPERATOR,
     "diffs.compare": OPERATOR,  # it writes nothing, and takes seconds; proposing a template asks for more, see there
     "appliance.observe": OPERATOR,  # whoever may deploy may stop everything
     # What changes the appliance for everybody
@@ -103,6 +108,15 @@ PERMISSIONS: dict[str, str] = {
     "tokens.create": ADMIN,
     "tokens.revoke": ADMIN,
     "audit.listing": ADMIN,
+    "webhooks.listing": ADMIN,
+    "webhooks.show": ADMIN,
+    "webhooks.create": ADMIN,
+    "webhooks.change": ADMIN,
+    "webhooks.replace": ADMIN,
+    "webhooks.delete": ADMIN,
+    "webhooks.test": ADMIN,
+    "webhooks.deliveries": ADMIN,
+    "webhooks.replay": ADMIN,
     "given.exact": ADMIN,  # tokens and secrets as they were
     "appliance.resume": ADMIN,
 }

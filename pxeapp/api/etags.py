@@ -13,7 +13,9 @@ from typing import Any
 
 from flask import Response, jsonify, request
 
-from pxeapp.errors import FieldProblem, Invalid, PreconditionFailed
+from pxeapp.api import fields
+from pxeapp.api.context import context
+from pxeapp.errors import FieldProblem, Invalid, PreconditionFailed, PreconditionRequired
 
 
 def of(shown: dict[str, Any]) -> str:
@@ -23,9 +25,9 @@ def of(shown: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:20]
 
 
-def answer(shown: dict[str, Any], status: int = HTTPStatus.OK) -> Response:
-    """The answer with its ETag; 304 to a GET whose If-None-Match has it."""
-    response = jsonify(shown)
+def answer(shown: dict[str, Any], status: int = HTTPStatus.OK, **more: Any) -> Response:
+    """The answer with its ETag; 304 to a GET whose If-None-Match has it. `more` is said once and is no part of it."""
+    response = jsonify({**fields.chosen(shown), **more})
     response.status_code = status
     response.set_etag(of(shown))
     if request.method in ("GET", "HEAD"):
@@ -34,8 +36,18 @@ def answer(shown: dict[str, Any], status: int = HTTPStatus.OK) -> Response:
 
 
 def check(shown: dict[str, Any]) -> None:
-    """Raises PreconditionFailed when If-Match was sent and names another version than this one."""
+    """Raises PreconditionFailed when If-Match was sent and names another version than this one.
+
+    Raises PreconditionRequired where the site insists on If-Match and none was sent.
+    """
+    if request.if_none_match.star_tag:
+        raise PreconditionFailed("It is there already; nothing was changed.", hint="Leave If-None-Match out.")
     tags = request.if_match
+    if not tags and context().settings.require_if_match:
+        raise PreconditionRequired(
+            "This site changes nothing blindly: the request has no If-Match.",
+            hint=f'Read it, and send its ETag: If-Match: "{of(shown)}". If-Match: * changes whatever is there.',
+        )
     if not tags or tags.star_tag:
         return
     if not tags.as_set():
@@ -43,3 +55,11 @@ def check(shown: dict[str, Any]) -> None:
         raise Invalid("If-Match is not one of our ETags.", problems=[FieldProblem("If-Match", str(tags), fix)])
     if of(shown) not in tags:
         raise PreconditionFailed("It was changed meanwhile; nothing was changed now.", hint="Read it again.")
+
+
+def check_new() -> None:
+    """Before a PUT creates: whoever names a version meant one that was there."""
+    if request.if_match:
+        raise PreconditionFailed(
+            "It is not there, so it has no version; nothing was created.", hint="Leave If-Match out to create it."
+        )

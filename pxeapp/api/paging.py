@@ -8,6 +8,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, Field
 from werkzeug.routing import IntegerConverter, Map
 
+from pxeapp.api import fields
+
 T = TypeVar("T")
 MAX_NUMBER = 2**31 - 1  # of a row, in PostgreSQL as in SQLite
 
@@ -38,7 +40,12 @@ class Page(BaseModel):
     next: str | None = None
 
 
-def page(rows: Sequence[T], limit: int, show: Callable[[T], Any], key: Callable[[T], Any]) -> dict[str, Any]:
+def page(rows: Sequence[T], limit: int, show: Callable[[T], dict[str, Any]], key: Callable[[T], Any]) -> dict[str, Any]:
     """A page from `limit + 1` rows: the extra one only says that there is more."""
     shown = rows[:limit]
-    return {"items": [show(row) for row in shown], "next": str(key(shown[-1])) if len(rows) > limit else None}
+    return listed([show(row) for row in shown], str(key(shown[-1])) if len(rows) > limit else None)
+
+
+def listed(items: Sequence[dict[str, Any]], following: str | None = None) -> dict[str, Any]:
+    """A page of what is shown already, narrowed to the fields that were asked for."""
+    return {"items": [fields.chosen(each) for each in items], "next": following}

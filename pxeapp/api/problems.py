@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import DataError, IntegrityError
 from werkzeug.exceptions import HTTPException
 
-from pxeapp.errors import RETRY_AFTER_S, FieldProblem, Invalid, PxeError
+from pxeapp.errors import RETRY_AFTER_S, FieldProblem, Invalid, PxeError, TooMany
 from pxeapp.machines import wire
 
 log = logging.getLogger(__name__)
@@ -61,12 +61,23 @@ def _is_for_a_page() -> bool:
     return wanted == "text/html" and not request.path.startswith("/api/")
 
 
+def of(error: PxeError) -> Response:
+    """The answer for an error that nobody raised to Flask."""
+    response, status = _ours(error)
+    response.status_code = status
+    return response
+
+
 def _ours(error: PxeError) -> tuple[Response, int]:
     errors = error.as_list() if isinstance(error, Invalid) else None
     response, status = problem(error.status, error.title, error.sentence, hint=error.hint, errors=errors)
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         log.error("%s %s was refused: %s", request.method, request.path, error)
         response.headers["Retry-After"] = RETRY_AFTER_S
+    if isinstance(error, TooMany):
+        response.headers["Retry-After"] = str(error.after_s)
+    elif error.retryable and status in (HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS):
+        response.headers["Retry-After"] = "1"
     if status == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response, status

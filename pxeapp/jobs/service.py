@@ -75,7 +75,7 @@ def finish(session: Session, job: Job, *, now: dt.datetime) -> None:
     ended = counts(session, [job])[job.id]
     audit.record(
         session, at=now, actor="system:jobs", action="job.finish", subject=f"job {job.id}", job_action=job.action,
-        requested_by=job.requested_by, **{name: number for name, number in ended.items() if number},
+        requested_by=job.requested_by, ended={name: number for name, number in ended.items() if number},
     )  # fmt: skip
 
 

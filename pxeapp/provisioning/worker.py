@@ -13,12 +13,15 @@ from pxeapp.appliance import clock
 from pxeapp.config import Settings
 from pxeapp.db import Database, now
 from pxeapp.errors import Unavailable
-from pxeapp.provisioning import leases
+from pxeapp.provisioning import bulk_runner, leases
 from pxeapp.provisioning.admission import Limits
+from pxeapp.provisioning.checking import Checker
 from pxeapp.provisioning.models import Deployment
 from pxeapp.provisioning.queue import OneLine, Queue
 from pxeapp.provisioning.reconciler import Reconciler
+from pxeapp.templates import Templates
 from pxeapp.vault import open_vault
+from pxeapp.webhooks.telling import Teller
 
 TICK_S = 5.0
 SOON_S = 2.0  # a row that is due this soon gets a hint of its own instead of waiting for the next tick
@@ -34,8 +37,12 @@ class Worker:
         self.clock = clock.watch(self.database)
         owner = f"{socket.gethostname()}:{os.getpid()}"
         limits = Limits(settings.installs_at_once, settings.starts_per_minute)
-        self.reconciler = Reconciler(self.database, open_vault(settings.data_dir), owner, limits)
+        vault = open_vault(settings.data_dir)
+        self.reconciler = Reconciler(self.database, vault, owner, limits)
         self.queue = Queue(settings.queue_url, look=self.look)
+        checker = Checker(settings, Templates(settings.templates_dir))
+        self.jobs = bulk_runner.Runner(bulk_runner.Hands(self.database, vault, checker, self.queue), owner)
+        self.webhooks = Teller(self.database, vault, settings.webhook_networks)
         self._stop = threading.Event()
 
     def look(self, deployment_id: int) -> None:
@@ -67,8 +74,13 @@ class Worker:
     def run(self) -> None:
         """Run until SIGTERM; what is in hand is finished first."""
         OneLine().install()
-        ticker = threading.Thread(target=self._tick_for_ever, name="ticker", daemon=True)
-        ticker.start()
+        threads = [
+            threading.Thread(target=self._tick_for_ever, name="ticker", daemon=True),
+            threading.Thread(target=self.jobs.run, args=(self._stop,), name="jobs", daemon=True),
+            threading.Thread(target=self.webhooks.run, args=(self._stop,), name="webhooks", daemon=True),
+        ]
+        for thread in threads:
+            thread.start()
         consumer = self.queue.huey.create_consumer(  # type: ignore[no-untyped-call]
             workers=CONSUMER_THREADS,
             worker_type="thread",
@@ -81,7 +93,8 @@ class Worker:
             consumer.run()
         finally:
             self._stop.set()
-            ticker.join(TICK_S)
+            for thread in threads:
+                thread.join(TICK_S)
             self.database.dispose()
 
     def _tick_for_ever(self) -> None:

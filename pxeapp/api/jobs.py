@@ -1,0 +1,146 @@
+"""`POST /machines/bulk`: one action on many machines; `/jobs`: how far it is, and how each machine fared."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated, Any, Literal
+
+from apiflask import APIBlueprint
+from flask import Response, jsonify, url_for
+from pydantic import BaseModel, ConfigDict, Field
+
+from pxeapp.api.context import actor, context
+from pxeapp.api.paging import PageQuery, page
+from pxeapp.db import now
+from pxeapp.jobs import service as jobs
+from pxeapp.machines.selectors import Filter
+from pxeapp.provisioning import bulk
+from pxeapp.provisioning.bulk import Selection
+
+bp = APIBlueprint("jobs", __name__, url_prefix="/api/v1", tag="Jobs")
+Key = Annotated[str, Field(min_length=1, max_length=255)]
+Word = Annotated[str, Field(max_length=255)]
+OPTIONS = frozenset({"release", "role", "reimage", "power", "set", "remove", "on", "reason", "verb"})
+
+
+class FilterIn(BaseModel):
+    """As the parameters of GET /machines."""
+
+    model_config = ConfigDict(extra="forbid")
+    state: Word = ""
+    role: Word = ""
+    release: Word = ""
+    cluster: Word = ""
+    power: Word = ""
+    label: Annotated[str, Field(max_length=400, description="key=value")] = ""
+    search: Word = ""
+
+
+class BulkIn(BaseModel):
+    """The action with its options, and which machines: `machines` or `filter`."""
+
+    model_config = ConfigDict(extra="forbid")
+    action: bulk.Action
+    machines: Annotated[
+        list[Key], Field(max_length=bulk.MOST, description="By name, MAC or number; or leave it out and filter.")
+    ] = []
+    filter: Annotated[FilterIn | None, Field(description="All machines that it finds, on every page.")] = None
+    everything: Annotated[bool, Field(description="Needed beside a filter that narrows nothing.")] = False
+    expect: Annotated[
+        int | None,
+        Field(ge=0, le=bulk.MOST, description="How many machines this touches; 409 when it is another number."),
+    ] = None
+    dry_run: Annotated[bool, Field(description="Only say which machines it would touch.")] = False
+    release: Annotated[Word | None, Field(description="Of deploy.")] = None
+    role: Annotated[Word | None, Field(description="Of deploy.")] = None
+    reimage: Annotated[bool | None, Field(description="Of deploy: machines that are active, too.")] = None
+    power: Annotated[Literal["on", "off", "cycle"] | None, Field(description="Of power.")] = None
+    set: Annotated[dict[str, str] | None, Field(description="Of label.", max_length=50)] = None
+    remove: Annotated[list[Word] | None, Field(description="Of label.", max_length=50)] = None
+    on: Annotated[bool | None, Field(description="Of maintenance and lock.")] = None
+    reason: Annotated[str | None, Field(max_length=500, description="Of maintenance.")] = None
+    verb: Annotated[
+        Literal["manage", "provide", "retire", "reserve", "unreserve"] | None, Field(description="Of bring.")
+    ] = None
+
+    def selection(self) -> Selection:
+        """In our words."""
+        narrowed = Filter(**self.filter.model_dump()) if self.filter is not None else None
+        return Selection(tuple(self.machines), narrowed, self.everything)
+
+
+class JobQuery(PageQuery):
+    """Narrow the list."""
+
+    running: bool | None = None
+
+
+class ItemQuery(PageQuery):
+    """Narrow the list: `outcome=refused` are those that somebody has to look at."""
+
+    outcome: Literal["", "waiting", "done", "refused", "cancelled"] = ""
+
+
+@bp.post("/machines/bulk")
+@bp.input(BulkIn, arg_name="said")
+@bp.doc(
+    description="The number of machines is checked here: say in `expect` how many you mean. Answers with a job; "
+    "`/jobs/{id}/items` reports machine by machine. One that refuses does not stop the others."
+)
+def order(said: BulkIn) -> Response:
+    """Do one thing to many machines"""
+    options = said.model_dump(include=set(OPTIONS), exclude_none=True)
+    if said.dry_run:
+        with context().database.read() as session:
+            bulk.check(said.action, options, actor())
+            radius = bulk.radius(session, said.selection())
+        names = [each.name for each in radius.machines]
+        return jsonify(total=radius.total, by_state=radius.by_state, machines=names)
+    with context().database.write() as session:
+        job = bulk.order(
+            session, action=said.action, options=options, selection=said.selection(), expect=said.expect,
+            actor=actor(), now=now(),
+        )  # fmt: skip
+        session.flush()
+        shown = jobs.wire(job, jobs.counts(session, [job])[job.id])
+    answer = jsonify(shown)
+    answer.status_code = HTTPStatus.ACCEPTED
+    answer.headers["Location"] = url_for("jobs.show", number=shown["id"])
+    return answer
+
+
+@bp.get("/jobs")
+@bp.input(JobQuery, location="query", arg_name="query")
+def listing(query: JobQuery) -> dict[str, Any]:
+    """Jobs, oldest first"""
+    with context().database.read() as session:
+        rows = jobs.listing(session, after=query.after_id, limit=query.limit + 1, running=query.running)
+        ended = jobs.counts(session, rows)
+        return page(rows, query.limit, lambda row: jobs.wire(row, ended[row.id]), lambda row: row.id)
+
+
+@bp.get("/jobs/<int:number>")
+def show(number: int) -> dict[str, Any]:
+    """How far a job is"""
+    with context().database.read() as session:
+        job = jobs.get(session, number)
+        return jobs.wire(job, jobs.counts(session, [job])[job.id])
+
+
+@bp.get("/jobs/<int:number>/items")
+@bp.input(ItemQuery, location="query", arg_name="query")
+def items(number: int, query: ItemQuery) -> dict[str, Any]:
+    """How each of its machines fared"""
+    with context().database.read() as session:
+        job = jobs.get(session, number)
+        rows = jobs.items(session, job, after=query.after_id, limit=query.limit + 1, outcome=query.outcome)
+        return page(rows, query.limit, jobs.item_wire, lambda row: row.id)
+
+
+@bp.post("/jobs/<int:number>/cancel")
+def cancel(number: int) -> dict[str, Any]:
+    """Begin nothing more of a job; machines that were begun go on"""
+    with context().database.write() as session:
+        job = jobs.cancel(session, number, actor=actor().label, now=now())
+        session.flush()
+        return jobs.wire(job, jobs.counts(session, [job])[job.id])

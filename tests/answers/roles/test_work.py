@@ -138,6 +138,15 @@ def test_a_controller_brings_only_what_is_asked_for() -> None:
     assert "heat_domain_admin" not in first_boot(small)
 
 
+@pytest.mark.parametrize(("role", "services"), [("controller", 5), ("compute", 1), ("block", 1)])
+def test_with_telemetry_every_service_tells_what_happens(role: str, services: int) -> None:
+    for telemetry in (True, False):
+        files = work.of(node("debian", "13", role, telemetry=telemetry), TEMPLATES).files
+        telling = [file.text for file in files if "[oslo_messaging_notifications]\ndriver = messagingv2\n" in file.text]
+        assert len(telling) == telemetry * services
+        assert all("transport_url = rabbit://" in text for text in telling)
+
+
 def test_no_service_starts_before_it_has_its_database() -> None:
     found = work.of(node("debian", "13", "controller", **EVERYTHING), TEMPLATES)
     waiting = found.install.split("for unit in ")[1].split("; do")[0].split()

@@ -98,6 +98,7 @@ PERMISSIONS: dict[str, str] = {
     "roles.replace": ADMIN,
     "releases.create": ADMIN,
     "releases.change": ADMIN,
+    "releases.replace": ADMIN,
     "releases.verify": ADMIN,
     "releases.delete": ADMIN,
     "users.listing": ADMIN,

@@ -14,8 +14,9 @@ from pxeapp.answers import clusters
 from pxeapp.answers.cluster_secrets import Hand
 from pxeapp.api import etags
 from pxeapp.api.context import actor, context
-from pxeapp.api.paging import Page, PageQuery
+from pxeapp.api.paging import Page, PageQuery, listed
 from pxeapp.db import now
+from pxeapp.errors import NotFound
 from pxeapp.machines.models import Cluster
 from pxeapp.provisioning import fitting
 
@@ -85,7 +86,7 @@ def listing(query: PageQuery) -> dict[str, Any]:
         shown = rows[: query.limit]
         sizes = clusters.sizes(session, shown)
         following = shown[-1].name if len(rows) > query.limit else None
-        return {"items": [clusters.wire(row, sizes[row.name]) for row in shown], "next": following}
+        return listed([clusters.wire(row, sizes[row.name]) for row in shown], following)
 
 
 @bp.get("/clusters/<name>")
@@ -120,7 +121,15 @@ def change(name: str, said: ClusterChange) -> Response:
 @bp.input(ClusterPut, arg_name="said")
 @bp.output(ClusterOut)
 def replace(name: str, said: ClusterPut) -> Response:
-    """Make a cluster what is sent; what is left out is emptied, but secrets stay"""
+    """Have a cluster of this name, as it is sent; what is left out is emptied, but secrets stay"""
+    with context().database.write() as session:
+        try:
+            clusters.get(session, name)
+        except NotFound:
+            etags.check_new()
+            values = {**said.model_dump(include={"description", "vars", "secrets"}), "name": name}
+            row = clusters.create(session, _hand(session), values)
+            return etags.answer(_wire(session, row), HTTPStatus.CREATED)
     return _change(name, said.model_dump(include={"description", "vars", "secrets"}))
 
 

@@ -34,6 +34,9 @@ class FilterIn(BaseModel):
     power: Word = ""
     label: Annotated[str, Field(max_length=400, description="key=value")] = ""
     search: Word = ""
+    rack: Word = ""
+    network: Word = ""
+    q: Annotated[str, Field(max_length=500)] = ""
 
 
 class BulkIn(BaseModel):

@@ -13,9 +13,9 @@ from werkzeug.exceptions import UnsupportedMediaType
 
 from pxeapp.api import etags
 from pxeapp.api.context import actor, context, site
-from pxeapp.api.paging import Page, PageQuery, page
+from pxeapp.api.paging import Page, PageQuery, listed, page
 from pxeapp.db import now
-from pxeapp.errors import Invalid
+from pxeapp.errors import FieldProblem, Invalid, NotFound
 from pxeapp.machines import imports as importing
 from pxeapp.machines import readers, selectors, service, wire
 from pxeapp.machines.models import Event
@@ -50,6 +50,10 @@ class MachineQuery(PageQuery):
     power: str = ""
     label: Annotated[str, Field(description="key=value")] = ""
     search: str = ""
+    rack: str = ""
+    network: Annotated[str, Field(description="One with a card in it.")] = ""
+    q: Annotated[str, Field(max_length=500, description="A query, as the machines' page takes it.")] = ""
+    sort: Annotated[str, Field(description=f"One of {', '.join(selectors.SORTS)}; a minus turns it round.")] = "name"
 
 
 class MachineOut(BaseModel):
@@ -113,11 +117,11 @@ class BringIn(BaseModel):
 @bp.input(MachineQuery, location="query", arg_name="query")
 @bp.output(Page)
 def listing(query: MachineQuery) -> dict[str, Any]:
-    """List machines by name"""
-    narrowed = Filter(**query.model_dump(exclude={"after", "limit"}))
+    """List machines"""
+    narrowed = Filter(**query.model_dump(exclude={"after", "limit", "sort"}))
     with context().database.read() as session:
-        rows, following = selectors.page(session, narrowed, after=query.after, limit=query.limit)
-        return {"items": [wire.machine(row) for row in rows], "next": following}
+        rows, following = selectors.page(session, narrowed, after=query.after, limit=query.limit, sort=query.sort)
+        return listed([wire.machine(row) for row in rows], following)
 
 
 @bp.post("/machines")
@@ -177,7 +181,16 @@ def change(key: str, said: MachinePatch) -> Response:
 @bp.input(MachinePut, arg_name="said")
 @bp.output(MachineOut)
 def replace(key: str, said: MachinePut) -> Response:
-    """Make a machine what is sent: what is left out is emptied, but the BMC's password stays until another is sent"""
+    """Have a machine of this name, as it is sent: what is left out is emptied, but the BMC's password stays"""
+    with context().database.write() as session:
+        try:
+            selectors.get(session, key)
+        except NotFound:
+            etags.check_new()
+            if said.name != key:
+                raise _another_name(key) from None
+            row = service.create(session, context().vault, site(session), said, actor=actor().label, now=now())
+            return etags.answer(wire.machine(row), HTTPStatus.CREATED)
     return _change(key, {**NOTHING, **said.model_dump(exclude_unset=True)})
 
 
@@ -237,6 +250,11 @@ def _change(key: str, values: dict[str, Any]) -> Response:
         said = _understood(shown, values)
         service.change(session, context().vault, site(session), row, said, actor=actor().label, now=now())
         return etags.answer(wire.machine(row))
+
+
+def _another_name(key: str) -> Invalid:
+    problem = FieldProblem("name", f"is not {key[:63]!r}, and there is no such machine.", "Send the name of the address.")
+    return Invalid("The machine cannot be created.", problems=[problem])
 
 
 def _understood(shown: dict[str, Any], values: dict[str, Any]) -> MachineChange:

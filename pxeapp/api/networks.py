@@ -13,6 +13,7 @@ from pxeapp.api import etags
 from pxeapp.api.context import actor, context
 from pxeapp.api.paging import Page, PageQuery, page
 from pxeapp.db import now
+from pxeapp.errors import NotFound
 from pxeapp.machines import networks
 
 bp = APIBlueprint("networks", __name__, url_prefix="/api/v1", tag="Networks")
@@ -91,7 +92,15 @@ def change(name: str, said: NetworkChange) -> Response:
 @bp.input(NetworkPut, arg_name="said")
 @bp.output(NetworkOut)
 def replace(name: str, said: NetworkPut) -> Response:
-    """Make a network what is sent; what is left out is emptied"""
+    """Have a network of this name, as it is sent; what is left out is emptied"""
+    with context().database.write() as session:
+        try:
+            networks.get(session, name)
+        except NotFound:
+            etags.check_new()
+            values = {**said.model_dump(exclude={"name"}, exclude_none=True), "name": name}
+            row = networks.create(session, values, actor=actor().label, now=now())
+            return etags.answer(networks.wire(row), HTTPStatus.CREATED)
     return _change(name, said.model_dump(exclude={"name"}))
 
 
@@ -100,6 +109,7 @@ def replace(name: str, said: NetworkPut) -> Response:
 def delete(name: str) -> str:
     """Remove a network"""
     with context().database.write() as session:
+        etags.check(networks.wire(networks.get(session, name)))
         networks.delete(session, name, actor=actor().label, now=now())
     return ""
 
@@ -112,5 +122,8 @@ def _change(name: str, said: dict[str, Any]) -> Response:
     with context().database.write() as session:
         row = networks.get(session, name)
         session.refresh(row, with_for_update=True)
-        etags.check(networks.wire(row))
+        shown = networks.wire(row)
+        etags.check(shown)
+        if {**shown, **said} == shown:
+            return etags.answer(shown)  # nothing changes, so nothing is written down
         return etags.answer(networks.wire(networks.change(session, name, said, actor=actor().label, now=now())))

@@ -13,6 +13,7 @@ from pxeapp.api import etags
 from pxeapp.api.context import actor, context
 from pxeapp.api.paging import Page, PageQuery, page
 from pxeapp.db import now
+from pxeapp.errors import Conflict, FieldProblem, Invalid, NotFound
 from pxeapp.software import releases
 from pxeapp.software.models import Release
 from pxeapp.software.releases import Description
@@ -101,6 +102,10 @@ def show(name: str) -> Response:
 @bp.output(ReleaseOut, status_code=201)
 def create(said: ReleaseIn) -> Response:
     """Add a release from URLs with checksums; answers when its files are verified"""
+    return _create(said)
+
+
+def _create(said: ReleaseIn) -> Response:
     description = Description(
         name=said.name,
         family=said.family,
@@ -124,6 +129,41 @@ def create(said: ReleaseIn) -> Response:
         now=now(),
     )
     return etags.answer(wire(row), HTTPStatus.CREATED)
+
+
+@bp.put("/releases/<name>")
+@bp.input(ReleaseIn, arg_name="said")
+@bp.output(ReleaseOut)
+def replace(name: str, said: ReleaseIn) -> Response:
+    """Have a release of this name, as it is sent; its files cannot become others"""
+    if said.name != name:
+        problem = FieldProblem("name", f"is not {name[:63]!r}.", "Send the name of the address.")
+        raise Invalid("The release cannot be saved.", problems=[problem])
+    with context().database.write() as session:
+        try:
+            row = releases.get(session, name)
+        except NotFound:
+            etags.check_new()
+        else:
+            session.refresh(row, with_for_update=True)
+            shown = wire(row)
+            etags.check(shown)
+            _refuse_other_files(row, said)
+            changes = said.model_dump(include={"kernel_args", "install_url", "repositories", "settings"})
+            if {**shown, **changes} == shown:
+                return etags.answer(shown)
+            return etags.answer(wire(releases.update(session, name, changes, actor=actor().label, now=now())))
+    return _create(said)
+
+
+def _refuse_other_files(row: Release, said: ReleaseIn) -> None:
+    """A release is its files: machines were installed with them, and the record of it names their hashes."""
+    for field in ("family", "version", "kernel_sha256", "initrd_sha256"):
+        if getattr(said, field).lower() != getattr(row, field).lower():
+            raise Conflict(
+                f"{row.name} has another {field}; the files of a release do not change.",
+                hint="Add it under another name, or remove this one first.",
+            )
 
 
 @bp.patch("/releases/<name>")
@@ -152,6 +192,7 @@ def verify(name: str) -> Response:
 def delete(name: str) -> str:
     """Remove a release and its files"""
     with context().database.write() as session:
+        etags.check(wire(releases.get(session, name)))
         releases.remove(session, name, actor=actor().label, now=now())
     releases.sweep(context().database, context().settings)
     return ""

@@ -16,6 +16,7 @@ from pxeapp.api import etags
 from pxeapp.api.context import actor, context
 from pxeapp.api.paging import Page, PageQuery, page
 from pxeapp.db import now
+from pxeapp.errors import NotFound
 from pxeapp.provisioning import fitting
 
 bp = APIBlueprint("roles", __name__, url_prefix="/api/v1", tag="Roles")
@@ -84,9 +85,7 @@ def show(name: str) -> Response:
 def create(said: RoleIn) -> Response:
     """Add a role"""
     with context().database.write() as session:
-        values = role_vars.settled(_hand(session), said.name, said.model_dump(exclude_none=True), None)
-        row = roles.create(session, values, actor=actor().label, now=now())
-        return etags.answer(roles.wire(row), HTTPStatus.CREATED)
+        return _create(session, said.model_dump(exclude_none=True))
 
 
 @bp.patch("/roles/<name>")
@@ -101,15 +100,30 @@ def change(name: str, said: RoleChange) -> Response:
 @bp.input(RolePut, arg_name="said")
 @bp.output(RoleOut)
 def replace(name: str, said: RolePut) -> Response:
-    """Make a role what is sent; what is left out is emptied"""
+    """Have a role of this name, as it is sent; what is left out is emptied"""
+    with context().database.write() as session:
+        try:
+            roles.get(session, name)
+        except NotFound:
+            etags.check_new()
+            return _create(session, {**said.model_dump(exclude={"name", "builtin"}), "name": name})
     return _change(name, said.model_dump(exclude={"name", "builtin"}))
+
+
+def _create(session: Session, said: dict[str, Any]) -> Response:
+    values = role_vars.settled(_hand(session), said["name"], said, None)
+    row = roles.create(session, values, actor=actor().label, now=now())
+    return etags.answer(roles.wire(row), HTTPStatus.CREATED)
 
 
 def _change(name: str, said: dict[str, Any]) -> Response:
     with context().database.write() as session:
         row = roles.get(session, name)
         session.refresh(row, with_for_update=True)
-        etags.check(roles.wire(row))
+        shown = roles.wire(row)
+        etags.check(shown)
+        if {**shown, **said} == shown:
+            return etags.answer(shown)  # nothing changes, so nothing is written down
         values = role_vars.settled(_hand(session), name, said, row)
         changed = roles.change(session, name, values, actor=actor().label, now=now())
         if {"storage", "vars"} & values.keys():

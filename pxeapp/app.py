@@ -10,8 +10,10 @@ from pxeapp import __version__, config, templates, wiring
 from pxeapp.api import (
     accounts,
     appliance,
+    bmc,
     bodies,
     clusters,
+    consoles,
     deployments,
     diffs,
     given,
@@ -39,7 +41,7 @@ SESSION_LIFETIME = dt.timedelta(hours=12)
 BLUEPRINTS = (
     health.bp, jobs.bp, machines.bp, sightings.bp, power.bp, deployments.bp, diffs.bp, given.bp, releases.bp, roles.bp,
     networks.bp, clusters.bp, variables.bp, accounts.users, accounts.tokens, accounts.audit, appliance.bp, webhooks.bp,
-    pages.bp,
+    bmc.bp, consoles.bp, pages.bp,
 )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ COMMANDS: dict[str, str] = {
     "front": "pxeapp.software.commands:front",
     "worker": "pxeapp.processes.worker:worker",
     "bmc-worker": "pxeapp.bmc.commands:bmc_worker",
+    "console": "pxeapp.consoles.commands:console",
     "tftp": "pxeapp.processes.tftp:tftp",
     "dhcp": "pxeapp.processes.dhcp:dhcp",
     "db": "pxeapp.migrations.commands:db",

@@ -58,6 +58,8 @@ class Settings:
     requests_per_minute: int
     webhook_networks: tuple[IPNetwork, ...]
     require_if_match: bool
+    console_recording: bool
+    console_keep_days: int
 
     @property
     def run_dir(self) -> Path:
@@ -100,6 +102,8 @@ DEFAULTS: dict[str, str] = {
     "starts_per_minute": "300",
     "requests_per_minute": "3000",  # to the API, of one account or token; of an address without one a tenth
     "require_if_match": "off",  # on: what exists is changed by the API only with If-Match
+    "console_recording": "on",  # off: no deployment's serial console is recorded
+    "console_keep_days": "30",  # how long a recording is kept
     "webhook_networks": "",  # where webhooks may be sent to; empty: anywhere but this host and link-local
 }
 _LISTEN = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
@@ -174,6 +178,8 @@ def _build(raw: Mapping[str, str]) -> Settings:
         requests_per_minute=_number("requests_per_minute", raw["requests_per_minute"], 10, 1_000_000),
         webhook_networks=_networks("webhook_networks", raw["webhook_networks"]),
         require_if_match=_switch("require_if_match", raw["require_if_match"]),
+        console_recording=_switch("console_recording", raw["console_recording"]),
+        console_keep_days=_number("console_keep_days", raw["console_keep_days"], 1, 3650),
     )
 
 

@@ -6,8 +6,6 @@ Nothing here moves hardware or starts work: rows are changed, and the running wo
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,8 +21,8 @@ from pxeapp.api.context import Context, known_site
 from pxeapp.api.machines import event as event_wire
 from pxeapp.api.power import wire as power_wire
 from pxeapp.bmc import power as powering
+from pxeapp.consoles import bmc_commands
 from pxeapp.db import now
-from pxeapp.errors import Conflict, NotFound
 from pxeapp.machines import imports, readers, selectors, wire
 from pxeapp.machines.disks import in_words
 from pxeapp.machines.models import Event
@@ -237,24 +235,8 @@ def explain(key: str, as_json: bool) -> None:
         click.echo(f"{number}. {cause['cause']}\n   {cause['try']}")
 
 
-@machine.command("console")
-@click.argument("key")
-def console(key: str) -> None:
-    """Open a machine's serial console through its BMC (ipmitool, serial over LAN)."""
-    context = _context()
-    with context.database.read() as session:
-        row = selectors.get(session, key)
-        bmc = row.bmc
-    if bmc is None or bmc.type != "ipmi":
-        raise Conflict(f"{row.name} has no IPMI BMC, so there is no serial console to open from here.")
-    if shutil.which("ipmitool") is None:
-        raise NotFound("ipmitool is not installed.", hint="Install the package ipmitool.")
-    password = context.vault.decrypt(bmc.password_encrypted) if bmc.password_encrypted else ""
-    argv = ["ipmitool", "-I", "lanplus", "-H", bmc.address, "-p", str(bmc.port), "-U", bmc.username, "-E"]
-    if bmc.cipher_suite is not None:
-        argv += ["-C", str(bmc.cipher_suite)]
-    # The password goes by the environment (-E): a process list shows arguments to everybody.
-    sys.exit(subprocess.call([*argv, "sol", "activate"], env={"IPMI_PASSWORD": password, "TERM": "xterm"}))
+for each in bmc_commands.COMMANDS:
+    machine.add_command(each)
 
 
 def _context() -> Context:

@@ -42,6 +42,15 @@ PERMISSIONS: dict[str, str] = {
     "machines.show": VIEWER,
     "machines.events": VIEWER,
     "power.show": VIEWER,
+    "bmc.sensors": VIEWER,
+    "bmc.sel": VIEWER,
+    "bmc.boot_device": VIEWER,
+    "bmc.identity": VIEWER,
+    "bmc.order": VIEWER,
+    "consoles.show": VIEWER,
+    "consoles.listing": VIEWER,
+    "consoles.recording": VIEWER,
+    "consoles.recording_text": VIEWER,
     "deployments.listing": VIEWER,
     "deployments.show": VIEWER,
     "deployments.logs": VIEWER,
@@ -78,12 +87,21 @@ PERMISSIONS: dict[str, str] = {
     "deployments.abort": OPERATOR,
     "deployments.release": OPERATOR,
     "power.order": OPERATOR,
+    "bmc.refresh_sensors": OPERATOR,
+    "bmc.refresh_sel": OPERATOR,
+    "bmc.refresh_boot_device": OPERATOR,
+    "bmc.refresh_identity": OPERATOR,
+    "bmc.set_boot_device": OPERATOR,
+    "bmc.identify": OPERATOR,
+    "consoles.keys": OPERATOR,
+    "consoles.act": OPERATOR,
     "jobs.order": OPERATOR,  # what an action on many needs besides is in provisioning/bulk.py
     "jobs.cancel": OPERATOR,
     "diffs.compare": OPERATOR,  # it writes nothing, and takes seconds; proposing a template asks for more, see there
     "appliance.observe": OPERATOR,  # whoever may deploy may stop everything
     # What changes the appliance for everybody
     "machines.delete": ADMIN,
+    "bmc.clear_sel": ADMIN,  # what it held is kept here; whoever reads the BMC itself no longer finds it
     "networks.create": ADMIN,
     "networks.change": ADMIN,
     "networks.replace": ADMIN,

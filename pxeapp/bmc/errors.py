@@ -87,6 +87,29 @@ class BmcRefused(BmcError):
         )
 
 
+class BmcConsoleHeld(BmcError):
+    """Another program has the serial line, and there is only one."""
+
+    code = "held"
+    retryable = True
+
+    def __init__(self, where: str) -> None:
+        super().__init__(
+            f"Another program holds the console of the BMC at {where}.",
+            hint="Close it there, or take the console over; a line that was lost is given up after a minute.",
+        )
+
+
+class BmcConsoleEnded(BmcError):
+    """The BMC ended our console."""
+
+    code = "ended"
+    retryable = True
+
+    def __init__(self, where: str) -> None:
+        super().__init__(f"The BMC at {where} ended the console; perhaps another program took it over.")
+
+
 class BmcConfused(BmcError):
     """It answered something that no BMC should."""
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy import or_, select, update
 
 from pxeapp import prepared
-from pxeapp.bmc import power
+from pxeapp.bmc import orders, power
 from pxeapp.bmc.connect import Connector
 from pxeapp.bmc.errors import BmcError, BmcHangs
 from pxeapp.bmc.ledger import Ledger
@@ -80,7 +80,8 @@ class Carrier:
         # A lease that ends much later than any lease can was taken before the clock was set back.
         free = or_(until.is_(None), until <= now, until > now + longest)
         with self.database.read() as session:
-            due = select(PowerAction.id).where(PowerAction.finished_at.is_(None), PowerAction.due_at <= now, free)
+            calm = ~orders.being_asked(PowerAction.machine_id, now)  # a reading in hand is let finish
+            due = select(PowerAction.id).where(PowerAction.finished_at.is_(None), PowerAction.due_at <= now, free, calm)
             waiting = session.scalars(due.order_by(PowerAction.due_at).limit(limit)).all()
         if not waiting:
             return []

@@ -9,23 +9,28 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from pyghmi.exceptions import IpmiException
-from pyghmi.ipmi.command import Command
 from pyghmi.ipmi.private.util import get_ipmi_error
 
+from pxeapp.bmc import ipmi_reader
 from pxeapp.bmc.errors import (
     BmcBusy,
     BmcConfused,
+    BmcConsoleEnded,
+    BmcConsoleHeld,
     BmcError,
     BmcNoCipherSuite,
     BmcRefused,
     BmcUnreachable,
     BmcWrongPassword,
 )
-from pxeapp.bmc.ports import BootDevice, PowerState, Reading
+from pxeapp.bmc.ipmi_reader import Reader
+from pxeapp.bmc.ports import BootDevice, PowerState
+from pxeapp.bmc.readings import Device, EventLog, Identity, Override, Reading
 from pxeapp.bmc.rmcp import SUITES, Answer, Garbage, LoginRefused, NoAnswer, RmcpSession
+from pxeapp.bmc.sol import LineEnded, LineRefused, SolSession
 from pxeapp.errors import FieldProblem, Invalid
 
 # IPMI 2.0 section 28: netfn 0 is the chassis; boot flags are parameter 5 of its boot options (table 28-14).
@@ -41,6 +46,9 @@ BOOT_FLAGS = 0x05
 FLAGS_VALID = 0x80
 FLAGS_UEFI = 0x20
 DEVICES: dict[BootDevice, int] = {"network": 0x04, "disk": 0x08}
+# As operators choose them; a CD drive and the firmware's own setup are never a part of a deployment.
+OVERRIDES: dict[Device, int] = {"none": 0x00, "network": 0x04, "disk": 0x08, "cdrom": 0x14, "setup": 0x18}
+FLAGS_PERSISTENT = 0x40
 CONTROL: dict[Literal["on", "off"], int] = {"off": 0x00, "on": 0x01}
 SEND_S = 3.0  # how long the answer to a command is waited for; then the observation must tell
 T = TypeVar("T")
@@ -108,17 +116,81 @@ class IpmiBmc:
         """Blink the chassis light for up to 255 s; 0 ends it."""
         self._ask("blink its light", CHASSIS_IDENTIFY, (max(0, min(seconds, 255)),))
 
-    def sensors(self) -> list[Reading]:
-        """Every sensor with a value. The sensor records are read first, which takes seconds."""
-        found = self._guard(self._sensor_data)
-        return [Reading(str(item.name), item.value, str(item.units or ""), healthy=not item.health) for item in found]
-
-    def _sensor_data(self) -> list[Any]:
-        reader: Any = _Reader(self._session())
+    def override(self) -> Override | None:
+        """Read the boot flags as an operator sees them; None where the BMC calls them invalid or cannot say."""
         try:
-            return list(reader.get_sensor_data())
-        except IpmiException as refusal:
-            raise BmcRefused(self.where, "list its sensors", str(refusal)) from None
+            data = self._ask("tell its boot device", GET_BOOT_OPTIONS, (BOOT_FLAGS, 0, 0))
+        except BmcRefused:
+            return None
+        if len(data) < 4 or data[1] & 0x80:
+            return None
+        if not data[2] & FLAGS_VALID:
+            return Override("none")
+        number = data[3] & 0b00111100
+        device = next((device for device, flags in OVERRIDES.items() if flags == number), None)
+        if device is None:
+            return None
+        return Override(device, bool(data[2] & FLAGS_PERSISTENT), bool(data[2] & FLAGS_UEFI))
+
+    def set_override(self, wanted: Override) -> bool:
+        """Set the boot flags, once or for good, sent once. False when no answer came."""
+        flags = 0
+        if wanted.device != "none":
+            flags = FLAGS_VALID | (FLAGS_PERSISTENT if wanted.persistent else 0) | (FLAGS_UEFI if wanted.uefi else 0)
+        data = (BOOT_FLAGS, flags, OVERRIDES[wanted.device], 0, 0, 0)
+        return self._send_once(f"boot from {wanted.device}", SET_BOOT_OPTIONS, data)
+
+    def sensors(self) -> list[Reading]:
+        """Every sensor. The sensor records are read first, which takes seconds."""
+        return self._read("list its sensors", ipmi_reader.sensors)
+
+    def event_log(self) -> EventLog:
+        """Every record of its event log."""
+        return self._read("show its event log", ipmi_reader.event_log)
+
+    def clear_event_log(self, read: EventLog) -> bool:
+        """Empty the log if nothing was added since it was read."""
+        return self._read("clear its event log", lambda reader: ipmi_reader.clear_event_log(reader, read))
+
+    def identity(self) -> Identity:
+        """Its firmware and what it calls the machine."""
+        return self._read("say what it is", ipmi_reader.identity)
+
+    def serial_line(self, heard: Callable[[bytes], None], *, take: bool = False) -> IpmiLine:
+        """Serial over LAN, in a session of its own."""
+
+        def open_() -> SolSession:
+            return SolSession(self._address, self._port, self._username, self._password, suite=self._suite, heard=heard)
+
+        session = self._guard(open_)
+        try:
+            self._guard(lambda: session.activate(take=take))
+        except BmcError:
+            session.hang_up()
+            raise
+        return IpmiLine(self, session)
+
+    def line_error(self, trouble: Exception, started: float) -> BmcError:
+        """Why a console is over, as one of our errors."""
+        if isinstance(trouble, LineRefused):
+            return (
+                BmcConsoleHeld(self.where) if trouble.held else BmcRefused(self.where, "open a console", str(trouble))
+            )
+        if isinstance(trouble, LineEnded):
+            return BmcConsoleEnded(self.where)
+        if isinstance(trouble, NoAnswer | IpmiException | OSError):
+            return BmcUnreachable(self.where, time.monotonic() - started)
+        return BmcConfused(self.where, str(trouble) if isinstance(trouble, Garbage) else type(trouble).__name__)
+
+    def _read(self, what: str, work: Callable[[Reader], T]) -> T:
+        def ask() -> T:
+            reader = Reader(self._session())
+            try:
+                return work(reader)
+            except IpmiException as refusal:
+                raise BmcRefused(self.where, what, str(refusal)) from None
+
+        return self._guard(ask)
 
     def close(self) -> None:
         """Log out; a BMC has few session slots and some keep a lost session for minutes."""
@@ -162,6 +234,8 @@ class IpmiBmc:
             return work()
         except BmcError:
             raise
+        except LineRefused as refusal:
+            raise self.line_error(refusal, started) from None
         except LoginRefused as refusal:
             self._drop()
             raise self._login_error(str(refusal)) from None
@@ -215,25 +289,34 @@ class IpmiBmc:
             session.abandon()
 
 
-class _Reader(Command):
-    """pyghmi's reader of sensor records over a session of ours (its own constructor would make another session)."""
+class IpmiLine:
+    """An open console over IPMI."""
 
-    def __init__(self, session: RmcpSession) -> None:
-        vars(self).update(
-            bmc=session.bmc, ipmi_session=session, onlogon=None, certverify=None, kwargs={}, _sdr=None,
-            _sdrcachedir=None, _oem=None, _oemknown=False, _netchannel=None, _ipv6support=None,
-        )  # fmt: skip
+    def __init__(self, bmc: IpmiBmc, session: SolSession) -> None:
+        self._bmc = bmc
+        self._session = session
 
-    def raw_command(self, netfn: int, command: int, data: Any = (), **_: Any) -> Answer:  # type: ignore[override]
-        """One question, with pyghmi's own note of a refusal."""
-        session: Any = self.ipmi_session
-        answer = session.ask(netfn, command, tuple(data))
-        refusal = get_ipmi_error(answer)  # type: ignore[no-untyped-call]
-        return {**answer, "error": refusal} if refusal else dict(answer)
+    @property
+    def alive_at(self) -> float:
+        """When its thread last came by."""
+        return self._session.alive_at
 
-    def xraw_command(self, netfn: int, command: int, data: Any = (), **_: Any) -> Answer:  # type: ignore[override]
-        """One question; a refusal is raised, as its callers expect."""
-        answer = self.raw_command(netfn, command, data)
-        if "error" in answer:
-            raise IpmiException(answer["error"], answer["code"])  # type: ignore[no-untyped-call]
-        return {**answer, "data": memoryview(answer["data"])}
+    def run(self, stop: Callable[[], bool]) -> None:
+        """Until `stop`, or until the line is lost."""
+        started = time.monotonic()
+        try:
+            self._session.run(stop)
+        except Exception as trouble:  # noqa: BLE001 - pyghmi decodes without checking
+            raise self._bmc.line_error(trouble, started) from None
+
+    def type(self, data: bytes) -> bool:
+        """Send this to the machine."""
+        return self._session.type(data)
+
+    def send_break(self) -> None:
+        """Send the break signal."""
+        self._session.send_break()
+
+    def close(self) -> None:
+        """Give the line back."""
+        self._session.hang_up()

@@ -14,7 +14,7 @@ from typing import Literal
 from sqlalchemy import ColumnElement, and_, exists, or_, select, update
 from sqlalchemy.orm import Session
 
-from pxeapp.bmc import power
+from pxeapp.bmc import orders, power
 from pxeapp.bmc.connect import Connector
 from pxeapp.bmc.errors import BmcWrongPassword
 from pxeapp.bmc.models import PowerAction
@@ -47,8 +47,9 @@ class Poller:
         seen = Machine.power_seen_at
         stale = or_(seen.is_(None), seen <= now - EVERY, seen > now + EVERY)
         has_bmc = exists().where(Bmc.machine_id == Machine.id)
+        calm = ~orders.being_asked(Machine.id, now)
         with self.database.read() as session:
-            due = select(Machine.id).where(has_bmc, stale, HEALTH[health], ~_busy()).order_by(seen).limit(limit)
+            due = select(Machine.id).where(has_bmc, stale, HEALTH[health], ~_busy(), calm).order_by(seen).limit(limit)
             waiting = session.scalars(due).all()
         if not waiting:
             return []

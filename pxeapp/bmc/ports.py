@@ -6,8 +6,10 @@ time, and not again after it raised.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Literal, Protocol, runtime_checkable
+
+from pxeapp.bmc.readings import EventLog, Identity, Override, Reading
 
 PowerState = Literal["on", "off", "unknown"]
 BootDevice = Literal["network", "disk"]
@@ -42,22 +44,42 @@ class BootDeviceSetting(Protocol):
         """What is set now; None when the BMC cannot tell (many answer with an empty or invalid parameter)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """One sensor: value in the unit named, and whether the BMC calls it healthy."""
-
-    name: str
-    value: float | None
-    unit: str
-    healthy: bool
-
-
 @runtime_checkable
 class Sensors(Protocol):
-    """Temperatures, fans, voltages."""
+    """Temperatures, fans, voltages, and what is only well or not."""
 
     def sensors(self) -> list[Reading]:
         """Every reading that the BMC offers; slow (seconds) on old BMCs. An empty list: it offers none."""
+
+
+@runtime_checkable
+class Sel(Protocol):
+    """The system event log, which the BMC keeps even while the machine is off."""
+
+    def event_log(self) -> EventLog:
+        """Everything that is in it, the oldest first. Reading has no effect and may be repeated; it takes seconds."""
+
+    def clear_event_log(self, read: EventLog) -> bool:
+        """Empty it if it is still what `read` holds; False, and nothing is lost, when an event came in between."""
+
+
+@runtime_checkable
+class BootOverride(Protocol):
+    """The boot device as operators set it: for the next boot, or for every one."""
+
+    def override(self) -> Override | None:
+        """What is set now; None when the BMC cannot tell."""
+
+    def set_override(self, wanted: Override) -> bool:
+        """Ask once. False when no answer came; idempotent, so it may be asked again."""
+
+
+@runtime_checkable
+class Who(Protocol):
+    """Whose BMC it is, and which firmware it runs."""
+
+    def identity(self) -> Identity:
+        """What it says of itself; an old one says little."""
 
 
 @runtime_checkable
@@ -66,6 +88,37 @@ class Identify(Protocol):
 
     def identify(self, seconds: int) -> None:
         """Blink for up to 255 s; 0 ends it. Idempotent."""
+
+
+class SerialLine(Protocol):
+    """An open console. One thread runs it; anybody may type."""
+
+    @property
+    def alive_at(self) -> float:
+        """By the monotonic clock: when its thread last came by."""
+
+    def run(self, stop: Callable[[], bool]) -> None:
+        """Until `stop`, which is asked several times a second; raises a BmcError when the line is lost."""
+
+    def type(self, data: bytes) -> bool:
+        """Send this to the machine; False when too much waits to be sent already."""
+
+    def send_break(self) -> None:
+        """Send the break signal."""
+
+    def close(self) -> None:
+        """Give the line back; never raises, may be repeated."""
+
+
+@runtime_checkable
+class Console(Protocol):
+    """The machine's serial port."""
+
+    def serial_line(self, heard: Callable[[bytes], None], *, take: bool = False) -> SerialLine:
+        """Open it; `heard` is called in the thread that runs it. `take`: end another program's console first.
+
+        A BMC gives one line only: raises BmcConsoleHeld where another program has it.
+        """
 
 
 @runtime_checkable

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from pxeapp.appliance import clock
+from pxeapp.bmc.asking import Asked, Asker
 from pxeapp.bmc.connect import Connector
 from pxeapp.bmc.hands import Carrier, Hand
 from pxeapp.bmc.lanes import Lane
@@ -35,6 +36,7 @@ HANDS_LIMIT = 500  # those that wait for a dead BMC count, too
 CLAIM_LIMIT = 64  # at once; the other processes want their share
 THREADS: dict[Health, int] = {"well": 16, "sick": 8}
 POLL_THREADS: dict[Health, int] = {"well": 6, "sick": 2}
+ASK_THREADS = 8  # readings take seconds, and a power action never waits for a thread of theirs
 # pyghmi's select() fails for good beyond 1,023 descriptors; we are far from it unless something leaks.
 DESCRIPTORS_LIMIT = 700
 SAY_EVERY_S = 30.0  # what keeps the loop from its work
@@ -73,6 +75,7 @@ class BmcWorker:
         owner = f"{socket.gethostname()}:{os.getpid()}"
         self.carrier = Carrier(self.database, connector, owner, now, timings or PowerTimings())
         self.poller = Poller(self.database, connector, self.carrier.commits)
+        self.asker = Asker(self.database, connector, self.carrier.commits, owner, now)
         self._pace = pace or Pace()
         self._beat = beat
         self._heap: list[tuple[float, int, Hand]] = []
@@ -86,11 +89,13 @@ class BmcWorker:
             health: Lane(f"poll-{health}", threads, self._poll_one, self._wake.set)
             for health, threads in POLL_THREADS.items()
         }
-        self._lanes: tuple[Lane[Any, Any], ...] = (*self._hands.values(), *self._polls.values())
+        self._asks: Lane[Asked, None] = Lane("bmc-ask", ASK_THREADS, self.asker.carry_out, self._wake.set)
+        self._lanes: tuple[Lane[Any, Any], ...] = (*self._hands.values(), *self._polls.values(), self._asks)
         self._jobs: tuple[tuple[float, Callable[[], None]], ...] = (
             (self._pace.claim, self._claim),
             (self._pace.renew, self._renew),
             (self._pace.poll, self._poll),
+            (self._pace.claim, self._ask),
             (self._pace.renew, self._count_descriptors),
         )
         self._descriptors = 0
@@ -132,6 +137,11 @@ class BmcWorker:
                 for machine_id in self.poller.claim(health, now=now(), limit=lane.room):
                     lane.start(machine_id)
 
+    def _ask(self) -> None:
+        if self._asks.room > 0:
+            for asked in self.asker.claim(limit=self._asks.room):
+                self._asks.start(asked)
+
     def _poll_one(self, machine_id: int) -> str:
         return self.poller.look(machine_id, now=now())
 
@@ -167,6 +177,9 @@ class BmcWorker:
                 polled += 1
                 if look.error is not None:
                     log.error("A power poll failed: %r", look.error)
+        for ask in self._asks.collect():
+            if ask.error is not None:  # our own bug or the database: the lease runs out, and it is asked again
+                log.error("Order %s to a BMC failed: %r", ask.item.order_id, ask.error)
         if polled:
             self._survive(self._poll)  # there is room again, and probably more that is due
 
@@ -209,6 +222,7 @@ class BmcWorker:
                     self._push(ended.item)
         for poll in self._polls.values():
             poll.collect()
+        self._asks.collect()
 
     def _everything_left_hangs(self) -> bool:
         busy = [lane for lane in self._lanes if lane.items]

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pxeapp.lab import bmc as lab_bmc
+from pxeapp.lab.spec import MachineSpec
 from tests.ports import free_port
 
 # ipmi_sim calls it as `PROG get power` and `PROG set power 1`, and waits for it: it answers at once.
@@ -41,7 +43,7 @@ startlan 1
  guid a123456789abcdefa123456789abcdef
 endlan
 chassis_control "{chassis}"
-user 2 true "admin" "secret" admin 10 none md2 md5 straight
+{sol}user 2 true "admin" "secret" admin 10 none md2 md5 straight
 """
 BMC = """mc_setbmc 0x20
 mc_add 0x20 0 no-device-sdrs 0x23 9 8 0x9f 0x1291 0xf02 persist_sdr
@@ -72,8 +74,8 @@ class Simulated:
 
 
 @contextmanager
-def simulated(folder: Path, *, name: str = "sim") -> Iterator[Simulated]:
-    """Start one, wait until it answers, and end it."""
+def simulated(folder: Path, *, name: str = "sim", sol_port: int = 0, sensors: bool = False) -> Iterator[Simulated]:
+    """Start one, wait until it answers, and end it. `sol_port`: where the machine's serial port is, if it has one."""
     folder.mkdir(parents=True)
     state = folder / "state"
     state.mkdir()
@@ -83,8 +85,14 @@ def simulated(folder: Path, *, name: str = "sim") -> Iterator[Simulated]:
     (folder / "power").write_text("0")
     (folder / "boot").write_text("none")
     port = free_port(socket.SOCK_DGRAM)
-    (folder / "lan.conf").write_text(LAN.format(name=name, port=port, chassis=chassis))
-    (folder / "bmc.emu").write_text(BMC.format(sensors=""))
+    sol = f'sol "tcp:127.0.0.1:{sol_port}" 115200\n' if sol_port else ""
+    (folder / "lan.conf").write_text(LAN.format(name=name, port=port, chassis=chassis, sol=sol))
+    emulation = BMC.format(sensors="")
+    if sensors:
+        emulation = lab_bmc._emulation(folder)
+        (folder / "fru.bin").write_bytes(lab_bmc._fru(MachineSpec("vm1")))
+        lab_bmc._compile_sensors(folder, name)
+    (folder / "bmc.emu").write_text(emulation)
     process = subprocess.Popen(
         ["ipmi_sim", "-n", "-c", "lan.conf", "-f", "bmc.emu", "-s", str(state)],
         cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

@@ -1,0 +1,111 @@
+"""Serial consoles: watched as server-sent events, typed into by small requests, and recorded for each deployment."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from apiflask import APIBlueprint
+from flask import Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from pxeapp.api.context import actor, context
+from pxeapp.consoles import door, recordings, service
+from pxeapp.db import now
+from pxeapp.machines import selectors
+
+bp = APIBlueprint("consoles", __name__, url_prefix="/api/v1", tag="Consoles")
+CAST = "application/x-asciicast"
+
+
+class KeysIn(BaseModel):
+    """What to type; a line ends with \\r, as the Enter key sends it."""
+
+    model_config = ConfigDict(extra="forbid")
+    text: Annotated[str, Field(min_length=1, max_length=service.KEYS_LIMIT)]
+
+
+class ActIn(BaseModel):
+    """`break`: the signal that a kernel takes for SysRq. `take`: from another program. `release`: give it back."""
+
+    model_config = ConfigDict(extra="forbid")
+    action: Literal["break", "take", "release"]
+
+
+@bp.get("/machines/<key>/console")
+def show(key: str) -> dict[str, Any]:
+    """Whether the console is open, since when, who watches, and whether it is recorded"""
+    own = context()
+    with own.database.read() as session:
+        row = selectors.get(session, key)
+        return service.standing(own.settings, row)
+
+
+@bp.post("/machines/<key>/console/keys")
+@bp.input(KeysIn, arg_name="said")
+@bp.output({}, status_code=204)
+def keys(key: str, said: KeysIn) -> str:
+    """Type on the console"""
+    type_keys(key, said.text.encode())
+    return ""
+
+
+@bp.post("/machines/<key>/console")
+@bp.input(ActIn, arg_name="said")
+@bp.output({}, status_code=204)
+def act(key: str, said: ActIn) -> str:
+    """Send a break, take the console from another program, or give it back"""
+    own = context()
+    with own.database.write() as session:
+        row = selectors.get(session, key)
+        service.act(session, own.settings, row, said.action, actor=actor().label, now=now())
+    return ""
+
+
+@bp.get("/machines/<key>/console/recordings")
+def listing(key: str) -> dict[str, Any]:
+    """What was recorded, the newest first: one for each deployment"""
+    with context().database.read() as session:
+        row = selectors.get(session, key)
+        return {"items": [recordings.wire(each) for each in recordings.of_machine(session, row.id)], "next": None}
+
+
+@bp.get("/machines/<key>/console/recordings/<int:number>")
+def recording(key: str, number: int) -> Response:
+    """A recording in asciicast's form, version 2"""
+    return answer_recording(key, number, text=False)
+
+
+@bp.get("/machines/<key>/console/recordings/<int:number>/text")
+def recording_text(key: str, number: int) -> Response:
+    """A recording as plain text, without what a terminal would obey"""
+    return answer_recording(key, number, text=True)
+
+
+def type_keys(key: str, data: bytes) -> None:
+    """Type, noting who before anything leaves; the pages use it as well."""
+    own, moment = context(), now()
+    data = service.typed(data)
+    with own.database.read() as session:
+        row = selectors.get(session, key)
+        service.refuse_without(row)
+    if service.needs_note(row.id, actor=actor().label, now=moment):
+        with own.database.write() as session:
+            service.note_typing(session, selectors.get(session, key), actor=actor().label, now=moment)
+    door.keys(own.settings, row.id, data)
+
+
+def answer_recording(key: str, number: int, *, text: bool) -> Response:
+    """The file as it is, or its text; the pages use it as well."""
+    own = context()
+    with own.database.read() as session:
+        row = selectors.get(session, key)
+        found = recordings.get(session, row.id, number)
+        name = f"{row.name}-{found.id}.{'txt' if text else 'cast'}"
+    path = recordings.path_of(own.settings.data_dir, found.id)
+    if text:
+        answer = Response("".join(recordings.as_text(path)), mimetype="text/plain")
+    else:
+        answer = Response("".join(recordings.lines(path)), mimetype=CAST)
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    return answer

@@ -1,0 +1,220 @@
+"""One machine's console while somebody watches it or a deployment is recorded: the line, and what was said last."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pxeapp.bmc.errors import BmcError
+from pxeapp.bmc.ports import SerialLine
+from pxeapp.consoles.recordings import Recorder
+from pxeapp.errors import PxeError
+
+State = Literal["closed", "opening", "open", "waiting", "calm"]
+KEPT = 256 * 1024  # bytes of what was said, for whoever comes later
+LINGER_S = 60.0  # after the last viewer left: a page is reloaded, and its console is still there
+BACKOFF_S = (1.0, 2.0, 5.0, 10.0, 30.0)
+FOR_GOOD_S = 300.0  # after a wrong password and the like: trying again would lock the account
+CALM_S = 0.5
+Open = Callable[[Callable[[bytes], None], bool], SerialLine]
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Held:
+    """What is shared between the thread that holds the line and those that show it; guarded by `lock`."""
+
+    machine_id: int
+    name: str
+    open: Open  # makes the line; raises a BmcError
+    calm: Callable[[], bool]  # whether no power command is just on its way to this BMC
+    changed: Callable[[int], None]  # wakes whoever shows it
+    clock: Callable[[], dt.datetime]
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    state: State = "closed"
+    detail: str = ""
+    since: float = field(default_factory=time.time)
+    start: int = 0  # the position of the first byte that is still here
+    said: bytearray = field(default_factory=bytearray)
+    viewers: int = 0
+    left_at: float = field(default_factory=time.monotonic)
+    recorder: Recorder | None = None
+    recording: int | None = None
+    released: bool = False  # somebody said: let go of it
+    _take: bool = False
+    _line: SerialLine | None = None
+    _thread: threading.Thread | None = None
+    _stopping: threading.Event = field(default_factory=threading.Event)
+    _poke: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def end(self) -> int:
+        """The position after the last byte."""
+        return self.start + len(self.said)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the line is to be held."""
+        if self._stopping.is_set() or self.released:
+            return False
+        lingering = time.monotonic() - self.left_at < LINGER_S
+        return self.viewers > 0 or self.recorder is not None or lingering
+
+    @property
+    def runs(self) -> bool:
+        """Whether its thread lives."""
+        return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def stuck_s(self) -> float:
+        """For how long its thread has not come by, while it should."""
+        line = self._line
+        return time.monotonic() - line.alive_at if line is not None and self.runs else 0.0
+
+    def begin(self) -> None:
+        """Start the thread that holds the line, if there is none."""
+        if not self.runs and self.wanted:
+            self._thread = threading.Thread(target=self._hold, name=f"console-{self.name}", daemon=True)
+            self._thread.start()
+
+    def stop(self, *, wait_s: float = 0.0) -> None:
+        """Let go of the line."""
+        self._stopping.set()
+        self._poke.set()
+        if wait_s and self._thread is not None:
+            self._thread.join(wait_s)
+
+    def arrive(self) -> None:
+        """A viewer came."""
+        with self.lock:
+            self.viewers += 1
+            self.released = False
+        self.begin()
+        self._poke.set()  # do not let them wait for the end of a long pause
+
+    def leave(self) -> None:
+        """A viewer left."""
+        with self.lock:
+            self.viewers = max(0, self.viewers - 1)
+            self.left_at = time.monotonic()
+
+    def take(self) -> None:
+        """Next time end another program's console."""
+        self._take = True
+        self.released = False
+        self.begin()
+        self._poke.set()
+
+    def release(self) -> None:
+        """Give the line to somebody else, although there are viewers."""
+        with self.lock:
+            self.released = True
+        self._poke.set()
+
+    def record(self, recorder: Recorder | None, number: int | None) -> None:
+        """Begin or end to record."""
+        with self.lock:
+            before, self.recorder, self.recording = self.recorder, recorder, number
+        if before is not None:
+            before.close()
+        self._tell()
+        self.begin()
+
+    def type(self, data: bytes) -> bool:
+        """To the machine; False while there is no line, or when too much waits."""
+        line = self._line
+        return line is not None and self.state == "open" and line.type(data)
+
+    def send_break(self) -> bool:
+        """The break signal; False while there is no line."""
+        line = self._line
+        if line is None or self.state != "open":
+            return False
+        line.send_break()
+        return True
+
+    def after(self, position: int) -> tuple[int, bytes]:
+        """What was said from a position on, and where that begins (later, if the beginning is gone)."""
+        with self.lock:
+            at = min(max(position, self.start), self.end)
+            return at, bytes(self.said[at - self.start :])
+
+    def standing(self) -> dict[str, Any]:
+        """Where it stands, for whoever shows it."""
+        with self.lock:
+            return {
+                "state": self.state, "detail": self.detail, "since": self.since, "viewers": self.viewers,
+                "recording": self.recording, "position": self.end,
+            }  # fmt: skip
+
+    def _hold(self) -> None:
+        tries = 0
+        while self.wanted:
+            if not self.calm():
+                self._set("calm", "A power command is on its way to this BMC; the console follows.")
+                self._stopping.wait(CALM_S)
+                continue
+            self._set("opening")
+            began = time.monotonic()
+            trouble = self._once()
+            if trouble is None:
+                continue
+            tries = 0 if time.monotonic() - began > LINGER_S else tries + 1
+            pause = BACKOFF_S[min(tries, len(BACKOFF_S) - 1)]
+            if isinstance(trouble, BmcError) and not trouble.retryable:
+                pause = FOR_GOOD_S
+            self._set("waiting", str(trouble))
+            self._poke.clear()
+            self._poke.wait(pause)
+        self._set("closed")
+
+    def _once(self) -> PxeError | None:
+        """Hold the line until it is lost, which is returned, or no longer wanted."""
+        line: SerialLine | None = None
+        try:
+            take, self._take = self._take, False
+            line = self.open(self._heard, take)
+            self._line = line
+            self._set("open")
+            line.run(lambda: not self.wanted)
+        except PxeError as trouble:
+            return trouble
+        except Exception as error:
+            log.exception("The console of %s had trouble", self.name)
+            return PxeError(f"The console had trouble ({type(error).__name__}).")
+        finally:
+            self._line = None
+            if line is not None:
+                line.close()
+        return None
+
+    def _heard(self, data: bytes) -> None:
+        with self.lock:
+            self.said += data
+            if len(self.said) > KEPT:
+                gone = len(self.said) - KEPT
+                del self.said[:gone]
+                self.start += gone
+            recorder = self.recorder
+            if recorder is not None:
+                try:
+                    recorder.heard(data, now=self.clock())
+                except OSError as error:  # the disk is full: whoever watches still sees everything
+                    log.warning("The console of %s cannot be recorded: %s", self.name, error)
+        self._tell()
+
+    def _set(self, state: State, detail: str = "") -> None:
+        with self.lock:
+            same = (self.state, self.detail) == (state, detail)
+            if not same:
+                self.state, self.detail, self.since = state, detail, time.time()
+        if not same:
+            self._tell()
+
+    def _tell(self) -> None:
+        self.changed(self.machine_id)

@@ -29,6 +29,7 @@ from pxeapp.api import (
     proxies,
     releases,
     roles,
+    lists,
     sightings,
     variables,
     webhooks,
@@ -39,7 +40,7 @@ from pxeapp.ui import pages
 
 SESSION_LIFETIME = dt.timedelta(hours=12)
 BLUEPRINTS = (
-    health.bp, jobs.bp, machines.bp, sightings.bp, power.bp, deployments.bp, diffs.bp, given.bp, releases.bp, roles.bp,
+    health.bp, jobs.bp, machines.bp, lists.bp, sightings.bp, power.bp, deployments.bp, diffs.bp, given.bp, releases.bp, roles.bp,
     networks.bp, clusters.bp, variables.bp, accounts.users, accounts.tokens, accounts.audit, appliance.bp, webhooks.bp,
     bmc.bp, consoles.bp, pages.bp,
 )  # fmt: skip

@@ -13,7 +13,10 @@ from pxeapp.api import etags
 from pxeapp.api.context import actor, context
 from pxeapp.api.paging import Page
 from pxeapp.db import now
-from pxeapp.machines import columns, export, query, saved_filters, selectors
+from pxeapp.machines import columns as known_columns
+from pxeapp.machines import export, saved_filters, selectors
+from pxeapp.machines.columns import MOST as MOST_COLUMNS
+from pxeapp.machines.query import LONGEST
 from pxeapp.machines.selectors import Filter
 
 bp = APIBlueprint("lists", __name__, url_prefix="/api/v1", tag="Machines")
@@ -22,7 +25,7 @@ bp = APIBlueprint("lists", __name__, url_prefix="/api/v1", tag="Machines")
 class ExportQuery(BaseModel):
     """Which machines, in which order, and what of them."""
 
-    q: Annotated[str, Field(description="A query, as in the list of machines.", max_length=query.LONGEST)] = ""
+    q: Annotated[str, Field(description="A query, as in the list of machines.", max_length=LONGEST)] = ""
     sort: str = "name"
     columns: Annotated[str, Field(description="Names with commas between them.", max_length=2000)] = ""
 
@@ -37,9 +40,9 @@ class FilterIn(BaseModel):
     """A list of machines to come back to."""
 
     model_config = ConfigDict(extra="forbid")
-    query: Annotated[str, Field(max_length=query.LONGEST)]
+    query: Annotated[str, Field(max_length=LONGEST)]
     sort: str = ""
-    columns: Annotated[list[str], Field(max_length=columns.MOST)] = []
+    columns: Annotated[list[str], Field(max_length=MOST_COLUMNS)] = []
     shared: bool = False
 
 
@@ -61,12 +64,12 @@ class FilterOut(BaseModel):
 def machines_csv(query: ExportQuery) -> Response:
     """Machines as CSV, as many as there are"""
     names = [name for name in query.columns.split(",") if name]
-    return csv_answer(Filter(q=query.q), names or list(columns.EXPORTED), query.sort)
+    return csv_answer(Filter(q=query.q), names or list(known_columns.EXPORTED), query.sort)
 
 
 def csv_answer(narrowed: Filter, names: list[str], sort: str) -> Response:
     """The file, written while it is sent; what is wrong with the request is said before the first line."""
-    shown = columns.chosen(names)
+    shown = known_columns.chosen(names)
     with context().database.read() as session:
         selectors.page(session, narrowed, limit=1, sort=sort)  # raises for what cannot be understood
     database = context().database

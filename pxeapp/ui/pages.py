@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
-from pxeapp.ui import given, live, machine, machines, overview, preferences, racks, sightings, sign_in
+from pxeapp.ui import (
+    bulk,
+    given,
+    live,
+    machine,
+    machine_form,
+    machine_import,
+    machine_lists,
+    machines,
+    overview,
+    preferences,
+    racks,
+    sightings,
+    sign_in,
+)
 from pxeapp.ui.blueprint import bp
 
-__all__ = ["bp", "given", "live", "machine", "machines", "overview", "preferences", "racks", "sightings", "sign_in"]
+__all__ = [
+    "bp", "bulk", "given", "live", "machine", "machine_form", "machine_import", "machine_lists", "machines",
+    "overview", "preferences", "racks", "sightings", "sign_in",
+]  # fmt: skip

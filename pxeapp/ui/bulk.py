@@ -1,0 +1,194 @@
+"""One action on many machines: what it would touch, the number typed by hand, and how it went for each of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from flask import redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pxeapp.accounts.permissions import allows
+from pxeapp.accounts.service import Actor
+from pxeapp.answers.models import Role
+from pxeapp.api.context import actor, context
+from pxeapp.db import now
+from pxeapp.errors import Conflict, Forbidden, Invalid
+from pxeapp.jobs import service as jobs
+from pxeapp.machines.selectors import Filter
+from pxeapp.provisioning import bulk
+from pxeapp.provisioning.bulk import Radius, Selection
+from pxeapp.software.models import Release
+from pxeapp.ui.blueprint import bp
+from pxeapp.ui.language import N_, _, said
+
+NAMED = 200  # machines that the confirmation names
+ITEMS = 200  # machines of a job on one page
+FINISHED = 286  # htmx's own status: take this, and ask no more
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One thing that can be done with many machines: what it is called, and which of its options are asked for."""
+
+    label: str
+    action: str
+    options: dict[str, Any] = field(default_factory=dict)
+    asks: tuple[str, ...] = ()
+    grave: bool = False  # it erases, deletes or switches off: what serves somebody now would end
+
+
+CHOICES: dict[str, Choice] = {
+    "deploy": Choice(N_("Deploy"), "deploy", {}, ("release", "role")),
+    "reinstall": Choice(
+        N_("Reinstall (erases their disks)"), "deploy", {"reimage": True}, ("release", "role"), grave=True
+    ),
+    "abort": Choice(N_("Abort the deployment"), "abort"),
+    "release": Choice(N_("Release (take out of use)"), "release", grave=True),
+    "power-on": Choice(N_("Power on"), "power", {"power": "on"}),
+    "power-off": Choice(N_("Power off"), "power", {"power": "off"}, grave=True),
+    "power-cycle": Choice(N_("Power cycle"), "power", {"power": "cycle"}, grave=True),
+    "label": Choice(N_("Set labels"), "label", {}, ("set",)),
+    "unlabel": Choice(N_("Remove labels"), "label", {}, ("remove",)),
+    "maintain": Choice(N_("Begin maintenance"), "maintenance", {"on": True}, ("reason",)),
+    "serve": Choice(N_("End maintenance"), "maintenance", {"on": False}),
+    "lock": Choice(N_("Lock"), "lock", {"on": True}),
+    "unlock": Choice(N_("Unlock"), "lock", {"on": False}),
+    "manage": Choice(N_("Make manageable"), "bring", {"verb": "manage"}),
+    "provide": Choice(N_("Make available"), "bring", {"verb": "provide"}),
+    "reserve": Choice(N_("Reserve"), "bring", {"verb": "reserve"}),
+    "unreserve": Choice(N_("End reservation"), "bring", {"verb": "unreserve"}),
+    "retire": Choice(N_("Retire"), "bring", {"verb": "retire"}, grave=True),
+    "delete": Choice(N_("Delete"), "delete", {}, grave=True),
+}
+
+
+def choices_for(who: Actor) -> list[tuple[str, str]]:
+    """What somebody may do with many machines."""
+    return [(key, each.label) for key, each in CHOICES.items() if allows(who.role, bulk.ACTIONS[each.action][0])]
+
+
+@bp.post("/machines/bulk")
+def bulk_confirm() -> ResponseReturnValue:
+    """What it would touch: nothing is done yet."""
+    with context().database.read() as session:
+        return _confirmation(session, "")
+
+
+@bp.post("/machines/bulk/order")
+def bulk_order() -> ResponseReturnValue:
+    """Order it, if as many machines are meant as were shown, and somebody typed how many."""
+    form = request.form
+    choice = _choice()
+    typed, shown = form.get("typed", "").strip().replace(",", ""), form.get("expect", "")
+    if typed != shown or not shown.isascii() or not shown.isdigit():
+        with context().database.read() as session:
+            return _confirmation(session, _("Type how many machines it is: %(number)s.", number=shown[:10]))
+    try:
+        with context().database.write() as session:
+            job = bulk.order(
+                session, action=choice.action, options=_options(choice), selection=_selection(),
+                expect=int(shown), actor=actor(), now=now(),
+            )  # fmt: skip
+            number = job.id
+    except (Conflict, Invalid) as error:
+        details = [str(each) for each in error.problems] if isinstance(error, Invalid) else [error.hint]
+        with context().database.read() as session:
+            return _confirmation(session, " ".join([said(error.sentence), *map(said, details)]))
+    return redirect(url_for("ui.job_page", number=number), 303)
+
+
+@bp.get("/jobs/<int:number>")
+def job_page(number: int) -> ResponseReturnValue:
+    """How a job goes, machine by machine."""
+    return render_template("job.html", **_job_view(number))
+
+
+@bp.get("/jobs/<int:number>/table")
+def job_table(number: int) -> ResponseReturnValue:
+    """The part of it that changes."""
+    view = _job_view(number)
+    return render_template("_job.html", **view), FINISHED if view["job"].finished_at else HTTPStatus.OK
+
+
+@bp.post("/jobs/<int:number>/cancel")
+def cancel_job(number: int) -> ResponseReturnValue:
+    """Begin nothing more of it."""
+    with context().database.write() as session:
+        jobs.cancel(session, number, actor=actor().label, now=now())
+    return redirect(url_for("ui.job_page", number=number), 303)
+
+
+def _choice() -> Choice:
+    key = request.form.get("do", "")
+    if key not in CHOICES:
+        raise Invalid(_("Choose what is to be done with these machines."))
+    return CHOICES[key]
+
+
+def _selection() -> Selection:
+    if request.form.get("scope") == "filter":
+        return Selection(narrowed=Filter(q=request.form.get("q", "")), everything=True)
+    return Selection(machines=request.form.getlist("machine"))
+
+
+def _options(choice: Choice) -> dict[str, Any]:
+    """What the form says of the options that this asks for."""
+    given = {name: text for name in choice.asks if (text := request.form.get(name, "").strip())}
+    found: dict[str, Any] = {**choice.options, **given}
+    if "set" in given:
+        pairs = (line.partition("=") for line in given["set"].splitlines() if line.strip())
+        found["set"] = {key.strip(): value.strip() for key, _sign, value in pairs}
+    if "remove" in given:
+        found["remove"] = given["remove"].replace(",", " ").split()
+    return found
+
+
+def _confirmation(session: Session, problem: str) -> ResponseReturnValue:
+    choice = _choice()
+    least = bulk.ACTIONS[choice.action][0]
+    if not allows(actor().role, least):
+        raise Forbidden(f"To {choice.action} machines needs the role {least}; {actor().label} is {actor().role}.")
+    try:
+        radius = bulk.radius(session, _selection())
+    except Invalid as error:
+        radius, problem = (
+            Radius(()),
+            problem or " ".join([said(error.sentence), *(str(each) for each in error.problems)]),
+        )
+    page = render_template(
+        "bulk.html", choice=choice, radius=radius, problem=problem, form=request.form,
+        named=radius.machines[:NAMED],
+        releases=session.scalars(select(Release.name).order_by(Release.name)).all(),
+        roles=session.scalars(select(Role.name).order_by(Role.name)).all(),
+    )  # fmt: skip
+    return page, HTTPStatus.UNPROCESSABLE_ENTITY if problem else HTTPStatus.OK
+
+
+def _job_view(number: int) -> dict[str, Any]:
+    outcome = request.args.get("outcome", "")[:12]
+    after = request.args.get("after", "0")
+    with context().database.read() as session:
+        job = jobs.get(session, number)
+        start = int(after) if after.isascii() and after.isdigit() and len(after) < 10 else 0
+        items = jobs.items(session, job, after=start, limit=ITEMS + 1, outcome=outcome)
+        ended = jobs.counts(session, [job])[job.id]
+        return {
+            "job": job,
+            "ended": ended,
+            "done": job.total - ended[jobs.WAITING],
+            "label": next((each.label for each in CHOICES.values() if _is(each, job.action, job.options)), job.action),
+            "items": items[:ITEMS],
+            "next": items[ITEMS - 1].id if len(items) > ITEMS else None,
+            "outcome": outcome,
+            "after": start,
+        }
+
+
+def _is(choice: Choice, action: str, options: dict[str, Any]) -> bool:
+    """Whether this is what was ordered."""
+    said_so = all(options.get(name) == value for name, value in choice.options.items())
+    return choice.action == action and said_so and (action != "deploy" or bool(options.get("reimage")) == choice.grave)

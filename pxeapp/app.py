@@ -16,6 +16,8 @@ from pxeapp.api import (
     consoles,
     deployments,
     diffs,
+    events,
+    exports,
     given,
     guard,
     health,
@@ -42,6 +44,7 @@ SESSION_LIFETIME = dt.timedelta(hours=12)
 BLUEPRINTS = (
     health.bp, jobs.bp, machines.bp, lists.bp, sightings.bp, power.bp, deployments.bp, diffs.bp, given.bp, releases.bp, roles.bp,
     networks.bp, clusters.bp, variables.bp, accounts.users, accounts.tokens, accounts.audit, appliance.bp, webhooks.bp,
+    events.bp, exports.bp,
     bmc.bp, consoles.bp, pages.bp,
 )  # fmt: skip
 

@@ -33,6 +33,8 @@ COMMANDS: dict[str, str] = {
     "variables": "pxeapp.provisioning.effective_commands:variables",
     "release": "pxeapp.software.commands:release",
     "mirror-door": "pxeapp.software.commands:mirror_door",
+    "inventory": "pxeapp.machines.inventory_commands:inventory",
+    "netbox": "pxeapp.netbox.commands:netbox",
     "dhcp-snippet": "pxeapp.boot.commands:dhcp_snippet",
     "boot-programs": "pxeapp.boot.commands:boot_programs",
     "rack": "pxeapp.lab.commands:rack",

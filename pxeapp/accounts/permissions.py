@@ -93,6 +93,9 @@ PERMISSIONS: dict[str, str] = {
     "jobs.listing": VIEWER,
     "jobs.show": VIEWER,
     "jobs.items": VIEWER,
+    "events.stream": VIEWER,
+    "exports.inventory": VIEWER,
+    "exports.targets": VIEWER,
     # Working with machines
     "machines.create": OPERATOR,
     "machines.change": OPERATOR,

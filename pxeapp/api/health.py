@@ -8,17 +8,14 @@ from http import HTTPStatus
 from typing import Any
 
 from apiflask import APIBlueprint
-from flask import Response, jsonify
-from sqlalchemy import func, select, text
+from flask import Response, current_app, jsonify
+from sqlalchemy import text
 
+from pxeapp.api import metrics as metrics_page
 from pxeapp.api.context import context
 from pxeapp.appliance import observing
-from pxeapp.db import now
 from pxeapp.errors import PxeError
-from pxeapp.machines import selectors
-from pxeapp.machines.models import Sighting
 from pxeapp.migrations import head_revision, present_revision
-from pxeapp.provisioning.models import Deployment
 from pxeapp.storage import faults
 
 bp = APIBlueprint("health", __name__, tag="Health")
@@ -46,30 +43,8 @@ def readyz() -> tuple[Response, int]:
 @bp.get("/metrics")
 def metrics() -> Response:
     """Prometheus metrics"""
-    lines: list[str] = []
-    with context().database.read() as session:
-        _family(lines, "pxeapp_machines", "Machines by state.", "state", selectors.counts(session))
-        outcomes = session.execute(select(Deployment.outcome, func.count()).group_by(Deployment.outcome)).all()
-        by_outcome = {str(outcome or "running"): number for outcome, number in outcomes}
-        _family(lines, "pxeapp_deployments", "Deployments by outcome.", "outcome", by_outcome)
-        running = select(Deployment.step, func.count()).where(Deployment.outcome.is_(None)).group_by(Deployment.step)
-        by_step = {str(step): number for step, number in session.execute(running)}
-        _family(lines, "pxeapp_deployments_running", "Running deployments by step.", "step", by_step)
-        overdue = select(func.count()).where(Deployment.outcome.is_(None), Deployment.step_deadline < now())
-        _family(
-            lines, "pxeapp_deployments_overdue", "Running past their deadline.", "", {"": session.scalar(overdue) or 0}
-        )
-        held = observing.present(session) is not None
-        _family(lines, "pxeapp_observing", "1 while nothing is moved until told to resume.", "", {"": int(held)})
-        strangers = select(func.count()).select_from(Sighting).where(Sighting.machine_id.is_(None))
-        _family(lines, "pxeapp_unknown_machines", "Seen, not registered.", "", {"": session.scalar(strangers) or 0})
-    return Response("\n".join(lines) + "\n", mimetype="text/plain; version=0.0.4")
-
-
-def _family(lines: list[str], name: str, help_text: str, label: str, values: dict[str, int]) -> None:
-    lines += [f"# HELP {name} {help_text}", f"# TYPE {name} gauge"]
-    for key, value in sorted(values.items()):
-        lines.append(f'{name}{{{label}="{key}"}} {value}' if label else f"{name} {value}")
+    page = metrics_page.text(context(), current_app.extensions["pxeapp.tally"])
+    return Response(page, mimetype="text/plain; version=0.0.4")
 
 
 def _database() -> str:

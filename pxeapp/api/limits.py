@@ -16,6 +16,7 @@ from pxeapp.db import now
 from pxeapp.errors import PxeError, TooMany
 from pxeapp.traffic.once import Answer, Once
 from pxeapp.traffic.rates import Rates
+from pxeapp.traffic.tally import Tally
 
 KEY = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
@@ -99,7 +100,20 @@ def install(app: Flask) -> None:
     """After the guard, which knows who is asking."""
     own: Context = app.extensions["pxeapp"]
     limits = Limits(own, Rates(own.settings.run_dir / "requests"), Once(own.database, own.vault))
+    tally = Tally(own.settings.run_dir / "tally")
     app.extensions["pxeapp.limits"] = limits
+    app.extensions["pxeapp.tally"] = tally
+
+    def begin() -> None:
+        g.began = time.monotonic()
+
+    def count(response: Response) -> Response:
+        kind = "api" if _is_api() else "page" if request.blueprint == "ui" else "other"
+        tally.count(kind, response.status_code, time.monotonic() - g.get("began", time.monotonic()))
+        return response
+
+    app.before_request_funcs.setdefault(None, []).insert(0, begin)
+    app.after_request(count)
     app.before_request(limits.before)
     app.after_request(limits.after)
 

@@ -8,7 +8,9 @@ from typing import Any
 from apiflask import APIFlask
 
 from pxeapp.accounts.permissions import PUBLIC, needed
+from pxeapp.api import answers
 from pxeapp.api.bodies import LONGER, MAX_BODY
+from pxeapp.api.limits import KEY, REPLAYED
 from pxeapp.api.machines import FORM_OF
 from pxeapp.api.problems import MEDIA_TYPE
 
@@ -40,7 +42,30 @@ PROBLEM: dict[str, Any] = {
 IMPORTED = {"application/json": {"schema": {"type": "array", "items": {"$ref": "#/components/schemas/MachineIn"}}}}
 TEXT = {"schema": {"type": "string"}}
 # The few answers that are not JSON.
-PLAIN = {"deployments.log": "text/plain", "health.metrics": "text/plain"}
+PLAIN = {
+    "deployments.log": "text/plain",
+    "health.metrics": "text/plain",
+    "given.exact": "text/plain",
+    "events.stream": "text/event-stream",
+    "lists.machines_csv": "text/csv",
+    "audit.export": "application/x-ndjson",
+}
+ETAG = {"ETag": {"description": "The version, for If-Match.", "schema": {"type": "string"}}}
+REPLAY = {REPLAYED: {"description": "`true`: this is the answer from before.", "schema": {"type": "string"}}}
+RETRY = {"Retry-After": {"description": "Seconds.", "schema": {"type": "string"}}}
+FIELDS = {
+    "name": "fields", "in": "query", "required": False, "schema": {"type": "string", "default": ""},
+    "description": "Only these, separated by commas: `?fields=name,state`.",
+}  # fmt: skip
+IF_MATCH = {
+    "name": "If-Match", "in": "header", "required": False, "schema": {"type": "string"}, "example": '"3"',
+    "description": "The ETag of what is to be changed: 412 when it is another by now.",
+}  # fmt: skip
+ONCE = {
+    "name": KEY, "in": "header", "required": False, "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "description": "A UUID, say: whoever sends the same request with it again, within a day, gets the same answer, and "
+    "nothing is done twice.",
+}  # fmt: skip
 
 
 def install(app: APIFlask) -> None:
@@ -61,6 +86,7 @@ def _whole(app: APIFlask, spec: Any) -> Any:
     schemas = spec["components"]["schemas"]
     for unused in ("ValidationError", "HTTPError"):
         schemas.pop(unused, None)
+    schemas.update(answers.schemas())
     schemas["Problem"] = PROBLEM
     return spec
 
@@ -83,22 +109,78 @@ def _operation(operation: dict[str, Any], method: str, path: str, endpoint: str)
         operation["description"] = f"{operation.get('description', '')}\n\nNeeds the role {least}.".strip()
     if endpoint == "machines.imports":
         operation["requestBody"] = {"required": True, "content": {**IMPORTED, **dict.fromkeys(list(FORM_OF)[1:], TEXT)}}
-    if endpoint in PLAIN:
-        operation["responses"]["200"]["content"] = {PLAIN[endpoint]: TEXT}
+    _answers(operation, endpoint)
+    _parameters(operation, method, endpoint)
     responses = operation["responses"]
     for status, meaning in _refusals(operation, method, path, endpoint, least).items():
         responses[status] = {
             "description": meaning,
             "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+            **({"headers": RETRY} if status in ("429", "503") else {}),
         }
+
+
+def _answers(operation: dict[str, Any], endpoint: str) -> None:
+    """What it answers when all is well."""
+    responses = operation["responses"]
+    if (status := answers.STATUS.get(endpoint)) and "200" in responses:
+        responses[status] = responses.pop("200")
+    good = next((each for each in responses if each.startswith("2")), "200")
+    answer = responses.setdefault(good, {"description": "Done."})
+    if endpoint in PLAIN:
+        answer["content"] = {PLAIN[endpoint]: TEXT}
+    elif endpoint in answers.MANY:
+        answer["content"] = {"application/json": {"schema": answers.page_of(answers.MANY[endpoint])}}
+    elif endpoint in answers.ONE:
+        answer["content"] = {"application/json": {"schema": _one(endpoint)}}
+    elif good != "204":
+        for content in answer.get("content", {}).values():
+            content["schema"] = content.get("schema") or {"type": "object"}
+    if endpoint in answers.TAGGED:
+        answer["headers"] = {**answer.get("headers", {}), **ETAG}
+    if endpoint in answers.CREATES:
+        responses["201"] = {**answer, "description": "It was not there, and is created."}
+    if endpoint == "jobs.order":
+        radius = {"application/json": {"schema": answers.ref(answers.RadiusOut)}}
+        responses["200"] = {"description": "`dry_run`: what it would touch.", "content": radius}
+    if endpoint == "health.readyz":
+        responses["503"] = {"description": "Not ready.", "content": answer["content"]}
+
+
+def _one(endpoint: str) -> dict[str, Any]:
+    whole = answers.ref(answers.ONE[endpoint])
+    return (
+        {"anyOf": [whole, answers.ref(answers.Selected)]} if endpoint in answers.TAGGED and _shows(endpoint) else whole
+    )
+
+
+def _shows(endpoint: str) -> bool:
+    return endpoint.endswith(".show")
+
+
+def _parameters(operation: dict[str, Any], method: str, endpoint: str) -> None:
+    """What holds for many routes alike."""
+    found = operation.setdefault("parameters", [])
+    if endpoint in answers.MANY or (endpoint in answers.TAGGED and _shows(endpoint)):
+        found.append(FIELDS)
+    if endpoint.endswith((".change", ".replace", ".delete")) and endpoint.partition(".")[0] in answers.EDITABLE:
+        found.append(IF_MATCH)
+    if method != "get" and needed(endpoint) != PUBLIC:
+        found.append(ONCE)
+        for status, answer in operation["responses"].items():
+            if status.startswith("2"):
+                answer["headers"] = {**answer.get("headers", {}), **REPLAY}
+    if not found:
+        del operation["parameters"]
 
 
 def _refusals(operation: dict[str, Any], method: str, path: str, endpoint: str, least: str | None) -> dict[str, str]:
     """Every way in which this operation says no."""
-    found = {"503": "The database cannot be used right now."}
+    found = {} if endpoint == "health.readyz" else {"503": "The database cannot be used right now."}
     if least == PUBLIC:
         return {"405": "This method is not possible here.", **found}
     found["401"] = "No valid token."
+    found["429"] = "Too many requests; ask again when Retry-After says."
     found["403"] = f"The role {least} is needed."
     if "{" in path:
         found["404"] = "There is no such thing."
@@ -110,6 +192,7 @@ def _refusals(operation: dict[str, Any], method: str, path: str, endpoint: str, 
         found["400"] = "The body cannot be parsed."
         found["413"] = f"The body is longer than {LONGER.get(endpoint, MAX_BODY)} bytes."
         found["415"] = "The body's Content-Type is not possible here."
-    if method in ("put", "patch"):
+    if IF_MATCH in operation.get("parameters", []) or endpoint == "clusters.rotate":
         found["412"] = "If-Match was sent, and it was changed meanwhile."
+        found["428"] = "This site insists on If-Match, and none was sent."
     return found

@@ -31,6 +31,7 @@ def test_metrics_are_prometheus_text_and_count_machines_and_deployments(admin: A
     assert reply.headers["Content-Type"].startswith("text/plain; version=0.0.4")
     assert 'pxeapp_machines{state="deploying"} 1' in reply.text
     assert 'pxeapp_deployments_running{step="requested"} 1' in reply.text
-    sample = re.compile(r'[a-z_]+(\{[a-z_]+="[^"\n]*"\})? [0-9.e+-]+')
+    label = r'[a-z_]+="[^"\n]*"'
+    sample = re.compile(rf"[a-z_]+(\{{{label}(,{label})*\}})? [0-9.e+-]+")
     for line in reply.text.splitlines():
         assert line.startswith("# ") or sample.fullmatch(line), line

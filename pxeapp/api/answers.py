@@ -1,0 +1,443 @@
+"""What each answer holds, for the OpenAPI document: by operation, a model, or a list of it.
+
+Nothing is checked against these at run time; schemathesis does that in the tests. An operation that is not here says in
+its own `output` what it answers.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import models_json_schema
+
+from pxeapp.api.clusters import ClusterOut
+from pxeapp.api.machines import MachineOut
+from pxeapp.api.networks import NetworkOut
+from pxeapp.api.releases import ReleaseOut
+from pxeapp.api.roles import RoleOut
+
+REF = "#/components/schemas/{model}"
+
+
+class _Open(BaseModel):
+    """More fields may come."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class StepOut(_Open):
+    """A step that was reached, and what it was seen by."""
+
+    step: str
+    at: str
+    message: str
+
+
+class ServedOut(_Open):
+    """What a machine was given, by hash."""
+
+    at: str
+    kind: str
+    sha256: str
+    size: int
+
+
+class DeploymentOut(_Open):
+    """One attempt. `outcome` is null while it runs."""
+
+    id: int
+    machine: str
+    attempt: int
+    release: str
+    role: str
+    requested_by: str
+    requested_at: str
+    step: str
+    step_since: str
+    step_deadline: str
+    deadline: str
+    progress: str
+    outcome: Literal["succeeded", "failed", "aborted"] | None
+    reason: str
+    reason_code: str
+    admitted_at: str | None
+    finished_at: str | None
+    grant: str
+    armed_until: str | None
+    claimed_address: str | None
+    frozen: bool
+    steps: list[StepOut]
+    served: list[ServedOut] = Field(default=[], description="In the answer for one deployment only.")
+
+
+class PowerActionOut(_Open):
+    """An order to the BMC worker. `outcome` is null while it is carried out."""
+
+    id: int
+    goal: str
+    phase: str
+    outcome: str | None
+    error_code: str | None
+    error: str | None
+    requested_by: str
+    requested_at: str
+    finished_at: str | None
+    log: list[Any]
+
+
+class PowerOut(_Open):
+    """The power state, when it was seen, and the last order."""
+
+    power: Literal["on", "off", "unknown"]
+    seen_at: str | None
+    action: PowerActionOut | None
+
+
+class EventOut(_Open):
+    """A line of a machine's timeline."""
+
+    id: int
+    deployment_id: int | None
+    at: str
+    source: str
+    kind: str
+    message: str
+    evidence: dict[str, Any]
+
+
+class CauseOut(BaseModel):
+    """A likely cause, and what to try."""
+
+    cause: str
+    attempt: str = Field(alias="try")
+
+
+class ExplainOut(_Open):
+    """Why a machine is where it is."""
+
+    machine: str
+    state: str
+    summary: str
+    step: str | None = None
+    last_evidence: str
+    last_evidence_at: str | None = None
+    expected_next: str
+    waited_s: int | None = None
+    code: str | None = None
+    causes: list[CauseOut]
+
+
+class RenderedFileOut(_Open):
+    """A file, secrets masked, with its faults."""
+
+    kind: str
+    sha256: str
+    text: str
+    faults: list[dict[str, Any]]
+
+
+class RenderedOut(BaseModel):
+    """What a machine would be given."""
+
+    machine: str
+    items: list[RenderedFileOut]
+
+
+class GivenFileOut(_Open):
+    """A file that a machine was given, secrets masked."""
+
+    id: int
+    kind: str
+    at: str
+    sha256: str
+    size: int
+    text: str | None
+    problem: str
+
+
+class GivenOut(BaseModel):
+    """What a machine was given in an attempt."""
+
+    machine: str
+    deployment: int
+    items: list[GivenFileOut]
+    next: str | None
+
+
+class ImportedNames(BaseModel):
+    """The first thousand of each."""
+
+    created: list[str]
+    updated: list[str]
+
+
+class ImportOut(BaseModel):
+    """What an import did, or would do."""
+
+    dry_run: bool
+    created: int
+    updated: int
+    unchanged: int
+    names: ImportedNames
+
+
+class SightingOut(_Open):
+    """A machine seen on the wire."""
+
+    mac: str
+    machine_id: int | None
+    address: str | None
+    arch: str | None
+    first_seen: str
+    last_seen: str
+
+
+class UserOut(_Open):
+    """Somebody who may sign in."""
+
+    name: str
+    role: str
+    disabled: bool
+    created_at: str
+
+
+class TokenOut(_Open):
+    """A token without its secret."""
+
+    id: int
+    name: str
+    role: str
+    created_at: str
+    expires_at: str | None
+    last_used_at: str | None
+    revoked: bool
+
+
+class NewTokenOut(TokenOut):
+    """A token with its secret, which is never to be had again."""
+
+    token: str
+
+
+class AuditOut(_Open):
+    """Who did what, and when."""
+
+    id: int
+    at: str
+    actor: str
+    action: str
+    subject: str
+    details: dict[str, Any]
+
+
+class LogOut(BaseModel):
+    """A log that an installer sent."""
+
+    name: str
+    at: str
+    size: int
+
+
+class VariableOut(_Open):
+    """A variable that can be said, or that holds."""
+
+    name: str
+
+
+class DiffOut(_Open):
+    """Groups of machines with the same difference."""
+
+
+class JobOut(BaseModel):
+    """How far a job is."""
+
+    id: int
+    action: str
+    options: dict[str, Any]
+    state: Literal["running", "finished"]
+    requested_by: str
+    requested_at: str
+    finished_at: str | None
+    cancelled: bool
+    total: int
+    waiting: int
+    done: int
+    refused: int
+    skipped: int
+
+
+class RadiusOut(BaseModel):
+    """What a bulk action would touch."""
+
+    total: int
+    by_state: dict[str, int]
+    machines: list[str]
+
+
+class JobItemOut(BaseModel):
+    """How one machine of a job fared."""
+
+    id: int
+    machine: str
+    machine_id: int
+    outcome: Literal["waiting", "done", "refused", "cancelled"]
+    detail: str
+    result: dict[str, Any]
+    at: str | None
+
+
+class WebhookOut(BaseModel):
+    """A webhook; its secret only in the answer that makes it."""
+
+    name: str
+    url: str
+    events: list[str]
+    enabled: bool
+    problem: str
+    failing_since: str | None
+    version: int
+    created_at: str
+    updated_at: str
+    secret: str | None = Field(default=None, description="Only once, in the answer that made it.")
+
+
+class ChangeOut(_Open):
+    """A change, as webhooks and event streams tell it."""
+
+    id: int
+    event: str
+    at: str
+    subject: str
+    actor: str
+    details: dict[str, Any]
+
+
+class DeliveryOut(BaseModel):
+    """What a webhook was sent."""
+
+    id: int
+    event: str
+    body: ChangeOut
+    outcome: Literal["waiting", "delivered", "failed"]
+    attempts: int
+    status: int | None
+    problem: str
+    created_at: str
+    finished_at: str | None
+
+
+class TargetGroup(BaseModel):
+    """Targets with the same labels, as Prometheus' http_sd_config reads them."""
+
+    targets: list[str]
+    labels: dict[str, str]
+
+
+class AliveOut(BaseModel):
+    """It answers."""
+
+    status: Literal["ok"]
+
+
+class ReadyOut(_Open):
+    """Whether it can work, and why not."""
+
+    status: Literal["ok", "not ready"]
+    checks: dict[str, str]
+
+
+class Selected(_Open):
+    """Only the fields that `?fields=` asked for."""
+
+
+ONE: dict[str, type[BaseModel]] = {
+    "health.healthz": AliveOut,
+    "health.readyz": ReadyOut,
+    "machines.show": MachineOut,
+    "clusters.show": ClusterOut,
+    "networks.show": NetworkOut,
+    "releases.show": ReleaseOut,
+    "roles.show": RoleOut,
+    "machines.imports": ImportOut,
+    "deployments.deploy": DeploymentOut,
+    "deployments.abort": DeploymentOut,
+    "deployments.show": DeploymentOut,
+    "deployments.release": MachineOut,
+    "deployments.explain": ExplainOut,
+    "deployments.rendered": RenderedOut,
+    "given.listing": GivenOut,
+    "diffs.compare": DiffOut,
+    "power.show": PowerOut,
+    "power.order": PowerActionOut,
+    "users.create": UserOut,
+    "users.change": UserOut,
+    "users.show": UserOut,
+    "tokens.create": NewTokenOut,
+    "jobs.order": JobOut,
+    "jobs.show": JobOut,
+    "jobs.cancel": JobOut,
+    "webhooks.show": WebhookOut,
+    "webhooks.create": WebhookOut,
+    "webhooks.change": WebhookOut,
+    "webhooks.replace": WebhookOut,
+    "webhooks.test": DeliveryOut,
+    "webhooks.replay": DeliveryOut,
+}
+MANY: dict[str, type[BaseModel]] = {
+    "machines.listing": MachineOut,
+    "machines.events": EventOut,
+    "clusters.listing": ClusterOut,
+    "networks.listing": NetworkOut,
+    "releases.listing": ReleaseOut,
+    "roles.listing": RoleOut,
+    "deployments.listing": DeploymentOut,
+    "deployments.logs": LogOut,
+    "sightings.listing": SightingOut,
+    "users.listing": UserOut,
+    "tokens.listing": TokenOut,
+    "audit.listing": AuditOut,
+    "variables.listing": VariableOut,
+    "variables.of_machine": VariableOut,
+    "jobs.listing": JobOut,
+    "jobs.items": JobItemOut,
+    "webhooks.listing": WebhookOut,
+    "webhooks.deliveries": DeliveryOut,
+}
+MORE: tuple[type[BaseModel], ...] = (RadiusOut, TargetGroup, Selected)
+# What they answer besides 200, and which answers carry an ETag.
+STATUS = {
+    "jobs.order": "202", "webhooks.create": "201", "webhooks.test": "202", "webhooks.replay": "202",
+}  # fmt: skip
+CREATES = frozenset({"machines.replace", "networks.replace", "roles.replace", "clusters.replace", "webhooks.replace",
+                     "releases.replace"})  # fmt: skip
+EDITABLE = ("machines", "networks", "roles", "clusters", "releases", "webhooks", "users")
+TAGGED = frozenset(f"{kind}.{what}" for kind in EDITABLE for what in ("show", "create", "change", "replace"))
+
+
+def schemas() -> dict[str, Any]:
+    """Every model that is named above, and what they are made of."""
+    models = {*ONE.values(), *MANY.values(), *MORE}
+    _, found = models_json_schema(
+        [(model, "serialization") for model in sorted(models, key=lambda each: each.__name__)], ref_template=REF
+    )
+    return dict(found["$defs"])
+
+
+def ref(model: type[BaseModel]) -> dict[str, str]:
+    """Where the document has it."""
+    return {"$ref": REF.format(model=model.__name__)}
+
+
+def page_of(model: type[BaseModel]) -> dict[str, Any]:
+    """A page of a list; each thing whole, or the fields that were asked for."""
+    return {
+        "type": "object",
+        "title": model.__name__.removesuffix("Out") + "Page",
+        "description": "`next` is what to pass as `after` for the next page; null: this is the last one.",
+        "required": ["items", "next"],
+        "properties": {
+            "items": {"type": "array", "items": {"anyOf": [ref(model), ref(Selected)]}},
+            "next": {"type": ["string", "null"]},
+        },
+    }

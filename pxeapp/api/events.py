@@ -1,0 +1,176 @@
+"""`GET /events`: changes as server-sent events, for programs. One thread per process looks, and only while one listens.
+
+An event's id is the change's number, the same as in the audit log and in webhooks: whoever reconnects with
+`Last-Event-ID` gets everything that came after it, in order; one that comes twice has the same id.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from apiflask import APIBlueprint
+from flask import Response, current_app, request
+from flask.blueprints import BlueprintSetupState
+from pydantic import BaseModel, Field
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pxeapp.accounts.permissions import ADMIN, allows
+from pxeapp.api.context import actor, context
+from pxeapp.api.guard import Credential, credential
+from pxeapp.db import Database, now
+from pxeapp.errors import PxeError
+from pxeapp.machines.models import Machine
+from pxeapp.streams import Stream, answer
+from pxeapp.webhooks import changes
+
+bp = APIBlueprint("events", __name__, url_prefix="/api/v1", tag="Events")
+FEED = "pxeapp.feed"
+LOOKS_EVERY_S = 1.0
+CHECKS_EVERY = 3  # looks
+AT_ONCE = 200  # changes of one look
+FULL = 64 * 1024  # bytes that wait for a client: it gets more once it has read some
+log = logging.getLogger(__name__)
+
+
+class EventsQuery(BaseModel):
+    """Which events, and from where on."""
+
+    events: Annotated[
+        str, Field(max_length=1000, description="machine.*,network.change: those only; nothing: all that you may know.")
+    ] = ""
+    after: Annotated[int | None, Field(ge=0, le=2**31 - 1, description="As Last-Event-ID. Left out: from now on.")] = (
+        None
+    )
+
+
+@dataclass(eq=False, slots=True)
+class Listener:
+    """One program, what it wants to know and may know, and how far it has been told."""
+
+    stream: Stream
+    credential: Credential
+    patterns: tuple[str, ...]
+    everything: bool
+    projects: Any
+    told: int
+
+    def wants(self, event: str) -> bool:
+        """Whether it is told of this."""
+        if not (self.everything or changes.is_open(event)):
+            return False
+        return changes.wanted(event, self.patterns) if self.patterns else True
+
+
+class Feed:
+    """The listeners of one process, and the thread that looks for them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+        self._listeners: set[Listener] = set()
+        self._wanted = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def add(self, listener: Listener) -> None:
+        """From now on it is told."""
+        with self._lock:
+            self._listeners.add(listener)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
+                self._thread.start()
+        self._wanted.set()
+
+    def forget(self, stream: Stream) -> None:
+        """It is gone."""
+        with self._lock:
+            self._listeners = {each for each in self._listeners if each.stream is not stream}
+
+    def _run(self) -> None:
+        looks = 0
+        while True:
+            self._wanted.wait()
+            with self._lock:
+                listeners = list(self._listeners)
+                if not listeners:
+                    self._wanted.clear()
+                    continue
+            looks += 1
+            try:
+                self.look(listeners, check=looks % CHECKS_EVERY == 0)
+            except PxeError as error:
+                log.warning("Event streams wait for the database: %s", error)
+            except Exception:
+                log.exception("A look for event streams failed; the next one comes.")
+            threading.Event().wait(LOOKS_EVERY_S)
+
+    def look(self, listeners: list[Listener], *, check: bool) -> None:
+        """Tell each what is new to it, as much as it takes."""
+        moment = now()
+        with self._database.read() as session:
+            if check:
+                for each in listeners:
+                    if not each.credential.holds(session, moment, "events.stream"):
+                        each.stream.send(b"event: bye\ndata: {}\n\n")
+                        each.stream.close()
+            ready = [each for each in listeners if not each.stream.closed and each.stream.pending < FULL]
+            if not ready or min(each.told for each in ready) >= changes.newest(session):
+                return
+            for place in sorted({each.told for each in ready}):
+                rows = changes.after(session, place, now=moment, limit=AT_ONCE)
+                for each in [one for one in ready if one.told == place]:
+                    _tell(session, each, rows)
+
+
+def _tell(session: Session, listener: Listener, rows: list[Any]) -> None:
+    wanted = [row for row in rows if changes.happened(row) and listener.wants(changes.name(row))]
+    if listener.projects is not None:
+        mine = _visible(session, listener.projects, {row.subject for row in wanted})
+        wanted = [row for row in wanted if row.subject in mine]
+    if wanted:
+        listener.stream.send(b"".join(_event(changes.name(row), row.id, changes.wire(row)) for row in wanted))
+    if rows:
+        listener.told = rows[-1].id
+
+
+def _visible(session: Session, projects: Any, names: set[str]) -> set[str]:
+    """Of these machines those of somebody's projects; they hear of nothing else."""
+    found = select(Machine.name).where(Machine.name.in_(names), Machine.project.in_(projects))
+    return set(session.scalars(found))
+
+
+def _event(name: str, number: int, body: dict[str, Any]) -> bytes:
+    return f"id: {number}\nevent: {name}\ndata: {json.dumps(body, separators=(',', ':'))}\n\n".encode()
+
+
+@bp.record_once
+def _one_each(state: BlueprintSetupState) -> None:
+    """Each application has its own."""
+    state.app.extensions[FEED] = Feed(state.app.extensions["pxeapp"].database)
+
+
+@bp.get("/events")
+@bp.input(EventsQuery, location="query", arg_name="query")
+@bp.doc(
+    description="Server-sent events. Each has the change's number as its id, its name (`machine.deploy`, "
+    "`machine.active`, `network.change`, ...) and the change as JSON, as webhooks have it. Reconnect with "
+    "`Last-Event-ID`. A comment comes every 15 seconds. `bye` ends it when the token is not valid any more."
+)
+def stream(query: EventsQuery) -> Response:
+    """Listen to changes"""
+    said = request.headers.get("Last-Event-ID", "")
+    after = int(said) if said.isascii() and said.isdigit() and len(said) < 10 else query.after
+    if after is None:
+        with context().database.read() as session:
+            after = changes.newest(session)
+    feed: Feed = current_app.extensions[FEED]
+    by = actor()
+    made = Stream(owner=by.label, on_close=lambda: feed.forget(made))
+    made.send(b"retry: 2000\n: listening\n\n")
+    patterns = tuple(filter(None, (each.strip() for each in query.events.split(","))))
+    feed.add(Listener(made, credential(), patterns, allows(by.role, ADMIN), getattr(by, "projects", None), after))
+    return answer(made, request.environ)

@@ -1,0 +1,79 @@
+"""What other tools read: Ansible's dynamic inventory, and Prometheus' targets over HTTP."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from apiflask import APIBlueprint
+from flask import Response, jsonify
+from pydantic import BaseModel, Field
+
+from pxeapp.api.context import context
+from pxeapp.machines import ansible, selectors
+from pxeapp.machines.selectors import Filter
+
+bp = APIBlueprint("exports", __name__, url_prefix="/api/v1", tag="Exports")
+Word = Annotated[str, Field(max_length=255)]
+
+
+class ExportQuery(BaseModel):
+    """Narrow it, as GET /machines."""
+
+    state: Word = ""
+    role: Word = ""
+    release: Word = ""
+    cluster: Word = ""
+    label: Annotated[str, Field(max_length=400, description="key=value")] = ""
+    search: Word = ""
+
+    def narrowed(self) -> Filter:
+        """In our words."""
+        return Filter(
+            state=self.state, role=self.role, release=self.release, cluster=self.cluster, label=self.label,
+            search=self.search,
+        )  # fmt: skip
+
+
+class TargetsQuery(ExportQuery):
+    """The port of what is scraped on each machine."""
+
+    port: Annotated[int, Field(ge=1, le=65535)] = 9100
+
+
+@bp.get("/inventory/ansible")
+@bp.input(ExportQuery, location="query", arg_name="query")
+def inventory(query: ExportQuery) -> dict[str, Any]:
+    """Machines as Ansible's dynamic inventory: groups by role, state, release, cluster, rack and label"""
+    with context().database.read() as session:
+        return ansible.inventory(session, query.narrowed())
+
+
+@bp.get("/prometheus/targets")
+@bp.input(TargetsQuery, location="query", arg_name="query")
+@bp.doc(description="For `http_sd_configs`. Machines that are reached nowhere are left out.")
+def targets(query: TargetsQuery) -> Response:
+    """Machines as Prometheus' targets"""
+    with context().database.read() as session:
+        rows = list(selectors.every(session, query.narrowed()))
+        seen = ansible.addresses(session, rows)
+    groups = []
+    for row in rows:
+        if (address := seen.get(row.id)) is None:
+            continue
+        labels = {
+            "__meta_pxeapp_name": row.name,
+            "__meta_pxeapp_mac": row.mac,
+            "__meta_pxeapp_state": row.state,
+            "__meta_pxeapp_role": row.role or "",
+            "__meta_pxeapp_release": row.release or "",
+            "__meta_pxeapp_cluster": row.cluster or "",
+            "__meta_pxeapp_rack": str(row.location.get("rack", "")),
+        }
+        labels.update({f"__meta_pxeapp_label_{_label(key)}": value for key, value in row.labels.items()})
+        where = f"[{address}]" if ":" in address else address
+        groups.append({"targets": [f"{where}:{query.port}"], "labels": labels})
+    return jsonify(groups)
+
+
+def _label(key: str) -> str:
+    return "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in key)

@@ -1,0 +1,189 @@
+"""`/metrics` for Prometheus: sums of rows, asked when somebody scrapes, and the counters of HTTP.
+
+Every label has few values, whatever machines, releases and clients there are: states, outcomes, steps, codes.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import ColumnElement, case, func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from pxeapp import __version__
+from pxeapp.api.context import Context
+from pxeapp.appliance import observing
+from pxeapp.bmc.models import PowerAction
+from pxeapp.db import now
+from pxeapp.errors import PxeError
+from pxeapp.jobs.models import JobItem
+from pxeapp.machines import selectors
+from pxeapp.machines.lifecycle import State
+from pxeapp.machines.models import Machine, Sighting
+from pxeapp.provisioning.models import Deployment, DeploymentRecord
+from pxeapp.provisioning.steps import Step
+from pxeapp.traffic.tally import BOUNDS, CLASSES, Tally
+from pxeapp.webhooks import telling
+from pxeapp.webhooks.models import Webhook
+
+Sample = tuple[str, Mapping[str, str], float]
+
+
+@dataclass(slots=True)
+class Page:
+    """What is written, in Prometheus' text format."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def family(self, name: str, kind: str, about: str, samples: Iterable[Sample]) -> None:
+        """A metric with its samples; the first of each is put behind its name: _sum, _count, _bucket or nothing."""
+        self.lines += [f"# HELP {name} {about}", f"# TYPE {name} {kind}"]
+        for suffix, labels, value in samples:
+            said = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels.items())
+            self.lines.append(
+                f"{name}{suffix}{{{said}}} {_number(value)}" if said else f"{name}{suffix} {_number(value)}"
+            )
+
+    def gauge(self, name: str, about: str, label: str, values: Mapping[str, float]) -> None:
+        """One that goes up and down, by one label."""
+        self.family(name, "gauge", about, ((("", {label: key}, value)) for key, value in sorted(values.items())))
+
+    def one(self, name: str, about: str, value: float) -> None:
+        """A single number."""
+        self.family(name, "gauge", about, [("", {}, value)])
+
+
+def text(own: Context, tally: Tally) -> str:
+    """All of it."""
+    page = Page()
+    page.family("pxeapp_build_info", "gauge", "The version that runs.", [("", {"version": __version__}, 1)])
+    with own.database.read() as session:
+        _machines(page, session)
+        _deployments(page, session)
+        _power(page, session)
+        _work(page, session, own)
+    _http(page, tally)
+    return "\n".join(page.lines) + "\n"
+
+
+def _machines(page: Page, session: Session) -> None:
+    states = {**dict.fromkeys(map(str, State), 0), **selectors.counts(session)}
+    page.gauge("pxeapp_machines", "Machines by state.", "state", states)
+    power = {"on": 0, "off": 0, "unknown": 0, **_counted(session, Machine.power)}
+    page.gauge("pxeapp_machines_power", "Machines by power, as it was last seen.", "power", power)
+    for name, column in (("maintenance", Machine.maintenance), ("locked", Machine.locked)):
+        number = session.scalar(select(func.count()).select_from(Machine).where(column.is_(True))) or 0
+        page.one(f"pxeapp_machines_{name}", f"Machines with {name} set.", number)
+    strangers = select(func.count()).select_from(Sighting).where(Sighting.machine_id.is_(None))
+    page.one("pxeapp_unknown_machines", "Seen, not registered.", session.scalar(strangers) or 0)
+
+
+def _deployments(page: Page, session: Session) -> None:
+    ended = {str(outcome or "running"): number for outcome, number in _rows(session, Deployment.outcome)}
+    page.gauge("pxeapp_deployments", "Deployments by outcome.", "outcome", ended)
+    running = Deployment.outcome.is_(None)
+    steps = {**dict.fromkeys(map(str, Step), 0), **_counted(session, Deployment.step, running)}
+    page.gauge("pxeapp_deployments_running", "Running deployments by step.", "step", steps)
+    overdue = select(func.count()).where(running, Deployment.step_deadline < now())
+    page.one("pxeapp_deployments_overdue", "Running past their deadline.", session.scalar(overdue) or 0)
+    oldest = session.scalar(select(func.min(Deployment.requested_at)).where(running))
+    age = (now() - oldest).total_seconds() if oldest else 0
+    page.one("pxeapp_deployments_oldest_seconds", "How long the oldest of the running has been going on.", age)
+    failed = _counted(session, Deployment.reason_code, Deployment.outcome == "failed")
+    page.gauge("pxeapp_deployments_failed", "Failed deployments by reason.", "reason", failed)
+    columns = [getattr(DeploymentRecord, step) for step in _timed()]
+    sums = session.execute(
+        select(*itertools.chain.from_iterable((func.sum(column), func.count(column)) for column in columns))
+    ).one()
+    samples: list[Sample] = []
+    for number, step in enumerate(_timed()):
+        samples += [
+            ("_sum", {"step": step}, float(sums[2 * number] or 0) / 1000),
+            ("_count", {"step": step}, sums[2 * number + 1] or 0),
+        ]
+    about = "How long after the step before it each step was reached, of deployments that have ended."
+    page.family("pxeapp_deployment_step_seconds", "summary", about, samples)
+    whole = select(
+        DeploymentRecord.outcome, func.sum(DeploymentRecord.took_ms), func.count(DeploymentRecord.id)
+    ).group_by(DeploymentRecord.outcome)
+    samples = []
+    for outcome, took, number in session.execute(whole):
+        samples += [("_sum", {"outcome": outcome}, float(took or 0) / 1000), ("_count", {"outcome": outcome}, number)]
+    page.family("pxeapp_deployment_seconds", "summary", "How long deployments took, by outcome.", samples)
+
+
+def _power(page: Page, session: Session) -> None:
+    ended = {str(outcome or "running"): number for outcome, number in _rows(session, PowerAction.outcome)}
+    page.gauge("pxeapp_power_actions", "Power actions by outcome.", "outcome", ended)
+    wrong = _counted(session, PowerAction.error_code, PowerAction.error_code != "")
+    page.gauge("pxeapp_bmc_errors", "Power actions that a BMC failed, by error.", "code", wrong)
+    late = select(func.count()).where(PowerAction.finished_at.is_(None), PowerAction.deadline < now())
+    page.one(
+        "pxeapp_power_actions_overdue", "Not ended past their deadline: no BMC worker runs.", session.scalar(late) or 0
+    )
+
+
+def _work(page: Page, session: Session, own: Context) -> None:
+    page.one(
+        "pxeapp_observing",
+        "1 while nothing is moved until told to resume.",
+        int(observing.present(session) is not None),
+    )
+    waiting = session.scalar(select(func.count()).select_from(JobItem).where(JobItem.outcome == "waiting")) or 0
+    page.one("pxeapp_job_machines_waiting", "Machines of jobs that are still to be worked on.", waiting)
+    page.one("pxeapp_webhook_deliveries_waiting", "Deliveries that wait.", telling.waiting(session))
+    broken = case((Webhook.enabled.is_(False), "disabled"), (Webhook.failures > 0, "failing"), else_="ok")
+    hooks = {"ok": 0, "failing": 0, "disabled": 0, **_counted(session, broken)}
+    page.gauge("pxeapp_webhooks", "Webhooks by how they are.", "state", hooks)
+    try:
+        hints = own.queue.waiting()
+    except PxeError:
+        page.one("pxeapp_queue_up", "Whether the queue answers.", 0)
+    else:
+        page.one("pxeapp_queue_up", "Whether the queue answers.", 1)
+        page.one("pxeapp_queue_hints", "Hints that no worker has taken yet.", hints)
+
+
+def _http(page: Page, tally: Tally) -> None:
+    found = list(tally.each())
+    counted: list[Sample] = [
+        ("", {"kind": kind, "status": name}, number)
+        for kind, by_class, _buckets, _seconds in found
+        for name, number in zip(CLASSES, by_class, strict=True)
+    ]
+    page.family("pxeapp_http_requests_total", "counter", "Requests by kind and class of status.", counted)
+    timed: list[Sample] = []
+    for kind, _by_class, buckets, seconds in found:
+        below = list(itertools.accumulate(buckets))
+        for bound, number in zip((*map(str, BOUNDS), "+Inf"), below, strict=True):
+            timed.append(("_bucket", {"kind": kind, "le": bound}, number))
+        timed += [("_sum", {"kind": kind}, seconds), ("_count", {"kind": kind}, below[-1])]
+    page.family("pxeapp_http_request_seconds", "histogram", "How long requests took.", timed)
+
+
+def _timed() -> list[str]:
+    return [str(step) for step in Step if hasattr(DeploymentRecord, str(step))]
+
+
+def _rows(
+    session: Session, column: InstrumentedAttribute[str | None] | ColumnElement[str], *conditions: ColumnElement[bool]
+) -> list[tuple[str | None, int]]:
+    query = select(column, func.count()).where(*conditions).group_by(column)
+    return [(key, number) for key, number in session.execute(query)]
+
+
+def _counted(
+    session: Session, column: InstrumentedAttribute[str] | ColumnElement[str], *conditions: ColumnElement[bool]
+) -> dict[str, float]:
+    query = select(column, func.count()).where(*conditions).group_by(column)
+    return {str(key): number for key, number in session.execute(query)}
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(float(value))

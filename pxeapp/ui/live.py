@@ -26,6 +26,7 @@ from sqlalchemy.orm import Session
 
 from pxeapp.api.context import actor
 from pxeapp.api.guard import Credential, credential
+from pxeapp.bmc.models import BmcOrder
 from pxeapp.db import Database, now
 from pxeapp.errors import NotFound, PxeError
 from pxeapp.machines.models import Event, Machine, Sighting
@@ -163,8 +164,9 @@ def marks(session: Session, topics: Iterable[str]) -> dict[str, Hashable]:
         }
         last = select(Event.machine_id, func.max(Event.id)).where(Event.machine_id.in_(numbers))
         events = {row[0]: row[1] for row in session.execute(last.group_by(Event.machine_id))}
+        asked = {row[0]: tuple(row[1:]) for row in session.execute(ASKED.where(BmcOrder.machine_id.in_(numbers)))}
         for each in numbers:
-            found[f"machine-{each}"] = (states.get(each), events.get(each), running.get(each))
+            found[f"machine-{each}"] = (states.get(each), events.get(each), running.get(each), asked.get(each))
     if "sightings" in wanted:
         found["sightings"] = _row(session, STRANGERS)
     return {topic: found[topic] for topic in wanted if topic in found}
@@ -174,6 +176,8 @@ def marks(session: Session, topics: Iterable[str]) -> dict[str, Hashable]:
 POWER = case({"on": 1, "off": 2}, value=Machine.power, else_=3)
 MACHINES = select(func.count(), func.sum(Machine.version), func.max(Machine.updated_at), func.sum(POWER * Machine.id))
 ONE = select(Machine.id, Machine.version, Machine.power, Machine.updated_at)
+# An order to a BMC begins, and ends with what it brought.
+ASKED = select(BmcOrder.machine_id, func.max(BmcOrder.id), func.max(BmcOrder.finished_at)).group_by(BmcOrder.machine_id)
 STRANGERS = select(func.count(), func.max(Sighting.last_seen)).where(Sighting.machine_id.is_(None))
 
 

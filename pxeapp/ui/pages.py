@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pxeapp.ui import (
     bulk,
+    consoles,
     given,
     live,
     machine,
+    machine_actions,
+    machine_edit,
     machine_form,
     machine_import,
     machine_lists,
@@ -20,6 +23,6 @@ from pxeapp.ui import (
 from pxeapp.ui.blueprint import bp
 
 __all__ = [
-    "bp", "bulk", "given", "live", "machine", "machine_form", "machine_import", "machine_lists", "machines",
-    "overview", "preferences", "racks", "sightings", "sign_in",
+    "bp", "bulk", "consoles", "given", "live", "machine", "machine_actions", "machine_edit", "machine_form",
+    "machine_import", "machine_lists", "machines", "overview", "preferences", "racks", "sightings", "sign_in",
 ]  # fmt: skip

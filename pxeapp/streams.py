@@ -80,7 +80,7 @@ class Stream:
         self._on_close = on_close
         self._waiting = bytearray()
         self._ready = threading.Condition()
-        self._carrier = carrier or the_carrier()
+        self._carrier = the_carrier() if carrier is None else carrier
         self._carrier.admit(self)
 
     @property
@@ -249,6 +249,12 @@ class Carrier:
         """Wait until all have been told, for a moment at most."""
         if self._thread is not None:
             self._thread.join(LAST_WORDS_S)
+
+    def close(self) -> None:
+        """Give the descriptors back, once its thread has ended."""
+        self._poller.close()
+        self._bell.close()
+        self._ear.close()
 
     def _ring(self) -> None:
         with contextlib.suppress(OSError):  # full: it has been rung

@@ -16,7 +16,6 @@ from pxeapp.answers import block_yaml, releases
 from pxeapp.answers import site as sites
 from pxeapp.answers.console import consoles, installed, ours
 from pxeapp.answers.network import netplan
-from pxeapp.answers.network.plan import ip_of, netmask, prefix_of
 from pxeapp.answers.releases import Subiquity
 from pxeapp.answers.roles import work
 from pxeapp.answers.spec import AnswerSpec, Card
@@ -46,6 +45,17 @@ def meta_data(spec: AnswerSpec, _templates: Templates) -> str:
 def vendor_data(_spec: AnswerSpec, _templates: Templates) -> str:
     """The seed's `vendor-data`: nothing. Where it is missing, cloud-init asks ten times before it goes on."""
     return "#cloud-config\n{}\n"
+
+
+def network_config(spec: AnswerSpec, _templates: Templates) -> str:
+    """The seed's `network-config`, which later releases ask for: the card that the live session came by, as it is.
+
+    Of all sources cloud-init prefers what the initramfs has by `ip=`; where it reads this instead, the session gets the
+    same. Bonds and VLANs are brought up by the installer, from its document.
+    """
+    card = _session_card(spec)
+    entry = {"match": {"macaddress": card.mac}, **_addresses(card, _dialect(spec), first=True)}
+    return block_yaml.dump({"version": 2, "ethernets": {"card0": entry}})
 
 
 def script(spec: AnswerSpec, templates: Templates) -> str:
@@ -152,19 +162,22 @@ def _addresses(card: Card, dialect: Subiquity, *, first: bool) -> dict[str, Any]
 
 def _address(spec: AnswerSpec) -> str:
     """The address of the initramfs, which has to load the ISO: the card is BOOTIF's unless its name is known."""
-    if spec.network is not None:
-        speaker = spec.network.speaker
-        if not speaker.static4:
-            return "ip=dhcp"
-        ip, mask = ip_of(speaker.static4[0]), netmask(prefix_of(speaker.static4[0]))
-        gateway, dns, device = speaker.gateway4 or "", spec.network.dns, ""
-    elif spec.boot.address is not None:
-        card = spec.boot
-        ip, mask, gateway, dns, device = card.ip, card.netmask, card.gateway or "", card.dns, card.name or ""
-    else:
+    card = _session_card(spec)
+    if card.address is None:
         return "ip=dhcp"
-    place = f"{ip}::{gateway}:{mask}:{spec.hostname}:{device}:none"
-    return ":".join([f"ip={place}", *[each for each in dns if ":" not in each][:2]])
+    place = f"{card.ip}::{card.gateway or ''}:{card.netmask}:{spec.hostname}:{card.name or ''}:none"
+    return ":".join([f"ip={place}", *[each for each in card.dns if ":" not in each][:2]])
+
+
+def _session_card(spec: AnswerSpec) -> Card:
+    """The card that it netboots from, with the address that is untagged at its port: the bond's, if it is in one."""
+    if spec.network is None:
+        return spec.boot
+    speaker = spec.network.speaker
+    address = next(iter(speaker.static4), None)
+    return Card(
+        spec.network.boot_card.mac, address=address, gateway=speaker.gateway4 if address else None, dns=spec.network.dns
+    )
 
 
 def _apt(spec: AnswerSpec, dialect: Subiquity) -> dict[str, Any]:

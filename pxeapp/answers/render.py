@@ -20,6 +20,7 @@ RENDERERS: dict[tuple[str, str], Renderer] = {
     ("autoinstall", "user-data"): autoinstall.user_data,
     ("autoinstall", "meta-data"): autoinstall.meta_data,
     ("autoinstall", "vendor-data"): autoinstall.vendor_data,
+    ("autoinstall", "network-config"): autoinstall.network_config,
     ("autoinstall", "script"): autoinstall.script,
 }
 KERNEL_ARGS: dict[str, Callable[[AnswerSpec], str]] = {

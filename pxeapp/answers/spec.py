@@ -18,7 +18,7 @@ from netaddr import AddrFormatError, IPAddress, IPNetwork
 
 from pxeapp.answers import releases
 from pxeapp.answers import site as sites
-from pxeapp.answers.network.plan import NetworkPlan
+from pxeapp.answers.network.plan import Bond, NetworkPlan
 from pxeapp.answers.site import Site
 from pxeapp.answers.storage import PLAIN, Layout, known
 from pxeapp.errors import FieldProblem, Invalid
@@ -180,14 +180,8 @@ def _identity(spec: AnswerSpec) -> Iterable[FieldProblem]:
 
 
 def _network(spec: AnswerSpec) -> Iterable[FieldProblem]:
-    if (
-        spec.network is not None
-        and spec.network.installer != spec.network.boot
-        and spec.release.installer != releases.Enterprise.installer
-    ):
-        fix = "Leave it out: it installs over the boot card, and the bond or VLAN is there afterwards."
-        problem = f"the installer of {spec.release.name} uses one untagged card only."
-        yield FieldProblem("vars.network.installer", problem, fix)
+    if spec.network is not None and spec.network.installer != spec.network.boot:
+        yield from _installs_over(spec.release, spec.network)
     for number, card in enumerate((spec.boot, *spec.cards)):
         where = f"interfaces.{number}"
         if macs.parse_or_none(card.mac) != card.mac:
@@ -201,6 +195,19 @@ def _network(spec: AnswerSpec) -> Iterable[FieldProblem]:
                 yield FieldProblem(f"{where}.{name}", f"{_shown(value)} is not an address.", "Write it as 10.0.0.7.")
         if card.address is not None:
             yield from _static(where, card, card.address)
+
+
+def _installs_over(release: ReleaseSpec, plan: NetworkPlan) -> Iterable[FieldProblem]:
+    """Anaconda makes bonds and VLANs by itself; Ubuntu's live session a bond, once kernel and ISO are there."""
+    live = release.installer == releases.Subiquity.installer
+    if release.installer == releases.Enterprise.installer or (live and isinstance(plan.device(plan.installer), Bond)):
+        return
+    fix = "Leave it out: it installs over the boot card, and the bond or VLAN is there afterwards."
+    problem = f"the installer of {release.name} uses one untagged card only."
+    if live:
+        problem = f"the initrd of {release.name}, which loads the ISO, knows no VLAN."
+        fix = "Leave it out, or name the bond that has the boot card: the VLAN is there once the installer runs."
+    yield FieldProblem("vars.network.installer", problem, fix)
 
 
 def _static(where: str, card: Card, address: str) -> Iterable[FieldProblem]:

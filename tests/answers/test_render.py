@@ -82,7 +82,7 @@ def test_a_releases_arguments_are_added_and_its_consoles_win(family: str, versio
 def test_each_installer_is_given_its_own_files() -> None:
     assert render.kinds("kickstart") == ["kickstart"]
     assert render.kinds("preseed") == ["preseed", "script"]
-    assert render.kinds("autoinstall") == ["user-data", "meta-data", "vendor-data", "script"]
+    assert render.kinds("autoinstall") == ["user-data", "meta-data", "vendor-data", "network-config", "script"]
     with pytest.raises(NotFound, match=r"rocky-9 is given no preseed\. It is given: kickstart\."):
         render.render("preseed", spec("rocky", "9"), TEMPLATES)
 
@@ -95,7 +95,7 @@ def test_what_an_operator_sees_holds_no_secret(family: str, version: str) -> Non
         shown = render.mask(text, found)
         assert not any(secret in shown for secret in (ANSWER_TOKEN, CALLBACK_TOKEN, SHA512))
         assert len(shown.splitlines()) == len(text.splitlines())
-        assert "/c/***/" in shown or kind in ("preseed", "meta-data", "vendor-data")
+        assert "/c/***/" in shown or kind in ("preseed", "meta-data", "vendor-data", "network-config")
     assert ANSWER_TOKEN not in render.mask(render.kernel_args(found), found)
 
 

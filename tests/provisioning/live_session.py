@@ -26,6 +26,12 @@ SILENT = (
 PLACES = (
     "/autoinstall.yaml", "/target", "/run/pxeapp", "/var/log/installer", "/var/log/cloud-init.log", "/tmp/pxeapp",
 )  # fmt: skip
+SEED = (
+    "meta-data",
+    "user-data",
+    "vendor-data",
+    "network-config",
+)  # in the order of 24.04; the first releases stop at three
 
 
 @dataclass
@@ -35,6 +41,7 @@ class Seed:
     meta_data: dict[str, Any]
     user_data: dict[str, Any]
     asked: list[tuple[str, int]] = field(default_factory=list)
+    network_config: dict[str, Any] | None = None
 
 
 class LiveSession:
@@ -63,7 +70,7 @@ class LiveSession:
         assert reply.status_code == 200, url
         return reply.content
 
-    def cloud_init(self) -> Seed:
+    def cloud_init(self, order: tuple[str, ...] = SEED) -> Seed:
         """DataSourceNoCloudNet: the URL behind `s=` with the files' names appended, as it stands."""
         kind, _, rest = self.argument("ds").partition(";")
         assert kind in ("nocloud", "nocloud-net")
@@ -71,13 +78,14 @@ class LiveSession:
         url = rest.removeprefix("s=")
         seed = Seed({}, {})
         texts = {}
-        for name in ("meta-data", "user-data", "vendor-data", "network-config"):
+        for name in order:
             reply = requests.get(url + name, timeout=20)
             seed.asked.append((name, reply.status_code))
             texts[name] = reply.text
         assert texts["user-data"].split("\n", 1)[0] == "#cloud-config"
         seed.meta_data = yaml.safe_load(texts["meta-data"])
         seed.user_data = yaml.safe_load(texts["user-data"])
+        seed.network_config = yaml.safe_load(texts.get("network-config", "null"))
         return seed
 
     def autoinstall(self, said: dict[str, Any]) -> None:

@@ -25,6 +25,7 @@ CHECKERS: dict[str, Checker] = {
     "user-data": autoinstall.check,
     "meta-data": autoinstall.meta_data,
     "vendor-data": autoinstall.vendor_data,
+    "network-config": autoinstall.network_config,
 }
 
 

@@ -20,7 +20,7 @@ from pxeapp.answers.checks.yaml_lines import Document, NotYaml, Path, read
 from pxeapp.answers.spec import AnswerSpec
 from pxeapp.faults import Fault
 
-USER_DATA, META_DATA, VENDOR_DATA = "user-data", "meta-data", "vendor-data"
+USER_DATA, META_DATA, VENDOR_DATA, NETWORK_CONFIG = "user-data", "meta-data", "vendor-data", "network-config"
 FIRST_LINE = "#cloud-config"
 COMMANDS = ("early-commands", "late-commands", "error-commands")
 # The zones that systemd lists come from zone1970.tab, and that has none of these.
@@ -61,6 +61,16 @@ def vendor_data(text: str, _spec: AnswerSpec, _known: Known) -> Iterator[Fault]:
     if document is not None:
         for wrong in autoinstall_keys.LIVE_SESSION.wrong(document.value or {}, (), "26.04"):
             yield Fault(VENDOR_DATA, document.line(wrong.path), wrong.problem, wrong.fix)
+
+
+def network_config(text: str, spec: AnswerSpec, _known: Known) -> Iterator[Fault]:
+    """Every fault of a `network-config`: what would leave the live session without the network that it came by."""
+    document, faults = _document(NETWORK_CONFIG, text, first="")
+    yield from faults
+    if document is not None:
+        wrongs = list(autoinstall_keys.NETWORK.wrong(document.value, (), systems.major("ubuntu", spec.release.version)))
+        for wrong in wrongs or _network(document.value, (), ""):
+            yield Fault(NETWORK_CONFIG, document.line(wrong.path), wrong.problem, wrong.fix)
 
 
 def _document(kind: str, text: str, first: str = FIRST_LINE) -> tuple[Document | None, list[Fault]]:

@@ -17,7 +17,7 @@ from tests.answers.samples import AUTOINSTALLS, TEMPLATES, full, spec
 from tests.answers.site.sample import everything
 from tests.answers.storage.samples import LAYOUTS
 
-KINDS = ("user-data", "meta-data", "vendor-data", "script")
+KINDS = ("user-data", "meta-data", "vendor-data", "network-config", "script")
 
 
 def ours(version: str = "24.04", **more: Any) -> AnswerSpec:
@@ -235,6 +235,11 @@ def test_the_other_files_of_a_seed_are_looked_at_too() -> None:
     assert "no YAML" in checks.check("meta-data", "a: b: c\n", ours())[0].problem
     assert "#cloud-config" in checks.check("vendor-data", "{}\n", ours())[0].fix
     assert "runcmds" in checks.check("vendor-data", "#cloud-config\nruncmds: []\n", ours())[0].problem
+    assert "YAML" in checks.check("network-config", "a: [", ours())[0].problem
+    assert checks.check("network-config", "[]\n", ours())
+    assert "no devices" in checks.check("network-config", "version: 2\n", ours())[0].problem
+    by_name = "version: 2\nethernets: {eth0: {dhcp4: true}}\n"
+    assert "kernel's name" in checks.check("network-config", by_name, ours())[0].problem
     script = render.render("script", ours(), TEMPLATES)
     broken = script.replace("without_tokens() {", "without_tokens( {")
     (fault, *_) = checks.check("script", broken, ours())

@@ -18,7 +18,7 @@ from pxeapp.answers import kickstart, releases, render
 from pxeapp.answers.network import dracut, packages
 from pxeapp.answers.spec import AnswerSpec, BadAnswerValue
 from tests.answers import shells
-from tests.answers.network.machines import ANYWHERE, BOOT, CASES, plan
+from tests.answers.network.machines import ANYWHERE, BOOT, CASES, Case, plan
 from tests.answers.network.unpacked import package
 from tests.answers.samples import KICKSTARTS, PRESEEDS, TEMPLATES, spec
 
@@ -95,6 +95,23 @@ def test_autoinstall_says_it_in_netplans_words(version: str) -> None:
     network = said["autoinstall"]["network"]
     assert network["bonds"]["bond0"]["interfaces"] == ["eno1", "eno2"]
     assert network["vlans"]["bond0.120"]["id"] == 120
+
+
+@pytest.mark.parametrize("version", ["20.04", "22.04", "24.04", "26.04"])
+def test_autoinstall_installs_over_a_bond_of_the_boot_card_and_over_no_vlan(version: str) -> None:
+    base = spec("ubuntu", version, installer="autoinstall") if version == "20.04" else spec("ubuntu", version)
+    bond = {"bonds": {"bond0": {"members": ["boot", "eno2"], "mode": "active-backup", "network": "pxe"}}}
+    found = replace(base, network=plan(Case({**bond, "installer": "bond0"})))
+    session = yaml.safe_load(render.render("network-config", found, TEMPLATES))
+    (card,) = session["ethernets"].values()
+    assert card["match"] == {"macaddress": BOOT}
+    assert (card["addresses"], "bonds" in session) == (["10.77.0.11/24"], False)
+    assert f"ip=10.77.0.11::10.77.0.1:255.255.255.0:{found.hostname}::none" in render.kernel_args(found)
+    installing = yaml.safe_load(render.render("user-data", found, TEMPLATES))["autoinstall"]["network"]
+    assert installing["bonds"]["bond0"]["addresses"] == ["10.77.0.11/24"]
+    with pytest.raises(BadAnswerValue) as refused:
+        replace(base, network=plan(CASES["installer"]))
+    assert "knows no VLAN" in refused.value.problems[0].problem
 
 
 @pytest.mark.parametrize(("family", "version"), PRESEEDS)

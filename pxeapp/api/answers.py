@@ -412,6 +412,10 @@ STATUS = {
 CREATES = frozenset({"machines.replace", "networks.replace", "roles.replace", "clusters.replace", "webhooks.replace",
                      "releases.replace"})  # fmt: skip
 EDITABLE = ("machines", "networks", "roles", "clusters", "releases", "webhooks", "users")
+# What heeds If-Match.
+CONDITIONAL = frozenset(f"{kind}.{what}" for kind in EDITABLE for what in ("change", "replace", "delete")) - {
+    "users.delete"
+}
 TAGGED = frozenset(f"{kind}.{what}" for kind in EDITABLE for what in ("show", "create", "change", "replace"))
 
 

@@ -253,7 +253,8 @@ def _change(key: str, values: dict[str, Any]) -> Response:
 
 
 def _another_name(key: str) -> Invalid:
-    problem = FieldProblem("name", f"is not {key[:63]!r}, and there is no such machine.", "Send the name of the address.")
+    fix = "Send the name that the address ends in."
+    problem = FieldProblem("name", f"is not {key[:63]!r}, and there is no such machine.", fix)
     return Invalid("The machine cannot be created.", problems=[problem])
 
 

@@ -138,6 +138,8 @@ def _answers(operation: dict[str, Any], endpoint: str) -> None:
             content["schema"] = content.get("schema") or {"type": "object"}
     if endpoint in answers.TAGGED:
         answer["headers"] = {**answer.get("headers", {}), **ETAG}
+    if endpoint in answers.TAGGED and _shows(endpoint):
+        responses["304"] = {"description": "If-None-Match has its ETag."}
     if endpoint in answers.CREATES:
         responses["201"] = {**answer, "description": "It was not there, and is created."}
     if endpoint == "jobs.order":
@@ -163,7 +165,7 @@ def _parameters(operation: dict[str, Any], method: str, endpoint: str) -> None:
     found = operation.setdefault("parameters", [])
     if endpoint in answers.MANY or (endpoint in answers.TAGGED and _shows(endpoint)):
         found.append(FIELDS)
-    if endpoint.endswith((".change", ".replace", ".delete")) and endpoint.partition(".")[0] in answers.EDITABLE:
+    if endpoint in answers.CONDITIONAL:
         found.append(IF_MATCH)
     if method != "get" and needed(endpoint) != PUBLIC:
         found.append(ONCE)

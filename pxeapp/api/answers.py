@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
 
+from pxeapp.api import bmc, consoles
 from pxeapp.api.clusters import ClusterOut
 from pxeapp.api.machines import MachineOut
 from pxeapp.api.networks import NetworkOut
@@ -370,6 +371,18 @@ ONE: dict[str, type[BaseModel]] = {
     "diffs.compare": DiffOut,
     "power.show": PowerOut,
     "power.order": PowerActionOut,
+    "bmc.sensors": bmc.SensorsOut,
+    "bmc.boot_device": bmc.BootDeviceOut,
+    "bmc.identity": bmc.BmcOut,
+    "bmc.order": bmc.BmcOrderOut,
+    "bmc.set_boot_device": bmc.BmcOrderOut,
+    "bmc.refresh_sensors": bmc.BmcOrderOut,
+    "bmc.refresh_sel": bmc.BmcOrderOut,
+    "bmc.refresh_boot_device": bmc.BmcOrderOut,
+    "bmc.refresh_identity": bmc.BmcOrderOut,
+    "bmc.clear_sel": bmc.BmcOrderOut,
+    "bmc.identify": bmc.BmcOrderOut,
+    "consoles.show": consoles.ConsoleOut,
     "users.create": UserOut,
     "users.change": UserOut,
     "users.show": UserOut,
@@ -387,6 +400,8 @@ ONE: dict[str, type[BaseModel]] = {
 MANY: dict[str, type[BaseModel]] = {
     "machines.listing": MachineOut,
     "machines.events": EventOut,
+    "bmc.sel": bmc.SelEntryOut,
+    "consoles.listing": consoles.RecordingOut,
     "clusters.listing": ClusterOut,
     "networks.listing": NetworkOut,
     "releases.listing": ReleaseOut,

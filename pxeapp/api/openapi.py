@@ -10,6 +10,7 @@ from apiflask import APIFlask
 from pxeapp.accounts.permissions import PUBLIC, needed
 from pxeapp.api import answers
 from pxeapp.api.bodies import LONGER, MAX_BODY
+from pxeapp.api.examples import EXAMPLES
 from pxeapp.api.limits import KEY, REPLAYED
 from pxeapp.api.machines import FORM_OF
 from pxeapp.api.problems import MEDIA_TYPE
@@ -49,6 +50,8 @@ PLAIN = {
     "events.stream": "text/event-stream",
     "lists.machines_csv": "text/csv",
     "audit.export": "application/x-ndjson",
+    "consoles.recording": "application/x-asciicast",
+    "consoles.recording_text": "text/plain",
 }
 ETAG = {"ETag": {"description": "The version, for If-Match.", "schema": {"type": "string"}}}
 REPLAY = {REPLAYED: {"description": "`true`: this is the answer from before.", "schema": {"type": "string"}}}
@@ -109,6 +112,8 @@ def _operation(operation: dict[str, Any], method: str, path: str, endpoint: str)
         operation["description"] = f"{operation.get('description', '')}\n\nNeeds the role {least}.".strip()
     if endpoint == "machines.imports":
         operation["requestBody"] = {"required": True, "content": {**IMPORTED, **dict.fromkeys(list(FORM_OF)[1:], TEXT)}}
+    if endpoint in EXAMPLES:
+        operation["requestBody"]["content"]["application/json"]["example"] = EXAMPLES[endpoint]
     _answers(operation, endpoint)
     _parameters(operation, method, endpoint)
     responses = operation["responses"]
@@ -172,8 +177,6 @@ def _parameters(operation: dict[str, Any], method: str, endpoint: str) -> None:
         for status, answer in operation["responses"].items():
             if status.startswith("2"):
                 answer["headers"] = {**answer.get("headers", {}), **REPLAY}
-    if not found:
-        del operation["parameters"]
 
 
 def _refusals(operation: dict[str, Any], method: str, path: str, endpoint: str, least: str | None) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pxeapp.accounts.permissions import PERMISSIONS, PUBLIC
+from pxeapp.api.examples import EXAMPLES, NAMES
 from tests.api.conftest import Api
 
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -104,3 +105,32 @@ def test_its_frame_is_openapi_3_1(document: dict[str, Any]) -> None:
 def test_the_import_takes_each_of_its_forms(document: dict[str, Any]) -> None:
     content = document["paths"]["/api/v1/machines/import"]["post"]["requestBody"]["content"]
     assert {"application/json", "application/yaml", "text/csv"} <= content.keys()
+
+
+def test_every_answer_of_json_has_a_schema_and_those_that_matter_say_every_field(document: dict[str, Any]) -> None:
+    for path, method, operation in operations(document):
+        for status, response in operation["responses"].items():
+            for media, content in response.get("content", {}).items():
+                assert content["schema"], f"{method} {path} {status} {media}"
+    named = {operation["operationId"]: operation for _, _, operation in operations(document)}
+    for endpoint in ("machines.listing", "deployments.listing", "jobs.items", "webhooks.deliveries"):
+        schema = named[endpoint]["responses"]["200"]["content"]["application/json"]["schema"]
+        assert schema["required"] == ["items", "next"]
+        assert schema["properties"]["items"]["items"]["anyOf"][0]["$ref"].endswith("Out")
+    for endpoint in ("machines.change", "networks.replace", "clusters.delete", "releases.delete"):
+        assert "If-Match" in {each["name"] for each in named[endpoint]["parameters"]}
+        assert {"412", "428"} <= named[endpoint]["responses"].keys()
+    assert "Idempotency-Key" in {each["name"] for each in named["deployments.deploy"]["parameters"]}
+    assert "ETag" in named["machines.show"]["responses"]["200"]["headers"]
+
+
+def test_each_example_is_taken_as_it_stands(api: Api, document: dict[str, Any]) -> None:
+    admin = api.of("admin")
+    places = {operation["operationId"]: (path, method, operation) for path, method, operation in operations(document)}
+    for endpoint, body in EXAMPLES.items():
+        path, method, operation = places[endpoint]
+        assert operation["requestBody"]["content"]["application/json"]["example"] == body
+        address = path.replace("{key}", "node1").replace("{name}", NAMES.get(endpoint.partition(".")[0], ""))
+        reply = admin.ask(method.upper(), address, json=body)
+        assert reply.status_code < HTTPStatus.BAD_REQUEST, f"{endpoint}: {reply.text}"
+        assert str(reply.status_code) in operation["responses"]

@@ -30,6 +30,7 @@ from pxeapp.api import (
     problems,
     proxies,
     releases,
+    reports,
     roles,
     lists,
     sightings,
@@ -42,7 +43,7 @@ from pxeapp.ui import pages
 
 SESSION_LIFETIME = dt.timedelta(hours=12)
 BLUEPRINTS = (
-    health.bp, jobs.bp, machines.bp, lists.bp, sightings.bp, power.bp, deployments.bp, diffs.bp, given.bp, releases.bp, roles.bp,
+    health.bp, jobs.bp, machines.bp, lists.bp, reports.bp, sightings.bp, power.bp, deployments.bp, diffs.bp, given.bp, releases.bp, roles.bp,
     networks.bp, clusters.bp, variables.bp, accounts.users, accounts.tokens, accounts.audit, appliance.bp, webhooks.bp,
     events.bp, exports.bp,
     bmc.bp, consoles.bp, pages.bp,

@@ -116,6 +116,7 @@ _PATH = r"(/[A-Za-z0-9._~+-]+)*/?"
 _UPSTREAM_URL = re.compile(
     rf"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{{1,5}})?{_PATH}|http\+unix:///[A-Za-z0-9._/~+-]+:{_PATH}"
 )
+_PASSWORD = re.compile(r"(://[^/@\s:]*:)[^/\s]*@")
 PRIVATE_NETWORKS = "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,169.254.0.0/16,127.0.0.0/8"
 
 
@@ -134,6 +135,43 @@ def load(environ: Mapping[str, str] | None = None, *, toml: Path | None = None) 
                 f"{variable} is not a setting of pxeapp.", hint="Known: " + ", ".join(sorted(known)) + "."
             )
     return _build(raw)
+
+
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """One setting as it is: its value without passwords, where it comes from, and what it would be otherwise."""
+
+    variable: str
+    value: str
+    source: str  # default, environment, or the file's path
+    default: str
+
+
+def effective(settings: Settings, environ: Mapping[str, str] | None = None) -> list[Effective]:
+    """Every setting, for people to read."""
+    environ = os.environ if environ is None else environ
+    file = Path(environ.get(PREFIX + "CONFIG") or "pxeapp.toml")
+    try:
+        of_file = _from_toml(file, required=False)
+    except ConfigError:  # it was broken after we had read it
+        of_file = {}
+    found = []
+    for name, default in DEFAULTS.items():
+        variable = PREFIX + name.upper()
+        source = "environment" if variable in environ else str(file.absolute()) if name in of_file else "default"
+        found.append(Effective(variable, _shown(getattr(settings, name)), source, default))
+    return found
+
+
+def _shown(value: Any) -> str:
+    """A value as it would be written; the password of a URL is masked."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}={_shown(inner)}" for name, inner in value.items())
+    if isinstance(value, tuple | frozenset):
+        return ", ".join(sorted(map(_shown, value)) if isinstance(value, frozenset) else map(_shown, value))
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return "" if value is None else _PASSWORD.sub(r"\1***@", str(value))
 
 
 def _build(raw: Mapping[str, str]) -> Settings:

@@ -132,6 +132,8 @@ def _answers(operation: dict[str, Any], endpoint: str) -> None:
         responses[status] = responses.pop("200")
     good = next((each for each in responses if each.startswith("2")), "200")
     answer = responses.setdefault(good, {"description": "Done."})
+    if endpoint.startswith("reports."):
+        answer["content"]["text/csv"] = TEXT
     if endpoint in PLAIN:
         answer["content"] = {PLAIN[endpoint]: TEXT}
     elif endpoint in answers.MANY:

@@ -85,7 +85,7 @@ class Row:
         if self.machine.fault:
             return said(self.machine.fault)
         if self.running is not None:
-            if self.running.progress and self.running.step == Step.INSTALLING:
+            if self.running.progress and self.running.step in (Step.INSTALLING, Step.INSTALLED):  # its role's set-up
                 return self.running.progress
             return _("Next: %(what)s", what=said(EXPECTED[Step(self.running.step)]))
         if self.machine.maintenance:

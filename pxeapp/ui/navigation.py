@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pxeapp.accounts.permissions import VIEWER, allows
+from pxeapp.accounts.permissions import ADMIN, VIEWER, allows
 from pxeapp.accounts.service import Actor
 from pxeapp.ui.language import N_
 
@@ -24,6 +24,9 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("ui.machines", N_("Machines"), VIEWER),
     Entry("ui.rack_elevation", N_("Racks"), VIEWER),
     Entry("ui.sightings", N_("Seen but unknown"), VIEWER),
+    Entry("ui.deployments", N_("Deployments"), VIEWER),
+    Entry("ui.reports_page", N_("Reports"), VIEWER),
+    Entry("ui.settings", N_("Settings and doctor"), ADMIN),
 )
 
 

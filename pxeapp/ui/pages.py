@@ -5,6 +5,7 @@ from __future__ import annotations
 from pxeapp.ui import (
     bulk,
     consoles,
+    deployments,
     given,
     live,
     machine,
@@ -17,12 +18,15 @@ from pxeapp.ui import (
     overview,
     preferences,
     racks,
+    reports,
+    settings,
     sightings,
     sign_in,
 )
 from pxeapp.ui.blueprint import bp
 
 __all__ = [
-    "bp", "bulk", "consoles", "given", "live", "machine", "machine_actions", "machine_edit", "machine_form",
-    "machine_import", "machine_lists", "machines", "overview", "preferences", "racks", "sightings", "sign_in",
+    "bp", "bulk", "consoles", "deployments", "given", "live", "machine", "machine_actions", "machine_edit",
+    "machine_form", "machine_import", "machine_lists", "machines", "overview", "preferences", "racks",
+    "reports", "settings", "sightings", "sign_in",
 ]  # fmt: skip

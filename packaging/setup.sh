@@ -165,8 +165,25 @@ fetch_partman() {
     rm -rf "$work"
 }
 
+# The pages are examined with axe-core, which is for tests alone and no part of the product.
+AXE=4.14.1
+fetch_axe() {
+    [ "$purpose" = test ] && [ ! -f "$venv/axe/$AXE" ] && command -v npm >/dev/null 2>&1 || return 0
+    work=$(mktemp -d)
+    if (cd "$work" && npm pack --loglevel=error "axe-core@$AXE" >/dev/null </dev/null && tar -xzf ./*.tgz); then
+        mkdir -p "$venv/axe"
+        cp "$work/package/axe.min.js" "$venv/axe/axe.min.js"
+        touch "$venv/axe/$AXE"
+        say "axe-core $AXE is in $venv/axe"
+    else
+        say "axe-core is not to be had here; the test with it is skipped"
+    fi
+    rm -rf "$work"
+}
+
 python=$(find_python)
 install_packages
 install_python
 fetch_partman
+fetch_axe
 for package in ${absent:-}; do echo "$package" >>"$venv/.not-here"; done

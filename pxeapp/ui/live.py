@@ -56,18 +56,24 @@ class Listener:
 class Seen:
     """What was there at the last look, by topic; and when a topic last changed."""
 
-    began_ms: int
     marks: dict[str, Hashable] = field(default_factory=dict)
     changed_ms: dict[str, int] = field(default_factory=dict)
 
-    def compare(self, found: dict[str, Hashable], at_ms: int) -> set[str]:
-        """The topics that changed; one that nobody listened for until now only begins."""
+    def begin(self, found: dict[str, Hashable], at_ms: int) -> None:
+        """Topics that nobody listened for until now: whatever happened to them before, we did not see."""
+        for topic, mark in found.items():
+            if topic not in self.marks:
+                self.marks[topic] = mark
+                self.changed_ms[topic] = at_ms
+
+    def compare(self, found: dict[str, Hashable], at_ms: int, *, keep: frozenset[str]) -> set[str]:
+        """The topics that changed; those that nobody listens for any more are forgotten."""
         changed = {topic for topic, mark in found.items() if topic in self.marks and self.marks[topic] != mark}
-        for topic in found.keys() - self.marks.keys():
-            self.changed_ms[topic] = at_ms  # whatever happened before this, we did not see
+        self.begin(found, at_ms)
+        self.marks.update(found)
         self.changed_ms.update(dict.fromkeys(changed, at_ms))
-        self.marks = found
-        self.changed_ms = {topic: self.changed_ms[topic] for topic in found}
+        for topic in self.marks.keys() - keep:
+            del self.marks[topic], self.changed_ms[topic]
         return changed
 
     def missed(self, topics: Iterable[str], since_ms: int) -> list[str]:
@@ -85,7 +91,7 @@ class Live:
         self._listeners: set[Listener] = set()
         self._wanted = threading.Event()
         self._thread: threading.Thread | None = None
-        self._seen = Seen(_ms(now()))
+        self._seen = Seen()
 
     def listen(self, topics: frozenset[str], who: Credential, owner: str, since_ms: int | None) -> Stream:
         """A stream of what changes from now on, or from a moment of before."""
@@ -97,10 +103,13 @@ class Live:
 
         stream = Stream(owner=owner, on_close=forget)
         listener = Listener(stream, topics, who)
-        told = []
+        # What a topic looks like is noted before its listener is told that it listens: nothing falls between.
+        with self._database.read() as session:
+            found = marks(session, topics)
+        moment = _ms(now())
         with self._lock:
-            if since_ms is not None:
-                told = self._seen.missed(topics, since_ms)
+            self._seen.begin(found, moment)
+            told = self._seen.missed(topics, moment + OVERLAP_MS + 1 if since_ms is None else since_ms)
             self._listeners.add(listener)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="live", daemon=True)
@@ -117,7 +126,7 @@ class Live:
                 listeners = list(self._listeners)
                 if not listeners:
                     self._wanted.clear()
-                    self._seen.marks.clear()  # what changes while nobody listens is not seen
+                    self._seen = Seen()  # what changes while nobody listens is not seen
                     continue
             looks += 1
             try:
@@ -135,7 +144,8 @@ class Live:
             ended = self._ended(session, listeners) if check else frozenset()
         moment = _ms(now())
         with self._lock:
-            changed = self._seen.compare(found, moment)
+            keep = frozenset().union(*(each.topics for each in self._listeners))
+            changed = self._seen.compare(found, moment, keep=keep)
         for each in listeners:
             if each.credential in ended:
                 each.stream.send(b"event: bye\ndata: 1\n\n")

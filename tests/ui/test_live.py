@@ -2,42 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
-import requests
 
-from pxeapp import config, templates
-from pxeapp.db import Database, now
+from pxeapp.db import now
 from pxeapp.machines import selectors, timeline
 from pxeapp.machines.lifecycle import State
-from pxeapp.processes.serve import prepare
 from pxeapp.provisioning import lifecycle, steps
 from pxeapp.provisioning.steps import Step
-from pxeapp.vault import open_vault
 from tests.ui import browser as browsers
 from tests.ui import rack
 from tests.ui.browser import Browser
+from tests.ui.served import PASSWORD, Appliance, needs_assets
 
 pytestmark = [
     pytest.mark.chromium,
     pytest.mark.network,
     pytest.mark.skipif(bool(browsers.missing()), reason=f"{browsers.missing()} is not installed"),
-    pytest.mark.skipif(
-        not (templates.data_root() / "web" / "vendor" / "version").exists(),
-        reason="the page assets are not there; run: make web",
-    ),
+    needs_assets,
 ]
-PASSWORD = "a-long-password"
 # Counts every shift of the layout that nobody asked for by typing or clicking.
 WATCH_SHIFTS = (
     "window.shifts = 0;"
@@ -46,57 +31,10 @@ WATCH_SHIFTS = (
 )
 
 
-@dataclass
-class Appliance:
-    """A running web process and the database behind it."""
-
-    url: str
-    database: Database
-
-
 @pytest.fixture(scope="module")
-def appliance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Appliance]:
-    """`pxeapp web` on a loopback port, after the preparation that `pxeapp serve` makes, with machines in it."""
-    folder = tmp_path_factory.mktemp("live")
-    (folder / "password").write_text(PASSWORD)
-    port = browsers.free_port()
-    environ = {
-        "PXEAPP_DATA_DIR": str(folder / "data"),
-        "PXEAPP_HTTP_LISTEN": f"127.0.0.1:{port}",
-        "PXEAPP_ADMIN_PASSWORD_FILE": str(folder / "password"),
-    }
-    settings = config.load(environ)
-    prepare(settings)
-    database = Database(settings.database_url)
-    rack.fill(database, open_vault(settings.data_dir), now=now())
-    log = folder / "web.log"
-    argv = [sys.executable, "-m", "pxeapp", "web"]
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PXEAPP_")}
-    with (
-        log.open("wb") as output,
-        subprocess.Popen(
-            argv, env={**inherited, **environ}, stdout=output, stderr=output, cwd=folder, start_new_session=True
-        ) as process,
-    ):
-        try:
-            _wait_until_ready(f"http://127.0.0.1:{port}/readyz", process, log)
-            yield Appliance(f"http://127.0.0.1:{port}", database)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-    database.dispose()
-
-
-def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 90
-    with requests.Session() as http:
-        http.trust_env = False
-        while time.monotonic() < deadline and process.poll() is None:
-            with contextlib.suppress(requests.ConnectionError):
-                if http.get(url, timeout=10).ok:
-                    return
-            time.sleep(0.1)
-    raise AssertionError(f"pxeapp web did not become ready: {log.read_text(errors='replace')}")
+def appliance(served: Appliance) -> Appliance:
+    """A running web process and the database behind it."""
+    return served
 
 
 @pytest.fixture(scope="module")

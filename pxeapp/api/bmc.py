@@ -41,6 +41,81 @@ class IdentifyIn(BaseModel):
     seconds: Annotated[int, Field(ge=0, le=255)] = 15
 
 
+class _Open(BaseModel):
+    """More fields may come."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class BmcOrderOut(_Open):
+    """An order to a BMC. `outcome` is null until it was carried out: done or failed."""
+
+    id: int
+    kind: str
+    argument: dict[str, Any]
+    outcome: str | None
+    error_code: str
+    error: str
+    requested_by: str
+    requested_at: str
+    finished_at: str | None
+
+
+class SensorOut(_Open):
+    """One sensor. `health`: ok, warning, critical, failed, unavailable."""
+
+    name: str
+    value: float | None
+    unit: str
+    health: str
+    states: list[str]
+    thresholds: dict[str, float]
+
+
+class SensorsOut(_Open):
+    """All of them, as they were read at `seen_at`; `health` is the worst."""
+
+    seen_at: str | None
+    health: str | None
+    items: list[SensorOut]
+    next: None
+    order: BmcOrderOut | None
+
+
+class SelEntryOut(_Open):
+    """One line of the event log. `at` is by the BMC's clock."""
+
+    id: int
+    record: int
+    at: str | None
+    sensor: str
+    event: str
+    severity: str
+    asserted: bool
+    seen_at: str
+    raw: str
+
+
+class BootDeviceOut(_Open):
+    """The boot device. `confirmed`: the BMC said so itself."""
+
+    seen_at: str | None
+    device: str | None
+    persistent: bool
+    uefi: bool
+    confirmed: bool
+    order: BmcOrderOut | None
+
+
+class BmcOut(_Open):
+    """Who the BMC is."""
+
+    seen_at: str | None
+    identity: dict[str, str] | None
+    sel: dict[str, Any] | None
+    order: BmcOrderOut | None
+
+
 @bp.get("/machines/<key>/sensors")
 def sensors(key: str) -> dict[str, Any]:
     """The sensors as they were read last, with thresholds and health"""

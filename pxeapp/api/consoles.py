@@ -31,6 +31,30 @@ class ActIn(BaseModel):
     action: Literal["break", "take", "release"]
 
 
+class ConsoleOut(BaseModel):
+    """`state`: none (no BMC gives us one), closed, opening, open, waiting (tried again), calm (power goes first)."""
+
+    model_config = ConfigDict(extra="allow")
+    state: str
+    detail: str
+    viewers: int
+    recording: int | None
+
+
+class RecordingOut(BaseModel):
+    """One recording. `ended_at` is null while it is being recorded; `cut`: it said more than a recording may hold."""
+
+    model_config = ConfigDict(extra="allow")
+    id: int
+    deployment_id: int | None
+    title: str
+    size: int
+    cut: bool
+    trouble: str
+    started_at: str
+    ended_at: str | None
+
+
 @bp.get("/machines/<key>/console")
 def show(key: str) -> dict[str, Any]:
     """Whether the console is open, since when, who watches, and whether it is recorded"""

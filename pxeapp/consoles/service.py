@@ -39,7 +39,8 @@ def refuse_without(row: Machine) -> None:
 
 def standing(settings: Settings, row: Machine) -> dict[str, Any]:
     """Whether it is open, and who watches."""
-    refuse_without(row)
+    if not has_console(row):
+        return {"state": "none", "detail": "No BMC of it gives us a serial console.", "viewers": 0, "recording": None}
     return door.ask(settings, {"do": "state", "machine": row.id})
 
 

@@ -9,7 +9,7 @@
   // The policy of the page allows no style of a script's making; rules of a constructed sheet are no such style.
   const make = document.createElement.bind(document);
   document.createElement = (name, options) => {
-    const element = make(name, options);
+    const element = make(name === "style" ? "template" : name, options);
     if (name === "style") {
       const sheet = new CSSStyleSheet();
       document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet];
@@ -23,7 +23,7 @@
   const live = Boolean(said.stream);
   const term = new Terminal({
     scrollback: 5000, disableStdin: !said.keys, cursorBlink: Boolean(said.keys), fontFamily: "monospace", fontSize: size(),
-    linkHandler: { activate() {}, allowNonHttpProtocols: false }, windowOptions: {}, theme: { background: "#101418", foreground: "#e6e9ee" },
+    linkHandler: { activate() {}, allowNonHttpProtocols: false }, windowOptions: {}, minimumContrastRatio: 4.5, theme: { background: "#101418", foreground: "#e6e9ee" },
   });
   // A terminal answers when it is asked who, where and how it is; the answer would be typed, by everybody who looks on.
   const deaf = () => true;
@@ -101,7 +101,7 @@
     write();
     show();
   };
-  const run = (yes) => { going = yes; play.setAttribute("aria-pressed", yes); seen = performance.now(); show(); };
+  const run = (yes) => { going = yes; play.textContent = yes ? play.dataset.pause : play.dataset.play; seen = performance.now(); show(); };
   setInterval(() => {
     const now = performance.now(), passed = (now - seen) / 1000;
     seen = now;

@@ -10,8 +10,9 @@ compute_runs() {
 {% endif %}
 {% set unit = "openstack-nova-compute" if family == "el" else "nova-compute" %}
 {% if vars.compute_driver == "fake" %}
-    # Nova's fake driver is another node each time that it starts, and nova then refuses it: one that runs is left alone.
-    ! systemctl is-active --quiet {{ unit }} || return 0
+    # Nova loads drivers from its own folder only.
+    nova=$(python3 -c 'import importlib.util as u; print(u.find_spec("nova").submodule_search_locations[0])')
+    install -m 644 /usr/local/libexec/pxeapp-rehearsal-driver.py "$nova/virt/pxeapp_rehearsal.py"
 {% endif %}
     run {{ unit }}
 }

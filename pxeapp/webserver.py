@@ -5,22 +5,26 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import logging
 import os
+import queue
 import re
 import resource
 import selectors
 import socket
 import struct
+import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from flask import Flask
 from gunicorn.app.base import BaseApplication
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, PollableMethodQueue, TConn, ThreadWorker
 
 from pxeapp import streams
 
+Application = Callable[..., Any]  # as WSGI knows it
 WORKERS = 2
 THREADS = 16
 GRACEFUL_STOP_S = 10
@@ -30,15 +34,18 @@ STALL_S = 20  # how long a thread waits for the next bytes of a body too long to
 HEAD_LIMIT = 32 * 1024
 BODY_LIMIT = 1024 * 1024 + 64 * 1024  # what is longer is read by the thread that wants it
 HELD_LIMIT = 32 * 1024 * 1024  # of all requests that are being gathered, per worker
+PARTING_S = 2.0  # how long a client may take to hang up after its last answer
+PARTING_LIMIT = 200
 DESCRIPTORS = 8192
 PENDING_LIMIT = 900  # below gunicorn's worker_connections, so that there is always room for one more
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding[ \t]*:", re.IGNORECASE)
 _LENGTH = re.compile(rb"\r\ncontent-length[ \t]*:[ \t]*([0-9]{1,18})[ \t]*\r\n", re.IGNORECASE)
+log = logging.getLogger(__name__)
 _EXPECT = re.compile(rb"\r\nexpect[ \t]*:", re.IGNORECASE)
 
 
 class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn carries no types
-    def __init__(self, make_app: Callable[[], Flask], options: dict[str, Any]) -> None:
+    def __init__(self, make_app: Callable[[], Application], options: dict[str, Any]) -> None:
         self._make_app = make_app
         self._options = options
         super().__init__()
@@ -47,7 +54,7 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn carries no typ
         for name, value in self._options.items():
             self.cfg.set(name, value)
 
-    def load(self) -> Callable[[dict[str, Any], Any], Any]:
+    def load(self) -> Application:
         """Called in each worker after the fork: no connection or key is shared across it."""
         app = self._make_app()
         # What is here now stays: looking through it for garbage, again and again, held up a request for 0.1 s at times.
@@ -98,12 +105,137 @@ def _received(sock: socket.socket) -> bytes | None:
         return b""
 
 
+class _Threads:
+    """Threads that take whatever is ready. A future for each request, as gthread makes them, costs more than this."""
+
+    def __init__(self, number: int, work: Callable[[Any], None]) -> None:
+        self._ready: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._work = work
+        for each in range(number):
+            threading.Thread(target=self._run, name=f"request-{each}", daemon=True).start()
+
+    def put(self, conn: Any) -> None:
+        """Whichever is free does the work."""
+        self._ready.put(conn)
+
+    def shutdown(self, *, wait: bool = False) -> None:  # noqa: ARG002 - as gthread calls it
+        """Nothing more is taken; what is under way ends with the process."""
+        while not self._ready.empty():
+            with contextlib.suppress(queue.Empty):
+                self._ready.get_nowait()
+
+    def _run(self) -> None:
+        while True:
+            self._work(self._ready.get())
+
+
+class _Calls(PollableMethodQueue):  # type: ignore[misc]
+    """What threads want done in the loop; one byte wakes it for as many calls as there are by then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._woken = False
+
+    def defer(self, callback: Callable[..., None], *args: Any) -> None:
+        """Have this called in the loop."""
+        self._queue.put((callback, args))
+        if not self._woken:
+            self._woken = True
+            with contextlib.suppress(OSError):
+                os.write(self._write_fd, b"\0")
+
+    def run_callbacks(self, _fileobj: Any, max_callbacks: int = 64) -> None:
+        """In the loop. Whoever adds one after the flag is down wakes us again."""
+        with contextlib.suppress(OSError):
+            os.read(self._read_fd, max_callbacks)
+        self._woken = False
+        with contextlib.suppress(queue.Empty):
+            while True:
+                callback, args = self._queue.get_nowait()
+                callback(*args)
+
+
 class PatientWorker(ThreadWorker):  # type: ignore[misc]
     """gunicorn's gthread, but a request gets a thread only once all of it is here.
 
     gthread reads heads and bodies in its threads for as long as a client likes, so that a few dozen clients that
     trickle stop it for everybody. Here they are gathered in the loop and cost a connection, for a while.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.method_queue = _Calls()
+        self.parting: deque[Any] = deque()
+
+    def init_process(self) -> None:
+        """After the fork. Settings do not change any more: they need not be searched for, twenty times a request."""
+        self.cfg.__dict__.update((name, setting.get()) for name, setting in self.cfg.settings.items())
+        super().init_process()
+
+    def get_thread_pool(self) -> _Threads:
+        """Ours."""
+        return _Threads(self.cfg.threads, self._serve)
+
+    def enqueue_req(self, conn: Any) -> None:
+        """To a thread."""
+        self.tpool.put(conn)
+
+    def _serve(self, conn: Any) -> None:
+        """In a thread."""
+        kept: bool | streams.HandedOver = False
+        try:
+            kept = self.handle(conn)
+        except Exception:
+            log.exception("A request was not answered")
+        finally:
+            self.method_queue.defer(self.finish_request, conn, kept)
+
+    def finish_request(self, conn: Any, kept: bool | streams.HandedOver) -> None:  # noqa: FBT001 - as gthread calls it
+        """In the loop: wait for the next request of this connection, or close it.
+
+        A stream's socket goes to the thread that carries them all, and is no connection of ours now.
+        """
+        if isinstance(kept, streams.HandedOver):
+            self.nr_conns -= 1
+            streams.the_carrier().take(conn.sock, kept.stream, chunked=kept.chunked)
+            return
+        if not kept:
+            self._part(conn)
+            return
+        if conn.parser.unreader.buf.getvalue():  # the next one is here already
+            self.enqueue_req(conn)
+            return
+        conn.sock.setblocking(False)
+        conn.timeout = time.monotonic() + (self.cfg.keepalive if self.alive else STOP_KEEPALIVE_LINGER)
+        self.keepalived_conns.append(conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, functools.partial(self.on_client_socket_readable, conn))
+
+    def _part(self, conn: Any) -> None:
+        """The client has its answer, but might lose the end of it if we close while it still sends.
+
+        So its bytes are thrown away for a moment. gunicorn does that here in the loop, where one client that does not
+        hang up holds up everybody.
+        """
+        try:
+            conn.sock.shutdown(socket.SHUT_WR)
+            conn.sock.setblocking(False)
+            self.poller.register(conn.sock, selectors.EVENT_READ, functools.partial(self._throw_away, conn))
+        except (OSError, ValueError):
+            self.nr_conns -= 1
+            conn.close()
+            return
+        conn.timeout = time.monotonic() + PARTING_S
+        self.parting.append(conn)
+
+    def _throw_away(self, conn: Any, sock: socket.socket) -> None:
+        if _received(sock) == b"":
+            self.parting.remove(conn)
+            self._forget(conn)
+
+    def _forget(self, conn: Any) -> None:
+        self.poller.unregister(conn.sock)
+        self.nr_conns -= 1
+        conn.close()
 
     def accept(self, listener: socket.socket) -> None:
         """Take a connection; the longest waiting one makes room for it if need be."""
@@ -128,6 +260,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
     def murder_pending(self) -> None:
         """Drop what takes too long, what holds too much, and at the end what has not even begun."""
         super().murder_pending()
+        while self.parting and (self.parting[0].timeout <= time.monotonic() or len(self.parting) > PARTING_LIMIT):
+            self._forget(self.parting.popleft())
         while sum(len(conn.gathered) for conn in self.pending_conns) > HELD_LIMIT:
             self._drop(max(self.pending_conns, key=lambda conn: len(conn.gathered)))
         if not self.alive:
@@ -141,15 +275,6 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         except streams.HandedOver as over:
             return over
         return False if conn.is_last else kept
-
-    def finish_request(self, conn: Any, fs: Any) -> None:
-        """In the loop: a stream's socket goes to the thread that carries them all, and is no connection of ours now."""
-        over = None if fs.cancelled() or fs.exception() else fs.result()
-        if not isinstance(over, streams.HandedOver):
-            super().finish_request(conn, fs)
-            return
-        self.nr_conns -= 1
-        streams.the_carrier().take(conn.sock, over.stream, chunked=over.chunked)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """SIGTERM: streams end now, requests may finish."""
@@ -212,10 +337,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
                 conn.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _drop(self, conn: Any) -> None:
-        self.poller.unregister(conn.sock)
         self.pending_conns.remove(conn)
-        self.nr_conns -= 1
-        conn.close()
+        self._forget(conn)
 
 
 def _more_descriptors() -> None:
@@ -226,7 +349,7 @@ def _more_descriptors() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def run(make_app: Callable[[], Flask], *, bind: str, workers: int = WORKERS, threads: int = THREADS) -> None:
+def run(make_app: Callable[[], Application], *, bind: str, workers: int = WORKERS, threads: int = THREADS) -> None:
     """Serve until SIGTERM. `bind` is HOST:PORT or unix:PATH. Does not return."""
     _more_descriptors()
     if bind.startswith("unix:"):

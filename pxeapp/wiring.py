@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from flask import Flask
-
 from pxeapp.api.context import Context
 from pxeapp.appliance import clock
 from pxeapp.commits import GroupCommit
@@ -13,6 +11,7 @@ from pxeapp.provisioning import node_app
 from pxeapp.provisioning.checking import Checker
 from pxeapp.provisioning.keeping import Keeper
 from pxeapp.provisioning.netboot import Provisioner
+from pxeapp.provisioning.node_http import Application
 from pxeapp.provisioning.queue import Queue
 from pxeapp.templates import Templates
 from pxeapp.vault import open_vault
@@ -33,6 +32,6 @@ def create_context(settings: Settings) -> Context:
     return Context(settings, parts.database, parts.vault, parts.templates, queue, checker)
 
 
-def create_node_app(settings: Settings, *, behind_front: bool = False) -> Flask:
+def create_node_app(settings: Settings, *, behind_front: bool = False) -> Application:
     """The machines' application: boot scripts, answer files, callbacks, media. No operator route."""
     return node_app.create_node_app(create_provisioner(settings), Queue(settings.queue_url), behind_front=behind_front)

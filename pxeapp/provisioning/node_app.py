@@ -7,23 +7,22 @@ X-Real-IP; directly on a port it believes only the connection.
 from __future__ import annotations
 
 import json
-import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
-
-from flask import Flask, Response, current_app, request, send_file
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from pathlib import Path
 
 from pxeapp.boot import firmware, grub, ipxe, localdisk
 from pxeapp.boot.spec import Boot
 from pxeapp.db import now
-from pxeapp.errors import RETRY_AFTER_S, FieldProblem, Invalid, NotFound, PxeError
+from pxeapp.errors import FieldProblem, Invalid, NotFound
 from pxeapp.machines import mac as mac_address
 from pxeapp.prepared import reading
-from pxeapp.provisioning import answering, callbacks, evidence, netboot, node_logs, tokens, webhook
+from pxeapp.provisioning import answering, callbacks, evidence, netboot, node_http, node_logs, tokens, webhook
 from pxeapp.provisioning.callbacks import Report
 from pxeapp.provisioning.netboot import Asking, Provisioner
+from pxeapp.provisioning.node_http import Answer, Application, Reply, Request, Route, text
 from pxeapp.provisioning.queue import Queue
 from pxeapp.provisioning.steps import Step
 from pxeapp.software import media
@@ -31,128 +30,125 @@ from pxeapp.software import media
 EVENT_LIMIT = 16 * 1024  # bytes; an event is a word and a log's tail
 SAID_LIMIT = 100  # characters kept of each thing a firmware says about itself
 TOO_LARGE = f"The body is too large: an event may have {EVENT_LIMIT} bytes, a log {node_logs.LIMIT}; send its tail.\n"
-LATER = "The appliance cannot record that right now; nothing was changed. Try again in a moment.\n"
-log_lines = logging.getLogger(__name__)  # `log` is the route
 LOG_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 ACCEL_PREFIX = "/_media/"  # the front's internal location, see software/mirror.py
+OCTETS = "application/octet-stream"
 
 
-def create_node_app(provisioner: Provisioner, queue: Queue, *, behind_front: bool) -> Flask:
+def create_node_app(provisioner: Provisioner, queue: Queue, *, behind_front: bool) -> Application:
     """The machines' application: a handful of routes, each with a limit of its own."""
-    app = Flask("pxeapp.node", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = EVENT_LIMIT
-    app.extensions["pxeapp"] = provisioner
-    app.extensions["pxeapp_queue"] = queue
-    app.config["BEHIND_FRONT"] = behind_front
-    app.before_request(_refuse_encodings)
-    app.register_error_handler(PxeError, _our_error)
-    app.register_error_handler(HTTPException, _http_error)
-    app.add_url_rule("/healthz", view_func=healthz)
-    app.add_url_rule("/boot/ipxe", view_func=boot_ipxe)
-    app.add_url_rule("/boot/grub.cfg", view_func=boot_grub)
-    app.extensions["pxeapp_boot_programs"] = localdisk.programs(
-        provisioner.settings.run_dir / "boot", provisioner.templates
-    )
-    app.add_url_rule(f"/{firmware.HTTP_LOADERS}/<name>", view_func=boot_program)
-    app.add_url_rule("/a/<token>/<kind>", view_func=answer)
-    app.add_url_rule("/c/<token>/events", view_func=event, methods=["POST"])
-    app.add_url_rule("/c/<token>/logs/<name>", view_func=log, methods=["PUT", "POST"])
-    app.add_url_rule("/media/<release>/<path:file>", view_func=media_file)
-    return app
+    programs = localdisk.programs(provisioner.settings.run_dir / "boot", provisioner.templates)
+    node = Node(provisioner, queue, programs, behind_front)
+    return Application(list(node.routes()), behind_front=behind_front, too_large=TOO_LARGE)
 
 
-def healthz() -> Response:
-    """Alive; says nothing else to machines."""
-    return _text("ok\n")
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What answers machines, with what it needs for that."""
 
+    provisioner: Provisioner
+    queue: Queue
+    boot_programs: Mapping[str, Path]
+    behind_front: bool
 
-def boot_ipxe() -> Response:
-    """An iPXE script for any client: the deployment's when it is armed, else local boot."""
-    asking = _asking("iPXE")
-    provisioner = _provisioner()
-    if asking is not None and "seen" in request.args:
-        # Our own script tells us who its machine is (see boot/_identity.ipxe); it does not ask to be installed.
-        netboot.record_sighting(provisioner, asking, now=now())
-        return _text("#!ipxe\n")
-    anonymous = asking is not None and asking.serial is None
-    url, templates = provisioner.settings.node_url, provisioner.templates
-    return _script(asking, "ipxe", lambda boot: ipxe.render(boot, templates, node_url=url, report_identity=anonymous))
+    def routes(self) -> Iterable[Route]:
+        """All there is."""
+        yield Route("GET", "/healthz", self.healthz)
+        yield Route("GET", "/boot/ipxe", self.boot_ipxe)
+        yield Route("GET", "/boot/grub.cfg", self.boot_grub)
+        yield Route("GET", f"/{firmware.HTTP_LOADERS}/<name>", self.boot_program)
+        yield Route("GET", "/a/<token>/<kind>", self.answer)
+        yield Route("POST", "/c/<token>/events", self.event)
+        yield Route("PUT POST", "/c/<token>/logs/<name>", self.log)
+        yield Route("GET", "/media/<release>/<file...>", self.media_file)
 
+    def healthz(self, _request: Request) -> Answer:
+        """Alive; says nothing else to machines."""
+        return text("ok\n")
 
-def boot_grub() -> Response:
-    """The same decision as a GRUB configuration."""
-    asking = _asking("GRUB")
-    provisioner = _provisioner()
-    url, templates = provisioner.settings.node_url, provisioner.templates
-    return _script(asking, "grub", lambda boot: grub.render(boot, templates, node_url=url))
-
-
-def boot_program(name: str) -> Response:
-    """A boot program, for UEFI HTTP Boot and for iPXE's way to a local disk; the same for every machine."""
-    path = current_app.extensions["pxeapp_boot_programs"].get(name)
-    if path is None:
-        raise NotFound(f"There is no boot program {name}.")
-    return send_file(
-        path, mimetype="application/efi" if name.endswith(".efi") else "application/octet-stream", max_age=0
-    )
-
-
-def answer(token: str, kind: str) -> Response:
-    """The answer file of the attempt that the token belongs to; fetching it is evidence."""
-    return _text(answering.answer(_provisioner(), token, kind, address=_address(), now=now()))
-
-
-def event(token: str) -> tuple[Response, int]:
-    """One report from an installer or a freshly installed system; committed before it is answered.
-
-    Ubuntu's installer reports in words of its own besides: see webhook.py.
-    """
-    provisioner = _provisioner()
-    # No token, no answer, whatever the body is; it is not even read.
-    seen = callbacks.standing(provisioner.database, token, now=now())
-    report = _report()
-    received = callbacks.receive(provisioner.database, provisioner.commits, token, report, now=now(), seen=seen)
-    if received.applied and received.look:
-        current_app.extensions["pxeapp_queue"].hint(received.deployment_id)
-    return _text("recorded\n" if received.applied else "known\n"), HTTPStatus.OK
-
-
-def log(token: str, name: str) -> tuple[Response, int]:
-    """A log that the installer sends; a later one of the same name replaces it. Some installers know no PUT."""
-    _check(token)
-    if not LOG_NAME.fullmatch(name):
-        raise Invalid("The log's name is not one.", hint="Use a-z, 0-9, dot, dash and underscore.")
-    content = _body(node_logs.LIMIT)  # before the transaction: a slow client must not hold the write lock
-    at = now()
-    _provisioner().commits.write(lambda session: node_logs.receive(session, token, name, content, now=at))
-    return _text("kept\n"), HTTPStatus.CREATED
-
-
-def media_file(release: str, file: str) -> Response:
-    """A kernel, an initrd or another of a release's files: public, and evidence when a claimed machine asks."""
-    provisioner = _provisioner()
-    address = _address()
-    if not media.FILE_PATH.fullmatch(f"{release}/{file}"):
-        raise NotFound("There is no such file.")  # a NUL, for one, is nothing that a database can be asked for
-    behind_front = current_app.config["BEHIND_FRONT"]
-    with reading(provisioner.database) as run:
-        if behind_front:  # nginx follows no link out of its folder, see software/mirror.py
-            media.refuse_unknown(run, release, file)
-        else:
-            path = media.locate(run, provisioner.settings, release, file)
-        counts = evidence.expecting(run, address, Step.KERNEL_FETCHED)
-    if counts:
-        at = now()
-        provisioner.commits.write(
-            lambda session: evidence.kernel_fetched(session, address, release, file, source="http", now=at)
+    def boot_ipxe(self, request: Request) -> Answer:
+        """An iPXE script for any client: the deployment's when it is armed, else local boot."""
+        asking = _asking(request, "iPXE")
+        if asking is not None and "seen" in request.args:
+            # Our own script tells us who its machine is (see boot/_identity.ipxe); it does not ask to be installed.
+            netboot.record_sighting(self.provisioner, asking, now=now())
+            return text("#!ipxe\n")
+        anonymous = asking is not None and asking.serial is None
+        url, templates = self.provisioner.settings.node_url, self.provisioner.templates
+        return self._script(
+            asking, "ipxe", lambda boot: ipxe.render(boot, templates, node_url=url, report_identity=anonymous)
         )
-    if behind_front:
-        place = {"X-Accel-Redirect": f"{ACCEL_PREFIX}{release}/{file}"}
-        return Response(content_type="application/octet-stream", headers=place)
-    return send_file(path, mimetype="application/octet-stream", conditional=True, max_age=0)
+
+    def boot_grub(self, request: Request) -> Answer:
+        """The same decision as a GRUB configuration."""
+        url, templates = self.provisioner.settings.node_url, self.provisioner.templates
+        return self._script(_asking(request, "GRUB"), "grub", lambda boot: grub.render(boot, templates, node_url=url))
+
+    def _script(self, asking: Asking | None, kind: str, render: Callable[[Boot], str]) -> Answer:
+        if asking is None:
+            return text(render(netboot.FROM_DISK))
+        return text(netboot.script(self.provisioner, asking, kind, render, now=now()))
+
+    def boot_program(self, request: Request, name: str) -> Answer:
+        """A boot program, for UEFI HTTP Boot and for iPXE's way to a local disk; the same for every machine."""
+        path = self.boot_programs.get(name)
+        if path is None:
+            raise NotFound(f"There is no boot program {name}.")
+        kind = "application/efi" if name.endswith(".efi") else OCTETS
+        return node_http.file(path, request, kind)
+
+    def answer(self, request: Request, token: str, kind: str) -> Answer:
+        """The answer file of the attempt that the token belongs to; fetching it is evidence."""
+        return text(answering.answer(self.provisioner, token, kind, address=request.address, now=now()))
+
+    def event(self, request: Request, token: str) -> Answer:
+        """One report from an installer or a freshly installed system; committed before it is answered.
+
+        Ubuntu's installer reports in words of its own besides: see webhook.py.
+        """
+        database, commits = self.provisioner.database, self.provisioner.commits
+        # No token, no answer, whatever the body is; it is not even read.
+        seen = callbacks.standing(database, token, now=now())
+        report = _report(request)
+        received = callbacks.receive(database, commits, token, report, now=now(), seen=seen)
+        if received.applied and received.look:
+            self.queue.hint(received.deployment_id)
+        return text("recorded\n" if received.applied else "known\n")
+
+    def log(self, request: Request, token: str, name: str) -> Answer:
+        """A log that the installer sends; a later one of the same name replaces it. Some installers know no PUT."""
+        with reading(self.provisioner.database) as run:  # no token, no answer, whatever the body is
+            tokens.check(run, token, tokens.CALLBACK, now=now())
+        if not LOG_NAME.fullmatch(name):
+            raise Invalid("The log's name is not one.", hint="Use a-z, 0-9, dot, dash and underscore.")
+        content = request.body(node_logs.LIMIT)  # before the transaction: a slow client must not hold the write lock
+        at = now()
+        self.provisioner.commits.write(lambda session: node_logs.receive(session, token, name, content, now=at))
+        return text("kept\n", HTTPStatus.CREATED)
+
+    def media_file(self, request: Request, release: str, file: str) -> Answer:
+        """A kernel, an initrd or another of a release's files: public, and evidence when a claimed machine asks."""
+        provisioner, address = self.provisioner, request.address
+        if not media.FILE_PATH.fullmatch(f"{release}/{file}"):
+            raise NotFound("There is no such file.")  # a NUL, for one, is nothing that a database can be asked for
+        with reading(provisioner.database) as run:
+            if self.behind_front:  # nginx follows no link out of its folder, see software/mirror.py
+                media.refuse_unknown(run, release, file)
+            else:
+                path = media.locate(run, provisioner.settings, release, file)
+            counts = evidence.expecting(run, address, Step.KERNEL_FETCHED)
+        if counts:
+            at = now()
+            provisioner.commits.write(
+                lambda session: evidence.kernel_fetched(session, address, release, file, source="http", now=at)
+            )
+        if self.behind_front:
+            place = (("X-Accel-Redirect", f"{ACCEL_PREFIX}{release}/{file}"),)
+            return Reply(b"", content_type=OCTETS, headers=place)
+        return node_http.file(path, request, OCTETS)
 
 
-def _asking(loader: str) -> Asking | None:
+def _asking(request: Request, loader: str) -> Asking | None:
     """Who asks; None for a card whose address we cannot read: it boots from its disk as any stranger does."""
     said = request.args
     mac = mac_address.parse_or_none(said.get("mac", ""))
@@ -162,7 +158,7 @@ def _asking(loader: str) -> Asking | None:
     client = firmware.of_ipxe(said.get("platform", ""), said.get("arch", ""))
     return Asking(
         mac=mac,
-        address=_address(),
+        address=request.address,
         loader=loader,
         arch=client.name if client else None,
         **{name: _said(said.get(name)) for name in ("serial", "uuid", "manufacturer", "product")},
@@ -176,30 +172,15 @@ def _said(value: str | None) -> str | None:
     return "".join(char for char in value if char.isprintable())[:SAID_LIMIT].strip() or None
 
 
-def _check(token: str) -> None:
-    """No token, no answer, whatever the body is; it is not even read."""
-    with reading(_provisioner().database) as run:
-        tokens.check(run, token, tokens.CALLBACK, now=now())
-
-
-def _body(limit: int) -> bytes:
-    """The whole body. Werkzeug cuts a chunked one at the limit and says nothing, so we ask for a byte more."""
-    request.max_content_length = limit + 1
-    content = request.get_data(cache=False)
-    if len(content) > limit:
-        raise RequestEntityTooLarge
-    return content
-
-
-def _report() -> Report:
+def _report(request: Request) -> Report:
     try:
-        body = json.loads(_body(EVENT_LIMIT))
+        body = json.loads(request.body(EVENT_LIMIT))
     except RecursionError:
         raise Invalid("The event is nested too deeply.") from None
     except ValueError:
         body = None
     if isinstance(body, dict) and webhook.is_one(body):
-        return Report("progress", _printable(webhook.said(body)), _address())
+        return Report("progress", _printable(webhook.said(body)), request.address)
     if not isinstance(body, dict) or not isinstance(body.get("event"), str):
         fix = 'Send {"event": "started", "message": "..."}.'
         raise Invalid(
@@ -208,54 +189,8 @@ def _report() -> Report:
     message = body.get("message", "")
     if not isinstance(message, str):
         raise Invalid("The message is not text.", problems=[FieldProblem("message", "must be a string.")])
-    return Report(body["event"], _printable(message)[-callbacks.MESSAGE_LIMIT :], _address())
+    return Report(body["event"], _printable(message)[-callbacks.MESSAGE_LIMIT :], request.address)
 
 
 def _printable(message: str) -> str:
     return "".join(char if char.isprintable() or char in "\n\t" else "�" for char in message)
-
-
-def _address() -> str:
-    """The client's address: the connection's, or the front's word where only the front can connect."""
-    if current_app.config["BEHIND_FRONT"]:
-        return request.headers.get("X-Real-IP", "") or "unknown"
-    return request.remote_addr or "unknown"
-
-
-def _script(asking: Asking | None, kind: str, render: Callable[[Boot], str]) -> Response:
-    if asking is None:
-        return _text(render(netboot.FROM_DISK))
-    return _text(netboot.script(_provisioner(), asking, kind, render, now=now()))
-
-
-def _provisioner() -> Provisioner:
-    found: Provisioner = current_app.extensions["pxeapp"]
-    return found
-
-
-def _refuse_encodings() -> None:
-    """A compressed body could be a bomb, and no installer sends one."""
-    if request.headers.get("Content-Encoding", "identity") != "identity":
-        raise Invalid("Compressed bodies are not taken.", hint="Send it without Content-Encoding.")
-
-
-def _text(text: str) -> Response:
-    return Response(text, content_type="text/plain; charset=utf-8", headers={"Cache-Control": "no-store"})
-
-
-def _our_error(error: PxeError) -> tuple[Response, int]:
-    if isinstance(error, NotFound):
-        return _text("There is nothing here.\n"), HTTPStatus.NOT_FOUND
-    if error.retryable:
-        # What is wrong with the appliance is not the machines' business; that they may come again is.
-        log_lines.error("A machine's request (%s) was refused: %s", request.endpoint, error)
-        reply = _text(LATER)
-        reply.headers["Retry-After"] = RETRY_AFTER_S
-        return reply, error.status
-    return _text(f"{error}\n"), error.status
-
-
-def _http_error(error: HTTPException) -> tuple[Response, int]:
-    if isinstance(error, RequestEntityTooLarge):
-        return _text(TOO_LARGE), HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    return _text(f"{error.name}\n"), error.code or HTTPStatus.INTERNAL_SERVER_ERROR

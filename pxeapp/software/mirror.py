@@ -178,7 +178,7 @@ http {{
     # Kept open for a shorter time than the node application keeps them, so that none is used as it is being closed.
     upstream node {{
         server unix:{node_socket} max_fails=0;
-        keepalive 16;
+        keepalive 64;
         keepalive_timeout 3s;
     }}
 {upstreams}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ class Templates:
         # Without a sandbox, which would look at each of a hundred attributes: ours are as much our code as this file.
         # And they do not change while we run, so that the disk need not be asked for each part of each answer file.
         kept: dict[str, Any] = {"auto_reload": False, "cache_size": -1}
-        self._ours = Environment(loader=FileSystemLoader(data_root()), **kept, **OPTIONS)  # noqa: S701 - no HTML
+        self._ours = _Ours(loader=FileSystemLoader(data_root()), **kept, **OPTIONS)
         self._ours.filters.update(FILTERS)
 
     def proposing(self, proposed: Mapping[str, str | None]) -> Templates:
@@ -110,6 +110,14 @@ class Templates:
             root = f"{data_root()}/"
             path, line = innermost(error.__traceback__, lambda path: _is_ours(path, root)) or (name, "?")
             raise TemplateError(f"{path.removeprefix(root)}, line {line}: {reason(error)}.") from error
+
+
+class _Ours(Environment):
+    """Jinja2's, whose globals are one dictionary: as layers they would be gone through in Python for every include."""
+
+    def make_globals(self, d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:
+        """No template of ours is given globals of its own."""
+        return {**self.globals, **d} if d else self.globals
 
 
 def _is_ours(path: str, root: str) -> bool:

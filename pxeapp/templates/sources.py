@@ -63,31 +63,27 @@ class Sources:
     """
 
     def __init__(self, site: Path | None, proposed: Mapping[str, str | None] | None = None) -> None:
-        self._site = site
-        self._ours = data_root()
+        self._site = None if site is None else str(site)  # text: comparing paths takes longer than asking the disk
         self._proposed = {name: _proposed(name, text) for name, text in (proposed or {}).items()}
 
     def proposing(self, proposed: Mapping[str, str | None]) -> Sources:
         """The same with these templates, none of which is saved anywhere."""
-        return Sources(self._site, proposed)
+        return Sources(None if self._site is None else Path(self._site), proposed)
 
     def find(self, name: str) -> Source | None:
         """The site's template of this name, else ours."""
         if (proposed := self._proposed.get(name)) is not None:
             return proposed
-        for root in (self._site, self._ours):
-            if root == self._site and name in self._proposed:
-                continue
-            path = root and _place(root, name)
+        if self._site is not None and name not in self._proposed:
+            path = _place(self._site, name)
             about = path and _regular(path)
             if path and about:
-                version = f"{path}:{about.st_ino}:{about.st_mtime_ns}:{about.st_size}"
-                return Source(Path(path), name if root == self._ours else path, version)
-        return None
+                return Source(Path(path), path, _version(path, about))
+        return _ours(name)
 
     def has(self, name: str) -> bool:
         """Whether there is a template of this name."""
-        return _is_ours(name) or self.find(name) is not None
+        return _ours(name) is not None or self.find(name) is not None
 
     def is_sites_own(self, name: str) -> bool:
         """Whether rendering it would run anything that the site wrote: the template itself, or a part of it."""
@@ -104,12 +100,13 @@ class Sources:
         """The names of all templates that the site has."""
         if self._site is None:
             return []
-        paths = [path for folder in TEMPLATE_FOLDERS for path in sorted((self._site / folder).rglob("*"))]
-        return [str(path.relative_to(self._site)) for path in paths if path.is_file()]
+        site = Path(self._site)
+        paths = [path for folder in TEMPLATE_FOLDERS for path in sorted((site / folder).rglob("*"))]
+        return [str(path.relative_to(site)) for path in paths if path.is_file()]
 
 
 def _proposed(name: str, text: str | None) -> Proposed | None:
-    if _place(data_root(), name) is None:
+    if _place(str(data_root()), name) is None:
         raise TemplateError(f"{name} is not below one of {', '.join(TEMPLATE_FOLDERS)}.")
     if text is None:
         return None
@@ -139,19 +136,25 @@ def parts_of_ours(name: str) -> frozenset[str]:
 
 
 @functools.lru_cache(maxsize=1024)
-def _is_ours(name: str) -> bool:
-    path = _place(data_root(), name)
-    return path is not None and _regular(path) is not None
+def _ours(name: str) -> Source | None:
+    """Ours of this name. Ours never change while we run, so that the disk is asked once."""
+    path = _place(str(data_root()), name)
+    about = path and _regular(path)
+    return Source(Path(path), name, _version(path, about)) if path and about else None
 
 
-@functools.lru_cache(maxsize=1000)
-def _place(root: Path, name: str) -> str | None:
+@functools.lru_cache(maxsize=1024)
+def _place(root: str, name: str) -> str | None:
     """Where a template of this name would lie; None where none may."""
     try:
         pieces = split_template_path(name)
     except TemplateNotFound:
         return None
-    return str(root.joinpath(*pieces)) if pieces and pieces[0] in TEMPLATE_FOLDERS else None
+    return os.path.join(root, *pieces) if pieces and pieces[0] in TEMPLATE_FOLDERS else None  # noqa: PTH118
+
+
+def _version(path: str, about: os.stat_result) -> str:
+    return f"{path}:{about.st_ino}:{about.st_mtime_ns}:{about.st_size}"
 
 
 def _regular(path: str) -> os.stat_result | None:

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 import pytest
-from flask.testing import FlaskClient
+from werkzeug.test import Client
 
 from pxeapp import config
 from pxeapp.answers import roles
@@ -45,7 +45,7 @@ class Rack:
     """One machine and everything that works on it."""
 
     provisioner: Provisioner
-    client: FlaskClient
+    client: Client
     bmc: FakeBmc
     carrier: Carrier
     reconciler: Reconciler
@@ -149,7 +149,7 @@ def built(tmp_path: Path, rack_database_url: str = "", *, node_url: str = "http:
     app = create_node_app(provisioner, Queue(settings.queue_url), behind_front=False)
     yield Rack(
         provisioner,
-        app.test_client(),
+        Client(app),
         bmc,
         Carrier(provisioner.database, Connector(settings, provisioner.vault), "bmc:1", present, NO_GAP),
         Reconciler(provisioner.database, provisioner.vault, "worker:1"),

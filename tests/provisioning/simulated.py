@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from flask.testing import FlaskClient
+from werkzeug.test import Client
 
 
 @dataclass
 class SimulatedMachine:
     """Drives the machines' application from one source address."""
 
-    client: FlaskClient
+    client: Client
     mac: str
     address: str = "10.77.0.11"
     script: str = ""

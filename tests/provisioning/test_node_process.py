@@ -114,6 +114,18 @@ def _wait_until_it_answers(node: Node) -> None:
     pytest.fail("pxeapp node did not answer within a minute")
 
 
+def test_clients_that_do_not_hang_up_hold_up_nobody(node: Node) -> None:
+    with contextlib.ExitStack() as stack:
+        for _ in range(60):
+            lingering = stack.enter_context(node.connect())
+            lingering.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            said = b""
+            while piece := lingering.recv(4096):
+                said += piece
+            assert said.endswith(b"\r\n\r\nok\n"), "each is answered, and told that this was all"
+        assert node.request("GET", "/healthz") == 200
+
+
 def test_connections_that_trickle_do_not_hold_up_an_installers_report(node: Node) -> None:
     beginnings = (
         b"",  # connects and says nothing

@@ -117,7 +117,7 @@ def order(said: BulkIn) -> Response:
 def listing(query: JobQuery) -> dict[str, Any]:
     """Jobs, oldest first"""
     with context().database.read() as session:
-        rows = jobs.listing(session, after=query.after_id, limit=query.limit + 1, running=query.running)
+        rows = jobs.listing(session, after=query.after_id, limit=query.limit + 1, running=query.running, by=_own())
         ended = jobs.counts(session, rows)
         return page(rows, query.limit, lambda row: jobs.wire(row, ended[row.id]), lambda row: row.id)
 
@@ -126,7 +126,7 @@ def listing(query: JobQuery) -> dict[str, Any]:
 def show(number: int) -> dict[str, Any]:
     """How far a job is"""
     with context().database.read() as session:
-        job = jobs.get(session, number)
+        job = jobs.get(session, number, by=_own())
         return jobs.wire(job, jobs.counts(session, [job])[job.id])
 
 
@@ -135,7 +135,7 @@ def show(number: int) -> dict[str, Any]:
 def items(number: int, query: ItemQuery) -> dict[str, Any]:
     """How each of its machines fared"""
     with context().database.read() as session:
-        job = jobs.get(session, number)
+        job = jobs.get(session, number, by=_own())
         rows = jobs.items(session, job, after=query.after_id, limit=query.limit + 1, outcome=query.outcome)
         return page(rows, query.limit, jobs.item_wire, lambda row: row.id)
 
@@ -144,6 +144,12 @@ def items(number: int, query: ItemQuery) -> dict[str, Any]:
 def cancel(number: int) -> dict[str, Any]:
     """Begin nothing more of a job; machines that were begun go on"""
     with context().database.write() as session:
-        job = jobs.cancel(session, number, actor=actor().label, now=now())
+        job = jobs.cancel(session, number, actor=actor().label, now=now(), by=_own())
         session.flush()
         return jobs.wire(job, jobs.counts(session, [job])[job.id])
+
+
+def _own() -> str | None:
+    """Whoever is limited to some projects sees the jobs that they ordered: others name machines of other projects."""
+    by = actor()
+    return by.label if getattr(by, "projects", None) is not None else None

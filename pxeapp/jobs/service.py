@@ -18,17 +18,21 @@ OUTCOMES = (WAITING, DONE, REFUSED, CANCELLED)
 KEPT = dt.timedelta(days=30)  # after a job has ended
 
 
-def get(session: Session, number: int, *, lock: bool = False) -> Job:
-    """A job by its number; raises NotFound."""
+def get(session: Session, number: int, *, lock: bool = False, by: str | None = None) -> Job:
+    """A job by its number, of one who asked for it where `by` is given; raises NotFound."""
     row = session.get(Job, number, with_for_update=True if lock else None)
-    if row is None:
+    if row is None or by not in (None, row.requested_by):
         raise NotFound(f"There is no job {number}.", hint=f"Jobs are kept for {KEPT.days} days after they have ended.")
     return row
 
 
-def listing(session: Session, *, after: int, limit: int, running: bool | None = None) -> Sequence[Job]:
-    """Jobs in the order in which they were asked for."""
+def listing(
+    session: Session, *, after: int, limit: int, running: bool | None = None, by: str | None = None
+) -> Sequence[Job]:
+    """Jobs in the order in which they were asked for; those of one who asked for them where `by` is given."""
     found = select(Job).where(Job.id > after).order_by(Job.id).limit(limit)
+    if by is not None:
+        found = found.where(Job.requested_by == by)
     if running is not None:
         found = found.where(Job.finished_at.is_(None) if running else Job.finished_at.is_not(None))
     return session.scalars(found).all()
@@ -49,9 +53,9 @@ def counts(session: Session, jobs: Sequence[Job]) -> dict[int, dict[str, int]]:
     return found
 
 
-def cancel(session: Session, number: int, *, actor: str, now: dt.datetime) -> Job:
+def cancel(session: Session, number: int, *, actor: str, now: dt.datetime, by: str | None = None) -> Job:
     """Begin nothing more of it; what was begun goes on. Raises Conflict for one that has ended."""
-    job = get(session, number, lock=True)
+    job = get(session, number, lock=True, by=by)
     if job.finished_at is not None:
         raise Conflict(f"Job {number} has ended already.")
     if not job.cancelled:

@@ -1,37 +1,49 @@
-"""Secrets that lay open in the rows of an earlier version are sealed at the upgrade; nothing else changes."""
+"""Secrets that lie open in rows are sealed: an earlier version's, and what a role declares to be secret later."""
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
+from typing import Any
 
-from sqlalchemy import Text, cast, or_, select, update
+from sqlalchemy import Text, cast, null, select, update
 from sqlalchemy.orm import Session
 
+from pxeapp.answers import knowledge
 from pxeapp.answers.models import Role
+from pxeapp.answers.variables.rules import as_it_is
 from pxeapp.machines import sealed
-from pxeapp.machines.models import Machine
+from pxeapp.machines.models import Cluster, Machine
+from pxeapp.templates import Templates
 from pxeapp.vault import Vault
 
 ACTOR = "system:upgrade"
 
 
-def seal_open_secrets(session: Session, vault: Vault, *, now: dt.datetime) -> int:
-    """Seal them; returns in how many rows there were some. Idempotent.
+def seal_open_secrets(session: Session, vault: Vault, templates: Templates, *, now: dt.datetime) -> int:
+    """Seal them; returns in how many rows there were some. Idempotent, and nothing else changes.
 
-    Past the ORM: what the API shows of a machine is the same before and after, and so is its version.
+    Past the ORM: a row's version stays, for nobody has changed anything.
     """
+
+    def seal(value: Any, present: Any) -> Any:
+        return sealed.sealed_anew(vault, value, present, by=ACTOR, now=now)
+
+    rules = knowledge.rules(session, templates)
+    known = {role: rules.of(role) for role in (None, *rules.roles)}
+
+    def kept(role: str | None, said: Mapping[str, Any]) -> dict[str, Any]:
+        of_role = known.get(role, known[None])
+        return {name: as_it_is(of_role.get(name), value, seal) for name, value in said.items()}
+
     changed = 0
-    for table in (Machine, Role):
-        text = cast(table.vars, Text)
-        wanted = or_(*(text.contains(f'"{name}"') for name in sealed.BEFORE))
-        for number, said in session.execute(select(table.id, table.vars).where(wanted).with_for_update()).all():
-            kept = {
-                name: sealed.seal(vault, value, by=ACTOR, now=now)
-                if name in sealed.BEFORE and value is not None and not sealed.is_sealed(value)
-                else value
-                for name, value in said.items()
-            }
-            if kept != said:
-                session.execute(update(table).where(table.id == number).values(vars=kept))
-                changed += 1
+    for table, role in ((Machine, Machine.role), (Role, Role.name), (Cluster, null())):
+        asked = select(table.id, role, table.vars).where(cast(table.vars, Text) != "{}")
+        open_ones = [number for number, of, said in session.execute(asked) if kept(of, said) != said]
+        for number in open_ones:  # read again under a lock: somebody may be saving it
+            of, said = session.execute(
+                select(role, table.vars).where(table.id == number).with_for_update(of=table)
+            ).one()
+            session.execute(update(table).where(table.id == number).values(vars=kept(of, said)))
+        changed += len(open_ones)
     return changed

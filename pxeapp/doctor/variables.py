@@ -47,15 +47,16 @@ def secrets(patient: Patient) -> Finding:
     with patient.database.read() as session:
         kept = [
             *((f"cluster {name}", said) for name, said in session.execute(select(Cluster.name, Cluster.secrets))),
+            *((f"cluster {name}", said) for name, said in session.execute(select(Cluster.name, Cluster.vars))),
             *((f"role {name}", said) for name, said in session.execute(select(Role.name, Role.vars))),
             *session.execute(select(Machine.name, Machine.vars).where(sealed.somewhere(Machine.vars))).tuples(),
         ]
     for owner, said in kept:
         for name, value in said.items():
-            if sealed.is_sealed(value):
+            for each in filter(sealed.is_sealed, sealed.within(value)):
                 number += 1
                 try:
-                    vault.decrypt(value[sealed.KEY])
+                    vault.decrypt(each[sealed.KEY])
                 except Undecryptable as error:
                     return fail(f"The secret {name} of {owner}: {error.sentence}", error.hint)
     return ok(f"The key opens every secret among the variables ({number}).")

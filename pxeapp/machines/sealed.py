@@ -1,14 +1,15 @@
 """Secrets among variables: kept encrypted, opened only for an answer file, shown as three stars.
 
-A sealed value stands where the value would stand, so that everything that merges or copies variables stays as it is:
-`{"$secret": CIPHERTEXT, "by": "user:ada", "at": "2026-11-25T20:00:00+00:00", "generated": false}`.
+A sealed value stands where the value would stand, at any depth, so that everything that merges or copies variables
+stays as it is: `{"$secret": CIPHERTEXT, "by": "user:ada", "at": "2026-11-25T20:00:00+00:00", "generated": false}`.
+With `shown` it says what stands for it where only a part of it is secret: `http://***@proxy.example.org:3128`.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -50,10 +51,39 @@ def _opened(vault: Vault, ciphertext: str) -> Any:
 
 def shown(said: Mapping[str, Any]) -> dict[str, Any]:
     """Variables as anybody may see them."""
-    return {
-        name: SHOWN if is_sealed(value) or (name in BEFORE and value is not None) else value
-        for name, value in said.items()
-    }
+    return {name: SHOWN if name in BEFORE and value is not None else _masked(value) for name, value in said.items()}
+
+
+def within(value: Any) -> Iterator[Mapping[str, Any]]:
+    """Everything in it that is sealed, or says that it is, itself included."""
+    if isinstance(value, Mapping):
+        if KEY in value:
+            yield value
+        else:
+            for each in value.values():
+                yield from within(each)
+    elif isinstance(value, (list, tuple)):
+        for each in value:
+            yield from within(each)
+
+
+def opened_within(where: str, value: Any, opened: Callable[[str, Mapping[str, Any]], Any]) -> Any:
+    """The value with everything opened that is sealed in it; `opened` is told where that stands."""
+    if isinstance(value, Mapping):
+        if is_sealed(value):
+            return opened(where, value)
+        return {name: opened_within(f"{where}.{name}", each, opened) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [opened_within(f"{where}.{number}", each, opened) for number, each in enumerate(value)]
+    return value
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        if is_sealed(value):
+            return value.get("shown", SHOWN)
+        return {name: _masked(each) for name, each in value.items()}
+    return [_masked(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 def sealed_anew(vault: Vault, value: Any, present: Any, *, by: str, now: dt.datetime) -> Any:

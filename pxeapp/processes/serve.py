@@ -18,6 +18,7 @@ from pxeapp.software import front as nginx
 from pxeapp.supervisor.leftovers import Record
 from pxeapp.supervisor.liveness import Address, answers_http
 from pxeapp.supervisor.lock import only_one
+from pxeapp.templates import Templates
 from pxeapp.vault import open_vault
 
 SYSTEM_PATH = "/usr/sbin:/sbin"  # where Debian puts daemons, and where a user's PATH does not look
@@ -74,7 +75,7 @@ def prepare(settings: Settings) -> str | None:
     said = settings.admin_password_file.read_text().strip() if settings.admin_password_file else None
     with database.write() as session:
         roles.ensure_builtin(session)
-        sealing.seal_open_secrets(session, vault, now=now())
+        sealing.seal_open_secrets(session, vault, Templates(settings.templates_dir), now=now())
         password = service.bootstrap(session, password=said, now=now())
     database.dispose()
     return password

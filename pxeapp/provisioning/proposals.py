@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from pxeapp.answers import clusters, knowledge, roles
 from pxeapp.errors import FieldProblem, Invalid, NotFound, PxeError
-from pxeapp.machines import networks, selectors, service, wire
+from pxeapp.machines import networks, sealed, selectors, service, wire
 from pxeapp.machines.models import Cluster, Machine
 from pxeapp.machines.selectors import Filter
 from pxeapp.machines.service import Site
@@ -163,7 +163,8 @@ def _varied(
 ) -> list[FieldProblem]:
     """The first machine's problems; the others' are most often the same."""
     for machine in machines:
-        merged = {name: value for name, value in {**machine.vars, **said}.items() if value is not None}
+        present = sealed.shown(machine.vars)  # what comes back masked stays as it is
+        merged = {name: value for name, value in {**present, **said}.items() if value is not None}
         try:
             change = wire.MachineChange.model_validate({"vars": merged})
         except ValidationError as error:

@@ -255,7 +255,7 @@ def test_hashes_that_lay_open_are_sealed_at_the_upgrade(kept: Database, vault: V
         )
     for expected in (1, 0):
         with kept.write() as session:
-            assert sealing.seal_open_secrets(session, vault, now=T0) == expected
+            assert sealing.seal_open_secrets(session, vault, Templates(), now=T0) == expected
     with kept.read() as session:
         machine = session.scalars(select(Machine).where(Machine.name == "node1")).one()
     assert sealed.opened(vault, machine.vars["root_password_hash"]) == lay_open

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pxeapp.answers.variables.builtin import BUILTIN
 from pxeapp.answers.variables.schema import Variable
 from pxeapp.errors import FieldProblem
 from pxeapp.machines import sealed
 
 Said = Mapping[str, Any]
 Open = Callable[[Said], Any]  # a sealed value's content
+WITH_PARTS = frozenset(name for name, each in BUILTIN.items() if each.parts is not None)
 
 
 def layers(
@@ -31,9 +33,16 @@ def merged(places: Mapping[str, Said], opened: Open) -> tuple[dict[str, Any], di
     for place in places.values():
         said.update(place)
     secrets = {}
+
+    def part(where: str, value: Said) -> Any:
+        found = opened(value)
+        if "shown" not in value:  # else only a part of it is secret, and whoever reads it says which
+            secrets[where] = found
+        return found
+
     for name, value in said.items():
-        if sealed.is_sealed(value):
-            said[name] = secrets[name] = opened(value)
+        if sealed.is_sealed(value) or name in WITH_PARTS:
+            said[name] = sealed.opened_within(name, value, part)
     return said, secrets
 
 

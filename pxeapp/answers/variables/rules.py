@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pxeapp.answers.variables import parts
 from pxeapp.answers.variables.builtin import BUILTIN
 from pxeapp.answers.variables.schema import NAME, SCOPES, Variable
 from pxeapp.errors import FieldProblem
@@ -50,20 +51,29 @@ class Rules:
         problems: list[FieldProblem] = []
         known = self.of(role)
         for name, value in said.items():
+            variable = known.get(name)
             if name in present and (
                 value == present[name] or (value == sealed.SHOWN and _hidden(known, name, present))
             ):
-                kept[name] = self._as_it_is(known.get(name), present[name], seal)
-                continue
-            variable = known.get(name)
-            if value is None or (variable is None and (name in present or _is_free(name))):
+                kept[name] = as_it_is(variable, present[name], seal)
+            elif any(sealed.within(value)):
+                fix = "Write the secret itself; it is encrypted when it is saved."
+                problems.append(FieldProblem(f"vars.{name}"[:80], f"holds {sealed.KEY}, which is ours.", fix))
+            elif value is None or (variable is None and (name in present or _is_free(name))):
                 kept[name] = value
             elif variable is None:
                 problems.append(self._unknown(name, role, known))
             else:
-                value = variable.normalised(value)
-                problems += self._problems(variable, place, value)
-                kept[name] = seal(value, present.get(name)) if variable.secret else value
+                value, lost = parts.carried(variable, variable.normalised(value), present.get(name))
+                problems += lost
+                if lost or (name in present and value == present[name]):
+                    kept[name] = value
+                    continue
+                wrong = list(self._problems(variable, place, parts.stood_in(variable, value)))
+                problems += wrong
+                if not wrong:
+                    within = parts.sealed_within(variable, value, present.get(name), seal)
+                    kept[name] = seal(value, present.get(name)) if variable.secret else within
         return kept, problems
 
     def secret(self, name: str) -> Variable | None:
@@ -105,12 +115,12 @@ class Rules:
         fix = f"{meant}For your own templates begin its name with {FREE}, or declare it in the role's variables."
         return FieldProblem(where, f"is not a variable {of_whom}.", fix)
 
-    @staticmethod
-    def _as_it_is(variable: Variable | None, present: Any, seal: Seal) -> Any:
-        """What was kept before it was known to be secret is sealed when it is saved again."""
-        if variable is not None and variable.secret and present is not None and not sealed.is_sealed(present):
-            return seal(present, None)
+
+def as_it_is(variable: Variable | None, present: Any, seal: Seal) -> Any:
+    """What was kept before it, or a part of it, was known to be secret is sealed when it is saved again."""
+    if variable is None or present is None or sealed.is_sealed(present):
         return present
+    return seal(present, None) if variable.secret else parts.sealed_within(variable, present, present, seal)
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

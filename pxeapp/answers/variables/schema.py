@@ -52,6 +52,7 @@ class Variable:
     keep: bool = False  # rotated only by its name: what is stored already depends on it
     scope: str = "machine"
     check: Callable[[Any], Iterable[Problem]] | None = None  # a capability's own look at the value
+    parts: Callable[[Any], Iterable[Any]] | None = None  # the secrets within a value, as SecretPart; see parts.py
 
     @property
     def empty(self) -> Any:

@@ -9,7 +9,8 @@ from pxeapp.answers.variables.schema import Variable
 
 
 def _setting(name: str, help: str, type: str = "any", **more: object) -> Variable:  # noqa: A002 - as Variable calls them
-    return Variable(name, type, help, check=partial(site.check, name), **more)  # type: ignore[arg-type]
+    parts = site.SECRETS.get(name)
+    return Variable(name, type, help, check=partial(site.check, name), parts=parts, **more)  # type: ignore[arg-type]
 
 
 SITE: tuple[Variable, ...] = (

@@ -1,7 +1,7 @@
 """Whole Debian systems from real packages, each with systemd as its first process, in a network of their own.
 
 Not in QEMU: in namespaces of this kernel, which brings a controller up in minutes on two cores. What such a machine
-lacks is a kernel of its own, so no modules, no disks and no clock.
+lacks is a kernel of its own, so no modules and no clock; its disks are loop devices of this kernel.
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ import shutil
 import subprocess
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 from pxeapp.answers.roles.work import Work
 
+BRIDGE = "net"
 CGROUPS = (Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup"))
-PROGRAMS = ("mmdebstrap", "unshare", "nsenter", "ip")
+PROGRAMS = ("mmdebstrap", "unshare", "nsenter", "ip", "losetup")
 CLEAN = ["env", "-i", "LC_ALL=C.UTF-8", "HOME=/root", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"]
 # What debian-installer has set up by the time that it runs the last script.
 INSTALL = """
@@ -37,6 +39,7 @@ mount -t sysfs sysfs "$1/sys"
 mount -t cgroup2 cgroup2 "$1/sys/fs/cgroup"
 mount -t tmpfs -o mode=755 tmpfs "$1/dev"
 for each in null zero full random urandom tty; do touch "$1/dev/$each"; mount --bind "/dev/$each" "$1/dev/$each"; done
+for each in /dev/net/tun $3; do mkdir -p "$1${each%/*}"; cp -a "$each" "$1$each"; done # what it has besides
 mkdir "$1/dev/pts" "$1/dev/shm" "$1/dev/mqueue"
 mount -t devpts -o newinstance,ptmxmode=0666,mode=620,gid=5 devpts "$1/dev/pts"
 ln -s pts/ptmx "$1/dev/ptmx"
@@ -106,31 +109,62 @@ def install(tree: Path, name: str, work: Work, hosts: dict[str, str]) -> None:
     assert said.returncode == 0, said.stderr[-3000:]
 
 
+@contextmanager
+def disk(file: Path, size: int) -> Iterator[str]:
+    """An empty disk, as a loop device of this kernel."""
+    with file.open("wb") as image:
+        image.truncate(size)
+    found = subprocess.run(["losetup", "--find", "--show", str(file)], capture_output=True, text=True, check=True)
+    try:
+        yield found.stdout.strip()
+    finally:
+        subprocess.run(["losetup", "--detach", found.stdout.strip()], check=True)
+        file.unlink()
+
+
 @dataclass(frozen=True)
 class Network:
-    """A network namespace, and what the machines in it have told the appliance there."""
+    """A network namespace with a bridge in it, and what the machines on the bridge have told the appliance there."""
 
     name: str
     told: Path
+    _cables: Iterator[int] = field(default_factory=count)
 
     def events(self) -> list[dict[str, str]]:
         return [json.loads(line) for line in self.told.read_text().splitlines()]
 
+    @contextmanager
+    def plugged_in(self, address: str) -> Iterator[str]:
+        """A network namespace for one machine, whose card eth0 has this address and leads to the bridge."""
+        name, cable = f"{self.name}-{next(self._cables)}", f"to{address.rpartition('.')[2]}"
+        subprocess.run(["ip", "netns", "add", name], check=True)
+        try:
+            card = ["type", "veth", "peer", "name", "eth0", "netns", name]
+            _ip(self.name, "link", "add", cable, *card)
+            _ip(self.name, "link", "set", cable, "master", BRIDGE, "up")
+            for link in ("lo", "eth0"):
+                _ip(name, "link", "set", link, "up")
+            _ip(name, "address", "add", f"{address}/24", "dev", "eth0")
+            yield name
+        finally:
+            subprocess.run(["ip", "netns", "delete", name], check=True)
+
+
+def _ip(where: str, *words: str) -> None:
+    subprocess.run(["ip", "-n", where, *words], check=True)
+
 
 @contextmanager
-def network(folder: Path, addresses: list[str], appliance: str) -> Iterator[Network]:
-    """A network that leads nowhere, in which all these addresses are."""
+def network(folder: Path, appliance: str) -> Iterator[Network]:
+    """A network that leads nowhere, with the appliance in it."""
     found = Network(f"pxeapp-{uuid.uuid4().hex[:8]}", folder / "told")
     found.told.touch()
-    ip = ["ip", "-n", found.name]
     subprocess.run(["ip", "netns", "add", found.name], check=True)
     try:
-        subprocess.run([*ip, "link", "set", "lo", "up"], check=True)
-        subprocess.run([*ip, "link", "add", "net0", "type", "veth", "peer", "name", "net1"], check=True)
-        for link in ("net0", "net1"):
-            subprocess.run([*ip, "link", "set", link, "up"], check=True)
-        for address in [*addresses, appliance]:
-            subprocess.run([*ip, "address", "add", f"{address}/24", "dev", "net0"], check=True)
+        _ip(found.name, "link", "add", BRIDGE, "type", "bridge")
+        for link in ("lo", BRIDGE):
+            _ip(found.name, "link", "set", link, "up")
+        _ip(found.name, "address", "add", f"{appliance}/24", "dev", BRIDGE)
         server = subprocess.Popen(
             ["ip", "netns", "exec", found.name, "python3", "-c", APPLIANCE, appliance, str(found.told)]
         )
@@ -165,14 +199,19 @@ class Machine:
 
 
 @contextmanager
-def booted(tree: Path, name: str, where: Network) -> Iterator[Machine]:
-    """The machine from the start of its systemd until all its processes are ended."""
+def booted(tree: Path, name: str, where: Network, address: str, devices: Sequence[str] = ()) -> Iterator[Machine]:
+    """The machine from the start of its systemd until all its processes are ended; it has these device nodes."""
+    with where.plugged_in(address) as cable:
+        yield from _booted(tree, name, cable, " ".join(devices))
+
+
+def _booted(tree: Path, name: str, cable: str, devices: str) -> Iterator[Machine]:
     root = _cgroups()
     assert root is not None
     cgroup = root / f"pxeapp-{uuid.uuid4().hex[:8]}"  # a new one each time: one that was killed kills what starts in it
     cgroup.mkdir()
     unshare = ["unshare", "--mount", "--uts", "--ipc", "--cgroup", "--pid", "--fork", "--propagation", "private"]
-    start = ["ip", "netns", "exec", where.name, *unshare, "--kill-child", "sh", "-c", BOOT, "sh", str(tree), name]
+    start = ["ip", "netns", "exec", cable, *unshare, "--kill-child", "sh", "-c", BOOT, "sh", str(tree), name, devices]
     process = subprocess.Popen(
         ["sh", "-c", 'echo $$ >"$0/cgroup.procs" && exec "$@"', str(cgroup), *start],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

@@ -27,9 +27,10 @@ from pxeapp.machines import imports, readers, selectors, wire
 from pxeapp.machines.disks import in_words
 from pxeapp.machines.models import Event
 from pxeapp.machines.selectors import Filter
+from pxeapp.provisioning import activity, lifecycle
 from pxeapp.provisioning import explain as explaining
-from pxeapp.provisioning import lifecycle
 from pxeapp.provisioning import wire as deployment_wire
+from pxeapp.provisioning.activity import Activity
 
 ACTOR = "user:local"  # whoever may run this on the appliance may read its database anyway
 FORMS = {".json": "json", ".yaml": "yaml", ".yml": "yaml", ".csv": "csv"}
@@ -87,11 +88,14 @@ def list_machines(state: str, role: str, cluster: str, search: str, as_json: boo
                 after=after,
                 limit=selectors.MAX_PAGE,
             )
-            rows += [wire.machine(row) for row in found]
+            at = activity.of_machines(session, found)
+            rows += [{**wire.machine(row), "activity": _activity(at.get(row.id))} for row in found]
     if as_json:
         _print({"items": rows, "next": None})
         return
-    _table(("name", "mac", "state", "power", "role", "release", "fault"), rows)
+    for row in rows:
+        row["at"] = row["activity"]["what"] if row["activity"] else row["fault"]
+    _table(("name", "mac", "state", "power", "role", "release", "at"), rows)
 
 
 @machine.command("show")
@@ -101,12 +105,17 @@ def show(key: str, as_json: bool) -> None:
     """Show a machine by name, MAC or id."""
     with _context().database.read() as session:
         row = selectors.get(session, key)
-        found = wire.machine(row)
+        at = activity.of_machines(session, [row]).get(row.id)
+        found = {**wire.machine(row), "activity": _activity(at)}
         disks = [(disk.purpose, disk.path, in_words(disk.known)) for disk in row.disks]
     if as_json:
         _print(found)
         return
     for name, value in found.items():
+        if name == "activity":
+            if at is not None:
+                click.echo(f"{name:<20} {at.what}\n{'':<20} until {at.deadline:%Y-%m-%d %H:%M:%S} UTC")
+            continue
         if name == "disks" and disks:
             for number, (purpose, path, known) in enumerate(disks):
                 click.echo(f"{'' if number else name:<20} {purpose:<6} {path}{known and '  '}{known}")
@@ -230,13 +239,22 @@ def explain(key: str, as_json: bool) -> None:
         return
     click.echo(found["summary"])
     click.echo(f"Last evidence: {found['last_evidence']}")
-    click.echo(f"Expected next: {found['expected_next']}")
+    until = f", until {found['deadline'][:19].replace('T', ' ')} UTC" if found["deadline"] else ""
+    click.echo(f"Expected next: {found['expected_next']}{until}")
+    if found["activity"] and found["activity"]["log"]:
+        click.echo(f"Log: {found['activity']['log']}")
+    if found["activity"] and found["activity"]["retry"]:
+        click.echo(f"Retry: {found['activity']['retry']}")
     for number, cause in enumerate(found["causes"], 1):
         click.echo(f"{number}. {cause['cause']}\n   {cause['try']}")
 
 
 for each in bmc_commands.COMMANDS:
     machine.add_command(each)
+
+
+def _activity(found: Activity | None) -> dict[str, Any] | None:
+    return found.to_dict() if found is not None else None
 
 
 def _context() -> Context:

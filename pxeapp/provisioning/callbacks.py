@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import Text, bindparam, cast, select
@@ -58,7 +58,7 @@ class Effect:
 
     forward: dict[str, Any] | None = None  # the step that it proves, as it is kept in the list of steps
     patient: bool = False  # the installer's patience begins anew
-    words: str = ""  # its last words, if they are new
+    words: str | None = None  # its last words, if they are new; none any more where it begins with something else
     disarms: bool = False
     noted: str = ""  # kind of the line in the timeline that says so, where no step does
     fails: str = ""  # the reason for which the attempt ends
@@ -137,7 +137,7 @@ def _started(found: Standing, report: Report, now: dt.datetime) -> Effect:
 def _progress(found: Standing, report: Report, now: dt.datetime) -> Effect:
     if steps.rank(found.step) >= steps.rank(Step.INSTALLED):
         return NOTHING
-    words = report.message if report.message != found.progress else ""
+    words = report.message if report.message not in ("", found.progress) else None
     noted = "progress" if words else ""
     if steps.rank(found.step) < steps.rank(Step.INSTALLING):
         begun = _forward(found, Step.INSTALLING, "The installer started.", report, now)
@@ -147,7 +147,8 @@ def _progress(found: Standing, report: Report, now: dt.datetime) -> Effect:
 
 
 def _installed(found: Standing, report: Report, now: dt.datetime) -> Effect:
-    return _forward(found, Step.INSTALLED, report.message or "The installer finished.", report, now, disarms=True)
+    done = _forward(found, Step.INSTALLED, report.message or "The installer finished.", report, now, disarms=True)
+    return replace(done, words="") if done.applied and found.progress else done
 
 
 def _failed(found: Standing, report: Report, _now: dt.datetime) -> Effect:
@@ -166,7 +167,7 @@ def _setting_up(found: Standing, report: Report, now: dt.datetime) -> Effect:
     """The role's checklist in the installed system: as the installer's progress, one step later."""
     if steps.rank(found.step) >= steps.rank(Step.FIRST_BOOT):
         return NOTHING
-    words = report.message if report.message != found.progress else ""
+    words = report.message if report.message != found.progress else None
     noted = "setting_up" if words else ""
     if steps.rank(found.step) < steps.rank(Step.INSTALLED):
         begun = _forward(found, Step.INSTALLED, "It runs from its own disk.", report, now, disarms=True)
@@ -216,7 +217,7 @@ def _changes(found: Standing, report: Report, effect: Effect, now: dt.datetime) 
         made += changes.reached(found, effect.forward, now=now)
     if effect.patient:
         made.append(changes.heard(found, now=now))
-    if effect.words:
+    if effect.words is not None:
         made.append(changes.said(found, effect.words))
     if effect.disarms:
         made += changes.disarmed(found)

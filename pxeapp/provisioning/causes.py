@@ -192,6 +192,27 @@ CAUSES: dict[str, tuple[Cause, ...]] = {
             "Mend what the reason names; `pxeapp render NAME` shows what would be given. Then deploy again.",
         ),
     ),
+    "setup_slow": (
+        Cause(
+            "It waits for another node, most often its controller, and tries again until that is there.",
+            "Wait for the controller; what it tries, and what it is answered, is in /var/log/pxeapp-role.log there.",
+        ),
+        Cause(
+            "A service does not start.",
+            "Read /var/log/pxeapp-role.log there; after mending it: systemctl restart pxeapp-role",
+        ),
+    ),
+    "setup_silent": (
+        Cause(
+            "It lost its network, or was switched off, while its role was being set up.",
+            "Look at its console: `pxeapp machine console NAME`; the log is /var/log/pxeapp-role.log there.",
+        ),
+        Cause(
+            "Somebody ended the setting up on the machine.",
+            "Run there: systemctl restart pxeapp-role; or deploy again.",
+        ),
+        NODE_URL,
+    ),
     "setup_failed": (
         Cause(
             "The controller is not up yet, or cannot be reached from there.",

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from pxeapp.bmc.models import PowerAction
 from pxeapp.machines.models import Event, Machine, Sighting
-from pxeapp.provisioning import causes, lifecycle, steps
+from pxeapp.provisioning import activity, causes, lifecycle, steps
+from pxeapp.provisioning.activity import Activity
 from pxeapp.provisioning.causes import Cause
 from pxeapp.provisioning.models import Deployment
 from pxeapp.provisioning.steps import Step
@@ -33,6 +34,7 @@ EXPECTED: dict[Step, str] = {
     Step.FIRST_BOOT: "the reconciler verifies it",
     Step.VERIFIED: "nothing; it is active",
 }
+SETTING_UP = "the installed system reports that its role is set up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +51,14 @@ class Explanation:
     waited_s: int
     code: str
     causes: tuple[Cause, ...]
+    activity: Activity | None = None  # of a running attempt
+    deadline: str | None = None  # of what is expected next
 
     def to_dict(self) -> dict[str, Any]:
         """For the wire: causes as `{"cause", "try"}`."""
         found = asdict(self)
         found["causes"] = [{"cause": cause.cause, "try": cause.attempt} for cause in self.causes]
+        found["activity"] = self.activity.to_dict() if self.activity is not None else None
         return found
 
 
@@ -74,11 +79,20 @@ def explain(session: Session, machine: Machine, now: dt.datetime) -> Explanation
         step=str(step),
         last_evidence=last["message"] if last else "nothing yet",
         last_evidence_at=last["at"] if last else None,
-        expected_next=EXPECTED[step] if deployment.outcome != lifecycle.SUCCEEDED else EXPECTED[Step.VERIFIED],
+        expected_next=expected(deployment),
         waited_s=waited,
         code=code,
         causes=(*_observed(session, machine, deployment, code), *causes.of(code)) if code else (),
+        activity=activity.of(deployment),
+        deadline=deployment.step_deadline.isoformat() if deployment.outcome is None else None,
     )
+
+
+def expected(deployment: Deployment) -> str:
+    """What should come next in an attempt."""
+    if deployment.outcome == lifecycle.SUCCEEDED:
+        return EXPECTED[Step.VERIFIED]
+    return SETTING_UP if activity.sets_up(deployment) else EXPECTED[Step(deployment.step)]
 
 
 def _never_deployed(machine: Machine) -> Explanation:
@@ -108,6 +122,8 @@ def _code(session: Session, machine: Machine, deployment: Deployment, step: Step
         action = session.get(PowerAction, deployment.power_action_id)
         if action is not None and action.error_code:
             return f"bmc_{action.error_code}"
+    if activity.sets_up(deployment):
+        return "setup_slow"
     if step == Step.INSTALLED and _loader_requests(session, machine) >= LOOP_AFTER:
         return "loader_loop"
     return steps.WAITS[step].stall_code if step in steps.WAITS else ""
@@ -120,6 +136,11 @@ def _summary(machine: Machine, deployment: Deployment, step: Step, waited: int) 
         return f"Attempt {deployment.attempt} of {machine.name} {deployment.outcome}: {deployment.reason}"
     if step == Step.REQUESTED and deployment.progress:
         return f"{machine.name} was asked for {waited} s ago. {deployment.progress}"
+    if activity.sets_up(deployment):
+        return (
+            f"{machine.name} runs from its own disk and has been setting up its role {deployment.role} for {waited} s: "
+            f"{deployment.progress}"
+        )
     return f"{machine.name} reached {step} {waited} s ago and waits: {EXPECTED[step]}."
 
 

@@ -17,7 +17,7 @@ from pxeapp.bmc import power
 from pxeapp.bmc.models import PowerAction
 from pxeapp.db import Database
 from pxeapp.machines.models import Machine
-from pxeapp.provisioning import admission, grants, leases, lifecycle, steps
+from pxeapp.provisioning import activity, admission, grants, leases, lifecycle, steps
 from pxeapp.provisioning.admission import Limits, Turn
 from pxeapp.provisioning.models import Deployment
 from pxeapp.provisioning.steps import Step
@@ -163,6 +163,10 @@ def _fail_stalled(session: Session, machine: Machine, deployment: Deployment, no
     wait = steps.WAITS[step]
     waited = int((now - deployment.step_since).total_seconds() // 60)
     last = deployment.steps[-1]["message"] if deployment.steps else "Nothing was seen of it."
+    if activity.sets_up(deployment):
+        reason = f"It is installed, but the setting up of its role went silent. It was at: {deployment.progress}"
+        lifecycle.fail(session, machine, deployment, code="setup_silent", reason=reason, now=now)
+        return
     lifecycle.fail(
         session,
         machine,

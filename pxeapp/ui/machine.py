@@ -222,9 +222,7 @@ def _steps(deployment: Deployment, moment: dt.datetime) -> list[StepLine]:
         elif deployment.outcome != SUCCEEDED and not any(line.look in ("now", "failed") for line in lines):
             look = "now" if deployment.outcome is None else "failed"
             waited = (deployment.finished_at or moment) - before
-            lines.append(
-                StepLine(step, look, took=waited, since=before, message=explain.EXPECTED[Step(deployment.step)])
-            )
+            lines.append(StepLine(step, look, took=waited, since=before, message=explain.expected(deployment)))
         else:
             lines.append(StepLine(step, "open"))
     return lines

@@ -50,8 +50,8 @@ class Flight:
 
     @property
     def word(self) -> str:
-        """The installer's last word, or what it waits for."""
-        if self.deployment.progress and self.deployment.step == Step.INSTALLING:
+        """The last word of the installer or of the role's set-up, or what it waits for."""
+        if self.deployment.progress and self.deployment.step in (Step.INSTALLING, Step.INSTALLED):
             return self.deployment.progress
         return EXPECTED[Step(self.deployment.step)]
 
@@ -108,7 +108,7 @@ def _view() -> dict[str, Any]:
         for each in capacity:
             for state, number in each.states.items():
                 states[state] = states.get(state, 0) + number
-        silent = SICK & Machine.bmc.has() & Machine.state.not_in(FAILED)
+        silent = SICK & Machine.bmc.has() & Machine.state.not_in({*FAILED, State.RETIRED})
         return {
             "total": sum(states.values()),
             "states": sorted(states.items(), key=_by_urgency),

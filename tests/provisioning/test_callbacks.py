@@ -16,9 +16,10 @@ from pxeapp.db import Database
 from pxeapp.errors import Invalid
 from pxeapp.machines.lifecycle import State
 from pxeapp.machines.models import Event, Machine
-from pxeapp.provisioning import callbacks, grants, steps, tokens
+from pxeapp.provisioning import activity, callbacks, grants, steps, tokens
 from pxeapp.provisioning.callbacks import EFFECTS, Report
 from pxeapp.provisioning.models import Deployment
+from pxeapp.provisioning.reconciler import Reconciler
 from pxeapp.provisioning.steps import Step
 from pxeapp.vault import open_vault
 from tests.provisioning.conftest import ADDRESS, T0
@@ -39,12 +40,13 @@ def deployment(database: Database, number: int) -> Deployment:
 
 
 def test_the_usual_order_walks_the_steps(database: Database, deployment_id: int) -> None:
-    reached = []
+    reached, words = [], []
     for event in ("started", "progress", "installed", "first_boot"):
         assert report(database, deployment_id, event, f"{event}!")
         reached.append(deployment(database, deployment_id).step)
+        words.append(deployment(database, deployment_id).progress)
     assert reached == [Step.INSTALLING, Step.INSTALLING, Step.INSTALLED, Step.FIRST_BOOT]
-    assert deployment(database, deployment_id).progress == "progress!"
+    assert words == ["", "progress!", "", ""]
 
 
 @pytest.mark.parametrize("event", EFFECTS)
@@ -145,6 +147,26 @@ def test_a_role_that_is_set_up_starts_the_patience_anew_and_is_not_up_before_it_
     assert report(database, deployment_id, "first_boot")
     assert not report(database, deployment_id, "setting_up", "late")
     assert deployment(database, deployment_id).step == Step.FIRST_BOOT
+
+
+def test_the_installers_last_words_are_not_taken_for_those_of_the_installed_system(
+    database: Database, deployment_id: int
+) -> None:
+    report(database, deployment_id, "progress", "Packages 99 %")
+    report(database, deployment_id, "installed")
+    assert deployment(database, deployment_id).progress == ""
+    report(database, deployment_id, "setting_up", "Its own address")
+    assert activity.sets_up(deployment(database, deployment_id))
+
+
+def test_a_role_whose_setting_up_goes_silent_says_where_it_was(database: Database, deployment_id: int) -> None:
+    report(database, deployment_id, "installed")
+    report(database, deployment_id, "setting_up", "Keystone's database", T0 + MINUTE)
+    vault = open_vault(Path(str(database.engine.url.database)).parent)
+    assert Reconciler(database, vault, "worker:1").look(deployment_id, now=T0 + 32 * MINUTE)
+    row = deployment(database, deployment_id)
+    assert (row.outcome, row.reason_code) == ("failed", "setup_silent")
+    assert "Keystone's database" in row.reason
 
 
 def test_setting_up_counts_as_installed_when_that_was_lost(database: Database, deployment_id: int) -> None:

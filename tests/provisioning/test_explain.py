@@ -18,7 +18,7 @@ from pxeapp.db import Database
 from pxeapp.machines import sightings, timeline
 from pxeapp.machines.lifecycle import State
 from pxeapp.machines.models import Bmc, Machine
-from pxeapp.provisioning import causes, explain, lifecycle, steps
+from pxeapp.provisioning import activity, causes, explain, lifecycle, steps
 from pxeapp.provisioning.explain import Explanation
 from pxeapp.provisioning.models import Deployment
 from pxeapp.provisioning.steps import Step
@@ -81,6 +81,11 @@ def asks_for_a_loader(times: int) -> Prepare:
     return prepare
 
 
+def sets_up(session: Session, machine: Machine, deployment: Deployment) -> None:
+    at(Step.INSTALLED)(session, machine, deployment)
+    deployment.progress = "The database answers"
+
+
 @dataclass(frozen=True)
 class Situation:
     """One way to be stuck, and what explain must say of it."""
@@ -130,6 +135,9 @@ SITUATIONS: dict[str, Situation] = {
     "installed but not called in": Situation(
         at(Step.INSTALLED), "no_first_boot", "installed was seen", "calls in from its own disk", "boot loader was not"
     ),
+    "sets up its role": Situation(
+        sets_up, "setup_slow", "installed was seen", "its role is set up", "waits for another node"
+    ),
     "keeps asking for a loader": Situation(
         asks_for_a_loader(3), "loader_loop", "installed was seen", "calls in from its own disk", "falls through"
     ),
@@ -156,6 +164,27 @@ def test_each_way_to_be_stuck_is_explained(database: Database, name: str) -> Non
     assert all(cause.attempt for cause in why.causes)
     assert "node1" in why.summary
     assert why.to_dict()["causes"][0]["try"] == why.causes[0].attempt
+
+
+def test_while_its_role_is_set_up_that_is_what_it_is_at(database: Database) -> None:
+    why = explained(database, sets_up)
+    assert why.activity is not None
+    assert why.activity.what == "Sets up its role base: The database answers"
+    assert "/var/log/pxeapp-role.log" in why.activity.log
+    assert "pxeapp-role" in why.activity.retry
+    assert why.deadline == why.activity.deadline.isoformat() == (T0 + 60 * MINUTE).isoformat()
+    assert "has been setting up its role base for 600 s: The database answers" in why.summary
+    shown = why.to_dict()
+    assert shown["activity"]["what"] == why.activity.what
+    with database.read() as session:
+        machine = session.query(Machine).one()
+        assert activity.of_machines(session, [machine])[machine.id] == why.activity
+
+
+def test_every_step_of_a_running_attempt_is_an_activity_and_an_ended_one_is_none(database: Database) -> None:
+    assert set(activity.SAID) == set(Step)
+    over = explained(database, reported_failure)
+    assert (over.activity, over.deadline, over.to_dict()["activity"]) == (None, None, None)
 
 
 def test_no_two_situations_have_the_same_first_cause() -> None:

@@ -45,8 +45,8 @@ image: setup-test web ## build the container image, start it once and ask for it
 web: ## fetch the pinned page assets into web/vendor
 	@web/build.sh
 
-screenshots: setup-test web ## take the README's pictures from a running appliance (URL=http://... PASSWORD_FILE=...)
-	@$(BIN)/python -m docs.screenshots --url "$(URL)" --user "$(or $(ADMIN),admin)" --password-file "$(PASSWORD_FILE)" $(if $(MACHINE),--machine $(MACHINE))
+screenshots: setup-test web ## take the README's pictures from a running appliance (URL=http://... PASSWORD_FILE=...; ALL=FOLDER: of every page)
+	@$(BIN)/python -m docs.screenshots --url "$(URL)" --user "$(or $(ADMIN),admin)" --password-file "$(PASSWORD_FILE)" $(if $(MACHINE),--machine $(MACHINE)) $(if $(ALL),--all "$(ALL)")
 
 clean: ## remove what was built and installed in this directory, except ./var
 	rm -rf $(VENV) dist build web/vendor .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -23,6 +23,7 @@ from pxeapp.api import (
     health,
     jobs,
     limits,
+    lists,
     machines,
     networks,
     openapi,
@@ -32,21 +33,21 @@ from pxeapp.api import (
     releases,
     reports,
     roles,
-    lists,
     sightings,
     variables,
     webhooks,
 )
+from pxeapp.api import templates as template_api
 from pxeapp.api.paging import RowNumber
 from pxeapp.config import Settings
 from pxeapp.ui import pages
 
 SESSION_LIFETIME = dt.timedelta(hours=12)
 BLUEPRINTS = (
-    health.bp, jobs.bp, machines.bp, lists.bp, reports.bp, sightings.bp, power.bp, deployments.bp, diffs.bp, given.bp, releases.bp, roles.bp,
+    health.bp, jobs.bp, machines.bp, sightings.bp, power.bp, deployments.bp, diffs.bp, given.bp, releases.bp, roles.bp,
     networks.bp, clusters.bp, variables.bp, accounts.users, accounts.tokens, accounts.audit, appliance.bp, webhooks.bp,
     events.bp, exports.bp,
-    bmc.bp, consoles.bp, pages.bp,
+    lists.bp, reports.bp, template_api.bp, bmc.bp, consoles.bp, pages.bp,
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pxeapp.answers import site_templates
 from pxeapp.api.context import Context
 from pxeapp.appliance import clock
 from pxeapp.commits import GroupCommit
@@ -21,6 +22,7 @@ def create_provisioner(settings: Settings) -> Provisioner:
     """What the machine-facing processes (node, tftp, dhcp) work with."""
     database = Database(settings.database_url)
     clock.watch(database)
+    site_templates.watch(database, settings.templates_dir)
     vault, templates = open_vault(settings.data_dir), Templates(settings.templates_dir)
     return Provisioner(settings, database, vault, templates, GroupCommit(database), Keeper(vault))
 

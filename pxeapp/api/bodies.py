@@ -13,7 +13,10 @@ from pxeapp.machines.readers import MAX_BYTES
 
 MAX_BODY = 1024 * 1024
 # Bodies that may be longer than the rest, by endpoint.
-LONGER = {"machines.imports": MAX_BYTES}
+LONGER = {
+    "ui.check_import": MAX_BYTES, "ui.run_import": 2 * MAX_BYTES, "templates.save": 2**22, "ui.edit_template": 2**22,
+    "machines.imports": MAX_BYTES,
+}  # fmt: skip
 
 
 class JsonRequest(Request):

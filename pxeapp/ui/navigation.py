@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pxeapp.accounts.permissions import ADMIN, VIEWER, allows
+from pxeapp.accounts.permissions import ADMIN, OPERATOR, VIEWER, allows
 from pxeapp.accounts.service import Actor
 from pxeapp.ui.language import N_
 
@@ -25,6 +25,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("ui.rack_elevation", N_("Racks"), VIEWER),
     Entry("ui.sightings", N_("Seen but unknown"), VIEWER),
     Entry("ui.deployments", N_("Deployments"), VIEWER),
+    Entry("ui.templates_page", N_("Templates"), OPERATOR),
     Entry("ui.reports_page", N_("Reports"), VIEWER),
     Entry("ui.settings", N_("Settings and doctor"), ADMIN),
 )

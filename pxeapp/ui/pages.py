@@ -22,11 +22,12 @@ from pxeapp.ui import (
     settings,
     sightings,
     sign_in,
+    templates,
 )
 from pxeapp.ui.blueprint import bp
 
 __all__ = [
     "bp", "bulk", "consoles", "deployments", "given", "live", "machine", "machine_actions", "machine_edit",
     "machine_form", "machine_import", "machine_lists", "machines", "overview", "preferences", "racks",
-    "reports", "settings", "sightings", "sign_in",
+    "reports", "settings", "sightings", "sign_in", "templates",
 ]  # fmt: skip

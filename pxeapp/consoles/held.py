@@ -18,6 +18,7 @@ from pxeapp.errors import PxeError
 State = Literal["closed", "opening", "open", "waiting", "calm"]
 KEPT = 256 * 1024  # bytes of what was said, for whoever comes later
 LINGER_S = 60.0  # after the last viewer left: a page is reloaded, and its console is still there
+RELEASE_S = 120.0
 BACKOFF_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 FOR_GOOD_S = 300.0  # after a wrong password and the like: trying again would lock the account
 CALM_S = 0.5
@@ -45,12 +46,14 @@ class Held:
     left_at: float = field(default_factory=time.monotonic)
     recorder: Recorder | None = None
     recording: int | None = None
-    released: bool = False  # somebody said: let go of it
+    released_until: float = 0.0  # somebody said: let go of it, another program wants it
     _take: bool = False
     _line: SerialLine | None = None
     _thread: threading.Thread | None = None
     _stopping: threading.Event = field(default_factory=threading.Event)
     _poke: threading.Event = field(default_factory=threading.Event)
+    _begins: threading.Lock = field(default_factory=threading.Lock)
+    _opening_since: float | None = None
 
     @property
     def end(self) -> int:
@@ -60,7 +63,7 @@ class Held:
     @property
     def wanted(self) -> bool:
         """Whether the line is to be held."""
-        if self._stopping.is_set() or self.released:
+        if self._stopping.is_set() or time.monotonic() < self.released_until:
             return False
         lingering = time.monotonic() - self.left_at < LINGER_S
         return self.viewers > 0 or self.recorder is not None or lingering
@@ -73,14 +76,18 @@ class Held:
     @property
     def stuck_s(self) -> float:
         """For how long its thread has not come by, while it should."""
-        line = self._line
-        return time.monotonic() - line.alive_at if line is not None and self.runs else 0.0
+        line, opening = self._line, self._opening_since
+        if not self.runs:
+            return 0.0
+        since = line.alive_at if line is not None else opening
+        return time.monotonic() - since if since is not None else 0.0
 
     def begin(self) -> None:
         """Start the thread that holds the line, if there is none."""
-        if not self.runs and self.wanted:
-            self._thread = threading.Thread(target=self._hold, name=f"console-{self.name}", daemon=True)
-            self._thread.start()
+        with self._begins:
+            if not self.runs and self.wanted:
+                self._thread = threading.Thread(target=self._hold, name=f"console-{self.name}", daemon=True)
+                self._thread.start()
 
     def stop(self, *, wait_s: float = 0.0) -> None:
         """Let go of the line."""
@@ -93,7 +100,6 @@ class Held:
         """A viewer came."""
         with self.lock:
             self.viewers += 1
-            self.released = False
         self.begin()
         self._poke.set()  # do not let them wait for the end of a long pause
 
@@ -106,14 +112,13 @@ class Held:
     def take(self) -> None:
         """Next time end another program's console."""
         self._take = True
-        self.released = False
+        self.released_until = 0.0
         self.begin()
         self._poke.set()
 
     def release(self) -> None:
-        """Give the line to somebody else, although there are viewers."""
-        with self.lock:
-            self.released = True
+        """Give the line to somebody else for a while, although there are viewers."""
+        self.released_until = time.monotonic() + RELEASE_S
         self._poke.set()
 
     def record(self, recorder: Recorder | None, number: int | None) -> None:
@@ -171,15 +176,17 @@ class Held:
             self._set("waiting", str(trouble))
             self._poke.clear()
             self._poke.wait(pause)
-        self._set("closed")
+        released = time.monotonic() < self.released_until
+        self._set("closed", "It was given to another program for two minutes." if released else "")
 
     def _once(self) -> PxeError | None:
         """Hold the line until it is lost, which is returned, or no longer wanted."""
         line: SerialLine | None = None
         try:
             take, self._take = self._take, False
+            self._opening_since = time.monotonic()
             line = self.open(self._heard, take)
-            self._line = line
+            self._line, self._opening_since = line, None
             self._set("open")
             line.run(lambda: not self.wanted)
         except PxeError as trouble:
@@ -188,7 +195,7 @@ class Held:
             log.exception("The console of %s had trouble", self.name)
             return PxeError(f"The console had trouble ({type(error).__name__}).")
         finally:
-            self._line = None
+            self._line = self._opening_since = None
             if line is not None:
                 line.close()
         return None

@@ -174,12 +174,15 @@ class Holder:
     def _listen(self) -> socket.socket:
         path = door.socket_path(self.settings)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = path.with_suffix(f".{os.getpid()}")
         with contextlib.suppress(FileNotFoundError):
-            path.unlink()  # of one that was killed: the watchdog runs one at a time
+            draft.unlink()
         server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        server.bind(str(path))
-        path.chmod(0o600)
+        server.bind(str(draft))
+        draft.chmod(0o600)
         server.listen(BACKLOG)
+        # Whoever finds it can connect; and one that a killed process left behind is replaced (one runs at a time).
+        draft.replace(path)
         return server
 
     def _accept(self, server: socket.socket, pool: ThreadPoolExecutor) -> None:

@@ -105,7 +105,7 @@ def as_text(path: Path) -> Iterator[str]:
     for _, text in events(path):
         whole, newline, rest = (rest + text).rpartition("\n")
         if newline:
-            yield plain(whole) + "\n"
+            yield plain(whole.removesuffix("\r")) + "\n"
         elif len(rest) > 1 << 16:
             whole, rest = rest, ""
             yield plain(whole)

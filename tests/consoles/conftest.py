@@ -32,6 +32,9 @@ class Desk:
 
     def restart(self) -> None:
         self.end()
+        self.restart_after_end()
+
+    def restart_after_end(self) -> None:
         self.holder = Holder(self.settings)
         self.begin()
 

@@ -54,7 +54,8 @@ def http(served: Appliance) -> Iterator[requests.Session]:
     """Somebody signed in."""
     with requests.Session() as session:
         session.trust_env = False
-        said = {"name": "admin", "password": PASSWORD}
+        page = session.get(f"{served.url}/login", timeout=WITHIN_S).text
+        said = {"name": "admin", "password": PASSWORD, "csrf": re.findall(r'name="csrf" value="([^"]+)"', page)[0]}
         assert (
             session.post(f"{served.url}/login", data=said, timeout=WITHIN_S, allow_redirects=False).status_code == 303
         )

@@ -8,8 +8,10 @@ from apiflask import APIFlask
 
 from pxeapp import __version__, config, templates, wiring
 from pxeapp.api import (
+    account,
     accounts,
     appliance,
+    audit,
     bmc,
     bodies,
     clusters,
@@ -42,11 +44,10 @@ from pxeapp.api.paging import RowNumber
 from pxeapp.config import Settings
 from pxeapp.ui import pages
 
-SESSION_LIFETIME = dt.timedelta(hours=12)
 BLUEPRINTS = (
     health.bp, jobs.bp, machines.bp, sightings.bp, power.bp, deployments.bp, diffs.bp, given.bp, releases.bp, roles.bp,
-    networks.bp, clusters.bp, variables.bp, accounts.users, accounts.tokens, accounts.audit, appliance.bp, webhooks.bp,
-    events.bp, exports.bp,
+    networks.bp, clusters.bp, variables.bp, accounts.users, accounts.tokens, account.bp, audit.bp, appliance.bp,
+    webhooks.bp, events.bp, exports.bp,
     lists.bp, reports.bp, template_api.bp, bmc.bp, consoles.bp, pages.bp,
 )  # fmt: skip
 
@@ -69,7 +70,7 @@ def create_app(settings: Settings | None = None) -> APIFlask:
     app.config.update(
         SECRET_KEY=context.vault.derive("session"),
         MAX_CONTENT_LENGTH=bodies.MAX_BODY,
-        PERMANENT_SESSION_LIFETIME=SESSION_LIFETIME,
+        PERMANENT_SESSION_LIFETIME=dt.timedelta(hours=context.settings.session_hours),
         SESSION_COOKIE_NAME="pxeapp_session",  # cookies know no ports: another program here may have a "session"
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",

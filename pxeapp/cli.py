@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "db": "pxeapp.migrations.commands:db",
     "user": "pxeapp.accounts.commands:user",
     "token": "pxeapp.accounts.commands:token",
+    "audit": "pxeapp.accounts.audit_commands:audit",
     "machine": "pxeapp.machine_commands:machine",
     "check": "pxeapp.provisioning.commands:check",
     "render": "pxeapp.provisioning.commands:render",

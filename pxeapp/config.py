@@ -35,6 +35,15 @@ class Listen:
 
 
 @dataclass(frozen=True, slots=True)
+class Grant:
+    """What a group of an identity provider, or a role of Keystone, may do here."""
+
+    group: str
+    role: str
+    projects: tuple[str, ...] | None = None  # None: all machines
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Every setting of the appliance. Field names in upper case with `PXEAPP_` before them are the variables."""
 
@@ -55,6 +64,20 @@ class Settings:
     fetch_networks: tuple[IPNetwork, ...]
     installs_at_once: int
     starts_per_minute: int
+    public_url: str
+    session_idle_minutes: int
+    session_hours: int
+    totp_roles: frozenset[str]
+    oidc_issuer: str
+    oidc_client_id: str
+    oidc_client_secret_file: Path | None
+    oidc_scopes: str
+    oidc_name_claim: str
+    oidc_groups_claim: str
+    oidc_roles: tuple[Grant, ...]
+    oidc_label: str
+    keystone_url: str
+    keystone_roles: tuple[Grant, ...]
     requests_per_minute: int
     webhook_networks: tuple[IPNetwork, ...]
     require_if_match: bool
@@ -100,12 +123,29 @@ DEFAULTS: dict[str, str] = {
     "fetch_networks": "",  # where release files may be downloaded from; empty: anywhere but this host and link-local
     "installs_at_once": "100",
     "starts_per_minute": "300",
+    "public_url": "",  # how operators' browsers reach the pages; empty: as each request says
+    "session_idle_minutes": "240",
+    "session_hours": "24",
+    "totp_roles": "",  # roles whose local accounts must have a second factor
+    "oidc_issuer": "",  # empty: no sign-in by OpenID Connect
+    "oidc_client_id": "",
+    "oidc_client_secret_file": "",
+    "oidc_scopes": "openid profile email",
+    "oidc_name_claim": "preferred_username",
+    "oidc_groups_claim": "groups",
+    "oidc_roles": "",  # GROUP=ROLE or GROUP=ROLE:PROJECT+PROJECT, comma separated
+    "oidc_label": "",  # what stands on the button
+    "keystone_url": "",  # empty: no Keystone token opens anything
+    "keystone_roles": "",  # ROLE OF KEYSTONE=ROLE, or =ROLE:@project for the machines of the token's project
     "requests_per_minute": "3000",  # to the API, of one account or token; of an address without one a tenth
     "require_if_match": "off",  # on: what exists is changed by the API only with If-Match
     "console_recording": "on",  # off: no deployment's serial console is recorded
     "console_keep_days": "30",  # how long a recording is kept
     "webhook_networks": "",  # where webhooks may be sent to; empty: anywhere but this host and link-local
 }
+ROLES = ("viewer", "operator", "admin")
+_WEB_URL = re.compile(r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~+-]+)*/?")
+_SCOPES = re.compile(r"[!#-\[\]-~]+( [!#-\[\]-~]+)*")  # RFC 6749's scope-token
 _LISTEN = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
 _INTERFACE = re.compile(r"[^\s/:]{1,15}")  # what Linux takes; it ends up in dnsmasq's configuration
 # Machines are given this in boot scripts, kernel command lines and answer files: no space, quote or brace.
@@ -189,6 +229,7 @@ def _build(raw: Mapping[str, str]) -> Settings:
         raise ConfigError(
             f"PXEAPP_DHCP_INTERFACE is {raw['dhcp_interface']!r}.", hint="Name one interface as `ip link` shows it."
         )
+    _refuse_half_oidc(raw)
     password_file = Path(raw["admin_password_file"]) if raw["admin_password_file"] else None
     if password_file is not None and not (password_file.is_file() and os.access(password_file, os.R_OK)):
         raise ConfigError(
@@ -213,6 +254,20 @@ def _build(raw: Mapping[str, str]) -> Settings:
         fetch_networks=_networks("fetch_networks", raw["fetch_networks"]),
         installs_at_once=_number("installs_at_once", raw["installs_at_once"], 1, 10_000),
         starts_per_minute=_number("starts_per_minute", raw["starts_per_minute"], 1, 60_000),
+        public_url=_web_url("public_url", raw["public_url"]),
+        session_idle_minutes=_number("session_idle_minutes", raw["session_idle_minutes"], 1, 100_000),
+        session_hours=_number("session_hours", raw["session_hours"], 1, 10_000),
+        totp_roles=_roles("totp_roles", raw["totp_roles"]),
+        oidc_issuer=_web_url("oidc_issuer", raw["oidc_issuer"], slash=True),
+        oidc_client_id=raw["oidc_client_id"].strip(),
+        oidc_client_secret_file=_secret_file("oidc_client_secret_file", raw["oidc_client_secret_file"]),
+        oidc_scopes=raw["oidc_scopes"].strip(),
+        oidc_name_claim=raw["oidc_name_claim"].strip(),
+        oidc_groups_claim=raw["oidc_groups_claim"].strip(),
+        oidc_roles=_grants("oidc_roles", raw["oidc_roles"]),
+        oidc_label=raw["oidc_label"].strip()[:60],
+        keystone_url=_web_url("keystone_url", raw["keystone_url"]),
+        keystone_roles=_grants("keystone_roles", raw["keystone_roles"]),
         requests_per_minute=_number("requests_per_minute", raw["requests_per_minute"], 10, 1_000_000),
         webhook_networks=_networks("webhook_networks", raw["webhook_networks"]),
         require_if_match=_switch("require_if_match", raw["require_if_match"]),
@@ -262,6 +317,57 @@ def _switch(name: str, value: str) -> bool:
     if value.lower() not in ("on", "off", "true", "false"):
         raise ConfigError(f"PXEAPP_{name.upper()} is {value!r}.", hint="Use on or off.")
     return value.lower() in ("on", "true")
+
+
+def _web_url(name: str, value: str, *, slash: bool = False) -> str:
+    """An address of ours or of a provider. An issuer is kept to the letter: its tokens are compared with it."""
+    if value and not _WEB_URL.fullmatch(value):
+        raise ConfigError(f"PXEAPP_{name.upper()} is {value!r}.", hint="Write http(s)://HOST, or with :PORT and /PATH.")
+    return value if slash else value.rstrip("/")
+
+
+def _roles(name: str, value: str) -> frozenset[str]:
+    found = frozenset(part.strip() for part in value.split(",") if part.strip())
+    if not found <= set(ROLES):
+        raise ConfigError(f"PXEAPP_{name.upper()} is {value!r}.", hint=f"Use {', '.join(ROLES)}, separated by commas.")
+    return found
+
+
+def _grants(name: str, value: str) -> tuple[Grant, ...]:
+    """`GROUP=ROLE` or `GROUP=ROLE:PROJECT+PROJECT`, separated by commas; a group may itself hold an equals sign."""
+    found = []
+    for part in filter(None, (piece.strip() for piece in value.split(","))):
+        group, _, right = part.rpartition("=")
+        role, colon, projects = right.partition(":")
+        listed = tuple(filter(None, (each.strip() for each in projects.split("+"))))
+        if not group.strip() or role.strip() not in ROLES or (colon and (not listed or role.strip() == "admin")):
+            raise ConfigError(
+                f"PXEAPP_{name.upper()} has {part!r}.",
+                hint=f"Write GROUP=ROLE or GROUP=ROLE:PROJECT+PROJECT, with ROLE one of {', '.join(ROLES)}; "
+                "an admin works with all projects.",
+            )
+        found.append(Grant(group.strip(), role.strip(), listed if colon else None))
+    return tuple(found)
+
+
+def _secret_file(name: str, value: str) -> Path | None:
+    if not value:
+        return None
+    path = Path(value)
+    if not (path.is_file() and os.access(path, os.R_OK)):
+        raise ConfigError(f"PXEAPP_{name.upper()} names {value!r}, which cannot be read.")
+    return path
+
+
+def _refuse_half_oidc(raw: Mapping[str, str]) -> None:
+    """A sign-in that lets nobody in, or that has no client, is a mistake and not a wish."""
+    for needed in ("oidc_client_id", "oidc_roles") if raw["oidc_issuer"] else ():
+        if not raw[needed].strip():
+            raise ConfigError(f"PXEAPP_OIDC_ISSUER is set but PXEAPP_{needed.upper()} is empty.")
+    if raw["keystone_url"] and not raw["keystone_roles"].strip():
+        raise ConfigError("PXEAPP_KEYSTONE_URL is set but PXEAPP_KEYSTONE_ROLES is empty.")
+    if not _SCOPES.fullmatch(raw["oidc_scopes"].strip()) or "openid" not in raw["oidc_scopes"].split():
+        raise ConfigError(f"PXEAPP_OIDC_SCOPES is {raw['oidc_scopes']!r}.", hint="Write openid profile email.")
 
 
 def _networks(name: str, value: str) -> tuple[IPNetwork, ...]:

@@ -1,11 +1,15 @@
 """The permission table: every route of the operators' application, and the least role that may use it.
 
-Deny by default: a route that is not here is refused, and a test fails for it.
+Deny by default: a route that is not here is refused, and a test fails for it. Besides the role, four small tables say
+what a limit to projects, a token that only reads, and a session that is not whole yet leave of it. The API, the pages
+and whoever draws a button ask `verdict`, and nothing else.
 """
 
 from __future__ import annotations
 
 from typing import Final
+
+from pxeapp.accounts.actor import SESSION, Actor
 
 VIEWER: Final = "viewer"
 OPERATOR: Final = "operator"
@@ -23,6 +27,8 @@ PERMISSIONS: dict[str, str] = {
     "openapi.spec": PUBLIC,
     "ui.login": PUBLIC,
     "ui.sign_in": PUBLIC,
+    "ui.oidc_begin": PUBLIC,
+    "ui.oidc_end": PUBLIC,
     "ui.asset": PUBLIC,
     "ui.prefer": PUBLIC,  # a cookie of one's own: language, theme
     # Looking
@@ -86,6 +92,30 @@ PERMISSIONS: dict[str, str] = {
     "ui.console_stream": VIEWER,
     "ui.console_recording": VIEWER,
     "ui.sign_out": VIEWER,
+    "ui.second_factor": VIEWER,
+    "ui.check_second_factor": VIEWER,
+    "ui.account": VIEWER,
+    "ui.change_password": VIEWER,
+    "ui.begin_totp": VIEWER,
+    "ui.confirm_totp": VIEWER,
+    "ui.renew_recovery_codes": VIEWER,
+    "ui.remove_totp": VIEWER,
+    "ui.end_session": VIEWER,
+    "ui.end_sessions": VIEWER,
+    "ui.create_own_token": VIEWER,
+    "ui.revoke_own_token": VIEWER,
+    "account.show": VIEWER,
+    "account.sessions": VIEWER,
+    "account.end_session": VIEWER,
+    "account.end_sessions": VIEWER,
+    "account.password": VIEWER,
+    "account.begin_totp": VIEWER,
+    "account.confirm_totp": VIEWER,
+    "account.renew_recovery_codes": VIEWER,
+    "account.remove_totp": VIEWER,
+    "account.tokens": VIEWER,
+    "account.create_token": VIEWER,
+    "account.revoke_token": VIEWER,
     "machines.listing": VIEWER,
     "machines.show": VIEWER,
     "machines.events": VIEWER,
@@ -190,7 +220,22 @@ PERMISSIONS: dict[str, str] = {
     "tokens.listing": ADMIN,
     "tokens.create": ADMIN,
     "tokens.revoke": ADMIN,
+    "users.show": ADMIN,
+    "users.reset_password": ADMIN,
+    "users.end_sessions": ADMIN,
+    "ui.users": ADMIN,
+    "ui.create_user": ADMIN,
+    "ui.user_page": ADMIN,
+    "ui.change_user": ADMIN,
+    "ui.reset_user_password": ADMIN,
+    "ui.end_user_sessions": ADMIN,
+    "ui.delete_user": ADMIN,
+    "ui.create_token": ADMIN,
+    "ui.revoke_token": ADMIN,
+    "ui.audit": ADMIN,
     "audit.listing": ADMIN,
+    "audit.show": ADMIN,
+    "audit.export": ADMIN,
     "webhooks.listing": ADMIN,
     "webhooks.show": ADMIN,
     "webhooks.create": ADMIN,
@@ -203,6 +248,61 @@ PERMISSIONS: dict[str, str] = {
     "given.exact": ADMIN,  # tokens and secrets as they were
     "appliance.resume": ADMIN,
 }
+
+
+# What concerns the whole appliance, and so nobody who is limited to some projects, whatever their role.
+WHOLE: frozenset[str] = frozenset(
+    {
+        "appliance.observe", "health.metrics", "reports.durations", "reports.success", "reports.failures",
+        "reports.repairs", "reports.inventory", "ui.reports_page", "ui.settings", "ui.doctor_part", "ui.run_doctor",
+    }
+)  # fmt: skip
+# What writes nothing though it is asked for by POST.
+READS: frozenset[str] = frozenset({"diffs.compare"})
+# What only somebody at a browser may do, and no token: who has found one must not make it live longer than it does.
+BY_HAND: frozenset[str] = frozenset(
+    {
+        "account.password", "account.begin_totp", "account.confirm_totp", "account.renew_recovery_codes",
+        "account.remove_totp", "account.create_token", "account.end_session", "account.end_sessions",
+        "ui.change_password", "ui.begin_totp", "ui.confirm_totp", "ui.renew_recovery_codes", "ui.remove_totp",
+        "ui.create_own_token", "ui.end_session", "ui.end_sessions", "ui.second_factor", "ui.check_second_factor",
+    }
+)  # fmt: skip
+# All that a session may do before it is whole.
+STAGES: dict[str, frozenset[str]] = {
+    "second factor": frozenset({"ui.second_factor", "ui.check_second_factor", "ui.sign_out"}),
+    "password": frozenset({"ui.account", "ui.change_password", "ui.sign_out", "account.show", "account.password"}),
+    "enrol": frozenset(
+        {"ui.account", "ui.begin_totp", "ui.confirm_totp", "ui.sign_out", "account.show", "account.begin_totp",
+         "account.confirm_totp"}
+    ),
+}  # fmt: skip
+SAFE_METHODS: frozenset[str] = frozenset({"GET", "HEAD", "OPTIONS"})
+STAGE_SENTENCES: dict[str, str] = {
+    "second factor": "The code of your second factor is still to be entered.",
+    "password": "This is a one-time password; choose one of your own first.",
+    "enrol": "Your role needs a second factor; set it up first.",
+}
+
+
+def verdict(actor: Actor, endpoint: str | None, method: str = "GET") -> str:
+    """Why somebody may not use a route; empty: they may."""
+    least = needed(endpoint)
+    if least is None:
+        return f"{endpoint} is in no permission table, so nobody may use it."
+    if least == PUBLIC:
+        return ""
+    if actor.stage and endpoint not in STAGES[actor.stage]:
+        return STAGE_SENTENCES[actor.stage]
+    if not allows(actor.role, least):
+        return f"This needs the role {least}; {actor.label} is {actor.role}."
+    if actor.projects is not None and endpoint in WHOLE:
+        return f"This concerns the whole appliance; {actor.label} works in some projects only."
+    if endpoint in BY_HAND and actor.by != SESSION:
+        return "This is not possible with a token; sign in at /login."
+    if actor.read_only and method not in SAFE_METHODS and endpoint not in READS:
+        return f"{actor.label} may only read."
+    return ""
 
 
 def needed(endpoint: str | None) -> str | None:

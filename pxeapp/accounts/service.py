@@ -1,60 +1,71 @@
-"""Users, passwords and tokens. Who comes with a request is checked on every request, against the rows."""
+"""Users: added, changed, signed in. Who comes with a request is checked on every request, against the rows."""
 
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-import hmac
 import re
 import secrets
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import Any
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from pxeapp import audit
-from pxeapp.accounts.models import ApiToken, User
-from pxeapp.accounts.permissions import ADMIN, ROLES, lesser
+from pxeapp.accounts import passwords, second_factor
+from pxeapp.accounts.actor import Actor
+from pxeapp.accounts.limits import project_problems, role_problems
+from pxeapp.accounts.models import ApiToken, User, UserSession
+from pxeapp.accounts.permissions import ADMIN
+from pxeapp.accounts.tokens import (
+    LAST_USED_STEP,
+    TOKEN_PREFIX,
+    by_token,
+    create_token,
+    note_token_use,
+    revoke_token,
+)
 from pxeapp.errors import Conflict, FieldProblem, Invalid, NotFound, Unauthenticated
 
-# So that a token that leaked into a log or a repository is found by a search.
-TOKEN_PREFIX = "pxe_"  # noqa: S105 - the part that is no secret
-MIN_PASSWORD = 10
-MAX_TOKEN_NAME = 63
-LAST_USED_STEP = dt.timedelta(minutes=1)  # a busy token writes its row once a minute, not at every request
+__all__ = [
+    "LAST_USED_STEP", "TOKEN_PREFIX", "Actor", "by_token", "create_token", "note_token_use", "revoke_token",
+]  # fmt: skip
+
+ONE_TIME_LIFETIME = dt.timedelta(hours=24)
+LOCAL, OIDC = "local", "oidc"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,62}")
-# OWASP's smaller setting: the default's 64 MiB for each try would let a guesser without an account fill the memory.
-_hasher = PasswordHasher(time_cost=3, memory_cost=19 * 1024, parallelism=1)
-# Verified against when the user does not exist, so that the answer takes as long as for one who does.
-_NOBODY = _hasher.hash(secrets.token_hex(16))
 
 
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """Who is doing something, and with which role. `label` is what the audit log keeps."""
-
-    label: str
-    role: str
-    user_id: int | None = None
-
-
-def create_user(session: Session, *, name: str, role: str, password: str, actor: str, now: dt.datetime) -> User:
+def create_user(
+    session: Session,
+    *,
+    name: str,
+    role: str,
+    password: str,
+    actor: str,
+    now: dt.datetime,
+    projects: Sequence[str] | None = None,
+    one_time: bool = False,
+) -> User:
     """Add a user; raises Invalid with the field, or Conflict for a name that is taken."""
     problems = []
     if not _NAME.fullmatch(name):
-        problems.append(FieldProblem("name", f"{name!r} cannot be a user name.", "Use a-z, 0-9, dot, dash, @."))
-    problems += _role_problems(role)
-    problems += _password_problems(password)
+        problems.append(FieldProblem("name", f"{name[:63]!r} cannot be a user name.", "Use a-z, 0-9, dot, dash, @."))
+    problems += role_problems(role)
+    problems += project_problems(role, projects)
+    problems += passwords.problems(password, name=name)
     if problems:
         raise Invalid("The user cannot be added.", problems=problems)
     if session.scalar(select(User.id).where(User.name == name)) is not None:
         raise Conflict(f"There already is a user {name}.")
-    user = User(name=name, role=role, password_hash=_hasher.hash(password), created_at=now)
+    user = User(
+        name=name, role=role, password_hash=passwords.hashed(password), created_at=now,
+        projects=None if projects is None else sorted(set(projects)),
+        must_change_password=one_time, password_until=now + ONE_TIME_LIFETIME if one_time else None,
+    )  # fmt: skip
     session.add(user)
     session.flush()
-    audit.record(session, at=now, actor=actor, action="user.create", subject=name, role=role)
+    audit.record(session, at=now, actor=actor, action="user.create", subject=name, role=role, after=shown(user))
     return user
 
 
@@ -67,30 +78,80 @@ def change_user(
     role: str | None = None,
     password: str | None = None,
     disabled: bool | None = None,
+    **more: Any,
 ) -> User:
-    """Change a user; a new password or a disabled account ends every session of theirs at once."""
+    """Change a user; a new password or a disabled account ends every session of theirs at once.
+
+    `projects` may be given, and None then means all of them.
+    """
     user = get_user(session, name)
+    before = shown(user)
+    projects = more.get("projects", user.projects)
     problems = [
-        *(_role_problems(role) if role is not None else []),
-        *(_password_problems(password) if password is not None else []),
+        *(role_problems(role) if role is not None else []),
+        *project_problems(role or user.role, projects),
+        *(passwords.problems(password, name=name) if password is not None else []),
     ]
     if problems:
         raise Invalid("The user cannot be changed.", problems=problems)
+    if password is not None and user.source != LOCAL:
+        raise Conflict(f"{name} signs in elsewhere and has no password here.")
     if (role not in (None, ADMIN) or disabled) and user.role == ADMIN and _is_last_admin(session, user):
         raise Conflict(f"{name} is the last administrator.", hint="Make another one first.")
     if role is not None:
         user.role = role
+    if "projects" in more:
+        user.projects = None if projects is None else sorted(set(projects))
     if password is not None:
-        user.password_hash = _hasher.hash(password)
+        _give_password(user, password)
     if disabled is not None:
         user.disabled = disabled
     if password is not None or disabled:
-        user.session_epoch += 1
-    changed = [
-        field for field, value in (("role", role), ("password", password), ("disabled", disabled)) if value is not None
-    ]
-    audit.record(session, at=now, actor=actor, action="user.change", subject=name, changed=changed)
+        _end_sessions(session, user)
+    said = {"role": role, "password": password, "disabled": disabled}
+    changed = [field for field, value in said.items() if value is not None]
+    changed += ["projects"] if "projects" in more else []
+    audit.record(
+        session, at=now, actor=actor, action="user.change", subject=name, changed=changed,
+        **audit.difference(before, shown(user)),
+    )  # fmt: skip
     return user
+
+
+def change_own_password(session: Session, user_id: int, *, old: str, new: str, now: dt.datetime) -> User:
+    """A new password, by its owner who knows the old one; every session of theirs ends, the caller begins one anew."""
+    user = session.get_one(User, user_id, with_for_update=True)
+    if user.source != LOCAL:
+        raise Conflict("You sign in elsewhere and have no password here.", hint="Change it there.")
+    if not passwords.fits(user.password_hash, old):
+        problem = FieldProblem("old", "is not your present password.", "Enter the one that you signed in with.")
+        raise Invalid("The password cannot be changed.", problems=[problem])
+    problems = passwords.problems(new, name=user.name, field="new")
+    if not problems and old == new:
+        problems = [FieldProblem("new", "is the old one.", "Choose another.")]
+    if problems:
+        raise Invalid("The password cannot be changed.", problems=problems)
+    _give_password(user, new)
+    _end_sessions(session, user)
+    audit.record(session, at=now, actor=f"user:{user.name}", action="user.password", subject=user.name)
+    return user
+
+
+def reset_password(session: Session, name: str, *, actor: str, now: dt.datetime) -> str:
+    """A one-time password for who has lost theirs: good for a day, and to be changed at the first sign-in.
+
+    Takes the second factor away as well: who lost both must get in, and who holds a role that needs one sets up a new.
+    """
+    user = get_user(session, name)
+    if user.source != LOCAL:
+        raise Conflict(f"{name} signs in elsewhere and has no password here.")
+    password = passwords.one_time()
+    _give_password(user, password)
+    user.must_change_password, user.password_until = True, now + ONE_TIME_LIFETIME
+    _end_sessions(session, user)
+    second_factor.remove(session, user, actor=actor, now=now)
+    audit.record(session, at=now, actor=actor, action="user.reset_password", subject=name)
+    return password
 
 
 def delete_user(session: Session, name: str, *, actor: str, now: dt.datetime) -> None:
@@ -101,8 +162,8 @@ def delete_user(session: Session, name: str, *, actor: str, now: dt.datetime) ->
     for token in session.scalars(select(ApiToken).where(ApiToken.user_id == user.id)):
         session.delete(token)
     session.flush()
+    audit.record(session, at=now, actor=actor, action="user.delete", subject=name, before=shown(user))
     session.delete(user)
-    audit.record(session, at=now, actor=actor, action="user.delete", subject=name)
 
 
 def get_user(session: Session, name: str) -> User:
@@ -118,98 +179,35 @@ def _by_name(session: Session, name: str) -> User | None:
     return session.scalar(select(User).where(User.name == name)) if _NAME.fullmatch(name) else None
 
 
-def sign_in(session: Session, name: str, password: str) -> User:
+def sign_in(session: Session, name: str, password: str, *, now: dt.datetime | None = None) -> User:
     """The user behind name and password; raises the same Unauthenticated for whatever is wrong."""
     user = _by_name(session, name)
-    try:
-        _hasher.verify(user.password_hash if user and user.password_hash else _NOBODY, password)
-    except (VerificationError, InvalidHashError):
-        user = None
-    if user is None or user.disabled:
+    right = passwords.fits(user.password_hash if user else "", password)
+    late = user is not None and user.password_until is not None and now is not None and user.password_until <= now
+    if user is None or not right or user.disabled or user.source != LOCAL or late:
         raise Unauthenticated("User name or password is wrong.")
     return user
 
 
-def end_sessions(session: Session, user_id: int) -> None:
-    """End every browser session of a user, wherever its cookie is by now."""
-    user = session.get(User, user_id)
-    if user is not None:
-        user.session_epoch += 1
+def signed_in(session: Session, user: User, *, now: dt.datetime, method: str) -> None:
+    """Keep that somebody came in."""
+    user.last_sign_in_at = now
+    audit.record(session, at=now, actor=f"user:{user.name}", action="session.begin", subject=user.name, method=method)
 
 
-def by_session(session: Session, user_id: int, epoch: int) -> Actor:
-    """Who a signed cookie belongs to now; raises Unauthenticated when that user is gone, disabled or signed out."""
-    user = session.get(User, user_id)
-    if user is None or user.disabled or user.session_epoch != epoch:
-        raise Unauthenticated("This session has ended.", hint="Sign in again.")
-    return Actor(f"user:{user.name}", user.role, user.id)
-
-
-def create_token(
-    session: Session,
-    *,
-    name: str,
-    role: str,
-    actor: str,
-    now: dt.datetime,
-    user: User | None = None,
-    expires_at: dt.datetime | None = None,
-) -> tuple[ApiToken, str]:
-    """A new token's row and its secret, which is never to be had again."""
-    problems = _role_problems(role)
-    if not 0 < len(name) <= MAX_TOKEN_NAME or not name.isprintable():
-        fix = f"Use one line of at most {MAX_TOKEN_NAME} characters."
-        problems.append(FieldProblem("name", f"{name[:MAX_TOKEN_NAME]!r} cannot be a token's name.", fix))
-    if problems:
-        raise Invalid("The token cannot be made.", problems=problems)
-    secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
-    row = ApiToken(
-        name=name,
-        token_hash=_digest(secret),
-        role=role,
-        user_id=user.id if user else None,
-        created_at=now,
-        expires_at=expires_at,
-    )
-    session.add(row)
-    session.flush()
-    audit.record(session, at=now, actor=actor, action="token.create", subject=name, role=role, token=row.id)
-    return row, secret
-
-
-def revoke_token(session: Session, token_id: int, *, actor: str, now: dt.datetime) -> None:
-    """End a token; idempotent."""
-    row = session.get(ApiToken, token_id)
-    if row is None:
-        raise NotFound(f"There is no token {token_id}.")
-    row.revoked = True
-    audit.record(session, at=now, actor=actor, action="token.revoke", subject=row.name, token=row.id)
-
-
-def by_token(session: Session, secret: str, *, now: dt.datetime) -> tuple[Actor, bool]:
-    """Who a bearer token stands for, and whether its last use should be noted; raises Unauthenticated."""
-    digest = _digest(secret[:200])
-    row = session.scalar(select(ApiToken).where(ApiToken.token_hash == digest))
-    refused = Unauthenticated("This token is not valid.", hint="Make one with: pxeapp token create --role ROLE")
-    if row is None or not hmac.compare_digest(row.token_hash, digest) or row.revoked:
-        raise refused
-    if row.expires_at is not None and row.expires_at <= now:
-        raise refused
-    role = row.role
-    if row.user_id is not None:
-        user = session.get(User, row.user_id)
-        if user is None or user.disabled:
-            raise refused
-        role = lesser(role, user.role)
-    stale = row.last_used_at is None or now - row.last_used_at >= LAST_USED_STEP
-    return Actor(f"token:{row.name}", role, row.user_id), stale
-
-
-def note_token_use(session: Session, secret: str, *, now: dt.datetime) -> None:
-    """Keep when a token was last used."""
-    row = session.scalar(select(ApiToken).where(ApiToken.token_hash == _digest(secret[:200])))
-    if row is not None:
-        row.last_used_at = now
+def shown(user: User) -> dict[str, Any]:
+    """A user as API, pages and audit show it: nothing that opens anything."""
+    return {
+        "name": user.name,
+        "role": user.role,
+        "projects": user.projects,
+        "disabled": user.disabled,
+        "source": user.source,
+        "second_factor": bool(user.totp_secret),
+        "must_change_password": user.must_change_password,
+        "created_at": user.created_at.isoformat(),
+        "last_sign_in_at": user.last_sign_in_at.isoformat() if user.last_sign_in_at else None,
+    }
 
 
 def bootstrap(session: Session, *, password: str | None, now: dt.datetime) -> str | None:
@@ -224,21 +222,17 @@ def bootstrap(session: Session, *, password: str | None, now: dt.datetime) -> st
     return generated
 
 
-def _digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
+def _give_password(user: User, password: str) -> None:
+    user.password_hash = passwords.hashed(password)
+    user.must_change_password, user.password_until = False, None
+
+
+def _end_sessions(session: Session, user: User) -> None:
+    user.session_epoch += 1
+    session.execute(delete(UserSession).where(UserSession.user_id == user.id))
 
 
 def _is_last_admin(session: Session, user: User) -> bool:
     """Asked under a lock on all of them, or two administrators could remove each other at the same moment."""
     admins = select(User.id).where(User.role == ADMIN, User.disabled.is_(False)).order_by(User.id).with_for_update()
     return set(session.scalars(admins)) <= {user.id}
-
-
-def _role_problems(role: str) -> list[FieldProblem]:
-    return [] if role in ROLES else [FieldProblem("role", f"{role!r} is not a role.", f"Use {', '.join(ROLES)}.")]
-
-
-def _password_problems(password: str) -> list[FieldProblem]:
-    if len(password) >= MIN_PASSWORD:
-        return []
-    return [FieldProblem("password", "is too short.", f"Use at least {MIN_PASSWORD} characters.")]

@@ -34,7 +34,7 @@ FORM_OF = {
 READINGS = frozenset({"id", "state", "power", "power_seen_at", "fault", "version", "created_at", "updated_at"})
 # A machine of which nothing is known but its name and MAC.
 NOTHING: dict[str, Any] = {
-    "serial": None, "uuid": None, "role": None, "release": None, "cluster": None, "bmc": None,
+    "serial": None, "uuid": None, "role": None, "release": None, "cluster": None, "project": None, "bmc": None,
     "interfaces": [], "disks": {},
     "labels": {}, "vars": {}, "location": {}, "maintenance": False, "maintenance_reason": "", "locked": False,
 }  # fmt: skip
@@ -68,6 +68,7 @@ class MachineOut(BaseModel):
     role: str | None
     release: str | None
     cluster: str | None
+    project: str | None
     bmc: dict[str, Any] | None
     interfaces: list[dict[str, Any]]
     disks: Annotated[

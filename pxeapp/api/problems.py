@@ -8,7 +8,7 @@ from typing import Any
 
 from apiflask import APIFlask
 from apiflask.exceptions import HTTPError
-from flask import Response, jsonify, render_template, request
+from flask import Response, g, jsonify, render_template, request
 from pydantic import ValidationError
 from sqlalchemy.exc import DataError, IntegrityError
 from werkzeug.exceptions import HTTPException
@@ -45,6 +45,7 @@ def install(app: APIFlask) -> None:
 
 def problem(status: int, title: str, detail: str, **more: Any) -> tuple[Response, int]:
     """A problem document; where a browser waits for a page, a page that says the same."""
+    g.problem = detail  # for the audit, see refusals.py
     if _is_for_a_page():
         hint = more.get("hint", "")
         page = render_template("error.html", title=title, detail=detail, hint="" if hint in FIXES.values() else hint)

@@ -44,7 +44,12 @@ class TrustedProxies:
 
 
 class SessionCookies(SecureCookieSessionInterface):
-    """A cookie that came over HTTPS never goes over HTTP."""
+    """A cookie that came over HTTPS never goes over HTTP, and its name says so to the browser."""
+
+    def get_cookie_name(self, app: Flask) -> str:
+        """`__Host-`: no other host, no other path and no plain HTTP can have set it."""
+        name = super().get_cookie_name(app)
+        return f"__Host-{name}" if request.is_secure else name
 
     def get_cookie_secure(self, app: Flask) -> bool:  # noqa: ARG002 - Flask's signature
         """Whether this very request came over HTTPS."""

@@ -79,6 +79,13 @@ def beginning(session: Session) -> tuple[int, str]:
     return (row.through, row.hash) if row is not None else (0, "")
 
 
+def holds(session: Session, said: str) -> bool:
+    """Whether a hash that was noted down earlier is still one of the chain's."""
+    if session.scalar(select(_TABLE.c.id).where(_TABLE.c.hash == said).limit(1)) is not None:
+        return True
+    return session.scalar(select(AuditPrune.id).where(AuditPrune.hash == said).limit(1)) is not None
+
+
 def verify(session: Session) -> Verified:
     """Look at every row; needs no more memory for a million of them."""
     found = Verified()

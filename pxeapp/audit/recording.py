@@ -68,7 +68,7 @@ def record(
     session.info[ADDED] = True
 
 
-def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
     """`before` and `after` for a row: what differs between two showings of the same thing, and nothing else."""
     names = [name for name in {**before, **after} if name not in NOISE and before.get(name) != after.get(name)]
     return {

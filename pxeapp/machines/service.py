@@ -15,7 +15,7 @@ from sqlalchemy.orm.attributes import flag_modified
 
 from pxeapp import audit
 from pxeapp.errors import Conflict, FieldProblem, Invalid, PreconditionFailed
-from pxeapp.machines import sealed, timeline
+from pxeapp.machines import sealed, timeline, wire
 from pxeapp.machines.disks import KnownDisk
 from pxeapp.machines.lifecycle import TRANSITIONAL, State, target
 from pxeapp.machines.models import Bmc, Disk, Interface, Machine, Network, Sighting
@@ -23,7 +23,7 @@ from pxeapp.machines.wire import BmcIn, DisksIn, InterfaceIn, MachineChange, Mac
 from pxeapp.vault import Undecryptable, Vault
 
 PLAIN_FIELDS = (
-    "name", "mac", "serial", "uuid", "role", "release", "cluster", "labels", "vars", "location",
+    "name", "mac", "serial", "uuid", "role", "release", "cluster", "project", "labels", "vars", "location",
     "maintenance", "maintenance_reason", "locked",
 )  # fmt: skip
 FIXED = ("mac", "release", "role", "cluster")  # what a running deployment rests on
@@ -92,7 +92,8 @@ def create(session: Session, vault: Vault, site: Site, said: MachineIn, *, actor
     session.add(row)
     session.flush()
     registered(session, [row], now=now)
-    audit.record(session, at=now, actor=actor, action="machine.create", subject=row.name, mac=row.mac)
+    after = wire.machine(row)
+    audit.record(session, at=now, actor=actor, action="machine.create", subject=row.name, mac=row.mac, after=after)
     return row
 
 
@@ -117,12 +118,15 @@ def change(
         raise Conflict(
             f"{row.name} is {row.state}; its MAC, release, role and cluster cannot change now.", hint="Abort first."
         )
-    before = row.name
+    before, was = row.name, wire.machine(row)
     changed = apply(vault, row, said, now=now)
     if changed:
         session.flush()
         recognise(session, [row])
-        audit.record(session, at=now, actor=actor, action="machine.change", subject=before, changed=changed)
+        audit.record(
+            session, at=now, actor=actor, action="machine.change", subject=before, changed=changed,
+            **audit.difference(was, wire.machine(row)),
+        )  # fmt: skip
     return changed
 
 
@@ -131,7 +135,8 @@ def delete(session: Session, row: Machine, *, actor: str, now: dt.datetime) -> N
     if row.state in TRANSITIONAL:
         raise Conflict(f"{row.name} is {row.state}.", hint="Abort what is under way first.")
     _refuse_locked(row)
-    audit.record(session, at=now, actor=actor, action="machine.delete", subject=row.name, mac=row.mac)
+    before = wire.machine(row)
+    audit.record(session, at=now, actor=actor, action="machine.delete", subject=row.name, mac=row.mac, before=before)
     session.delete(row)
 
 
@@ -354,7 +359,7 @@ def _plain(said: MachineChange, name: str) -> Any:
         return {"labels": {}, "vars": {}, "location": {}, "maintenance": False, "locked": False}.get(
             name, "" if name == "maintenance_reason" else None
         )
-    return value or None if name in ("serial", "role", "release", "cluster") else value
+    return value or None if name in ("serial", "role", "release", "cluster", "project") else value
 
 
 def _apply_interfaces(row: Machine, said: list[InterfaceIn]) -> bool:

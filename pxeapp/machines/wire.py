@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from pxeapp.accounts.limits import PROJECT, PROJECT_FIX
 from pxeapp.errors import FieldProblem, Invalid
 from pxeapp.machines import mac as macs
 from pxeapp.machines import sealed
@@ -286,6 +287,7 @@ class MachineChange(_In):
     role: Short | None = None
     release: Short | None = None
     cluster: Short | None = None
+    project: Annotated[str, Field(pattern=PROJECT)] | None = None
     bmc: BmcIn | None = None
     interfaces: Annotated[list[InterfaceIn], Field(max_length=64), AfterValidator(_cards)] | None = None
     disks: Annotated[DisksIn, AfterValidator(_each_once)] | None = None
@@ -325,6 +327,7 @@ def machine(row: Machine) -> dict[str, Any]:
         "role": row.role,
         "release": row.release,
         "cluster": row.cluster,
+        "project": row.project,
         "bmc": _bmc(row.bmc),
         "interfaces": [_interface(card) for card in row.interfaces],
         "disks": _disks(row.disks),
@@ -424,6 +427,7 @@ WORDS = {
     "list_type": ("must be a list.", "Put it in [ ]."),
 }
 PATTERN_FIXES = {
+    PROJECT: PROJECT_FIX,
     NAME: "Use a-z, 0-9 and dashes, at most 63 characters.",
     DISK_NUMBER: "Write it as lsblk shows it: letters, digits and ._:+-, at most 100.",
     DISK_MODEL: "Write it as lsblk -o MODEL shows it: letters, digits, spaces and ._:/+()&,-, at most 100.",

@@ -7,6 +7,7 @@ deployment's row, the machine's state, the grant, the tokens, the timeline and t
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
@@ -175,7 +176,7 @@ def _record(
     actor: str,
     action: str,
     message: str,
-    **details: object,
+    **details: Any,
 ) -> None:
     number = deployment.id if deployment else None
     timeline.note(

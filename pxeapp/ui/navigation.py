@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pxeapp.accounts.permissions import ADMIN, OPERATOR, VIEWER, allows
+from pxeapp.accounts.permissions import ADMIN, OPERATOR, VIEWER, verdict
 from pxeapp.accounts.service import Actor
 from pxeapp.ui.language import N_
 
@@ -28,9 +28,12 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("ui.templates_page", N_("Templates"), OPERATOR),
     Entry("ui.reports_page", N_("Reports"), VIEWER),
     Entry("ui.settings", N_("Settings and doctor"), ADMIN),
+    Entry("ui.users", N_("Users and tokens"), ADMIN),
+    Entry("ui.audit", N_("Audit"), ADMIN),
+    Entry("ui.account", N_("Your account"), VIEWER),
 )
 
 
 def entries(actor: Actor | None) -> Iterator[Entry]:
     """What somebody may go to, in the order of the table."""
-    return (entry for entry in ENTRIES if actor is not None and allows(actor.role, entry.least))
+    return (entry for entry in ENTRIES if actor is not None and not verdict(actor, entry.endpoint))

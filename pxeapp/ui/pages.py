@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pxeapp.ui import (
+    account,
+    audit,
     bulk,
     consoles,
     deployments,
@@ -15,19 +17,23 @@ from pxeapp.ui import (
     machine_import,
     machine_lists,
     machines,
+    oidc,
     overview,
     preferences,
     racks,
     reports,
+    second_factor,
     settings,
     sightings,
     sign_in,
     templates,
+    users,
 )
 from pxeapp.ui.blueprint import bp
 
 __all__ = [
-    "bp", "bulk", "consoles", "deployments", "given", "live", "machine", "machine_actions", "machine_edit",
-    "machine_form", "machine_import", "machine_lists", "machines", "overview", "preferences", "racks",
-    "reports", "settings", "sightings", "sign_in", "templates",
+    "account", "audit", "bp", "bulk", "consoles", "deployments", "given", "live", "machine", "machine_actions",
+    "machine_edit", "machine_form", "machine_import", "machine_lists", "machines", "oidc", "overview",
+    "preferences", "racks", "reports", "second_factor", "settings", "sightings", "sign_in", "templates",
+    "users",
 ]  # fmt: skip

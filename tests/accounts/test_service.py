@@ -91,29 +91,7 @@ def test_whatever_is_wrong_with_a_sign_in_the_answer_is_the_same(any_database: D
     assert len(answers) == 1
 
 
-def test_a_session_ends_with_a_new_password_a_disabled_account_or_the_user(database: Database) -> None:
-    for end in (
-        lambda name: change(database, name, password=PASSWORD + "2"),
-        lambda name: change(database, name, disabled=True),
-        lambda name: remove(database, name),
-    ):
-        add_user(database, "temp")
-        user_id, epoch = sign_in(database, "temp", PASSWORD)
-        with database.read() as session:
-            assert service.by_session(session, user_id, epoch).label == "user:temp"
-        end("temp")
-        with database.read() as session, pytest.raises(Unauthenticated, match="ended"):
-            service.by_session(session, user_id, epoch)
-        with contextlib.suppress(NotFound):
-            remove(database, "temp")
-
-
-def test_a_session_has_the_role_that_its_user_has_now(database: Database) -> None:
-    add_user(database)
-    user_id, epoch = sign_in(database, "ada", PASSWORD)
-    change(database, "ada", role="viewer")
-    with database.read() as session:
-        assert service.by_session(session, user_id, epoch).role == "viewer"
+# Sessions are in test_sessions.py.
 
 
 # -- users
@@ -306,6 +284,7 @@ def test_every_change_of_an_account_is_audited_without_its_secret(database: Data
         "user.create", "user.create", "user.change", "token.create", "token.revoke", "user.delete",
     ]  # fmt: skip
     assert rows[2].details == {"changed": ["role", "password"]}
+    assert (rows[2].before, rows[2].after) == ({"role": "operator"}, {"role": "viewer"})
     text = json.dumps([row.details for row in rows])
     assert PASSWORD not in text
     assert secret not in text

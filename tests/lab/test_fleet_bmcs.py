@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,15 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from pxeapp.bmc import rmcp
-from pxeapp.bmc.errors import BmcBusy, BmcConfused, BmcNoCipherSuite, BmcRefused, BmcUnreachable, BmcWrongPassword
+from pxeapp.bmc.errors import (
+    BmcBusy,
+    BmcConfused,
+    BmcConsoleHeld,
+    BmcNoCipherSuite,
+    BmcRefused,
+    BmcUnreachable,
+    BmcWrongPassword,
+)
 from pxeapp.bmc.ipmi import IpmiBmc
 from pxeapp.lab.fleet.bmcs import BmcFleet, Illness, SimulatedBmc
 from tests.bmc.simulator import listens, wait_until
@@ -260,3 +269,33 @@ def test_trouble_in_on_power_is_not_the_bmcs(caplog: pytest.LogCaptureFixture) -
         assert ours.power_state() == "on"
         ours.close()
     assert "on_power failed" in caplog.text
+
+
+def test_the_console_has_both_directions_and_one_holder(fleet: BmcFleet) -> None:
+    bmc = fleet.add("node1")
+    bmc.says(b"said before anybody listened\r\n")
+    heard: list[bytes] = []
+    line = driver(bmc).serial_line(heard.append)
+    over = threading.Event()
+    thread = threading.Thread(target=lambda: line.run(over.is_set))
+    thread.start()
+    try:
+        bmc.says(b"x" * 500 + b" login: ")
+        wait_until(lambda: b"".join(heard).endswith(b" login: "), what="the prompt")
+        assert b"".join(heard) == b"said before anybody listened\r\n" + b"x" * 500 + b" login: "
+        line.type(b"root\r")
+        wait_until(lambda: bmc.typed == b"root\r", what="the keys")
+        with pytest.raises(BmcConsoleHeld):
+            driver(bmc).serial_line(heard.append)
+    finally:
+        over.set()
+        thread.join(10)
+        line.close()
+    driver(bmc).serial_line(heard.append).close()
+
+
+def test_a_bmc_without_a_console_says_so(fleet: BmcFleet) -> None:
+    bmc = fleet.add("node1")
+    bmc.illness = "no_console"
+    with pytest.raises(BmcRefused, match="console"):
+        driver(bmc).serial_line(lambda _: None)

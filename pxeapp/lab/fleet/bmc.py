@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from pxeapp.lab.fleet import bmc_wire as wire
 from pxeapp.lab.fleet.bmc_wire import Malformed, Request, Session
+from pxeapp.lab.fleet.serial_line import SerialLine
 
 Illness = Literal[
     "answering",  # well
@@ -32,6 +33,7 @@ Illness = Literal[
     "suite3_only",  # an old one: refuses every cipher suite but 3
     "busy",  # no free session
     "slow",  # each answer takes a second
+    "no_console",  # knows nothing of serial over LAN
 ]
 Address = tuple[str, int]
 SLOW_S = 1.0
@@ -44,6 +46,7 @@ NO_RESOURCES, UNKNOWN_SESSION, UNKNOWN_NAME, WRONG_SIGNATURE, NO_SUITE = 0x01, 0
 CONTROLS = {0: "off", 1: "on", 2: "cycle", 3: "reset", 4: "diagnostics", 5: "soft"}
 DEVICES = {0x04: "network", 0x08: "disk"}
 BOOT_FLAGS = 5
+SOL_PAYLOAD = b"\x01\x01"  # the first and only console
 ACCEPTED_PARAMETERS = {0, 3, 4}  # set in progress, flag clearing, acknowledge: taken, and without effect here
 VALID, UEFI = 0x80, 0x20
 AUTHENTICATION = bytes((1, 0x80, 0x04, 0x02)) + bytes(4)  # channel 1, RMCP+ offered, user names, IPMI 2.0
@@ -77,6 +80,9 @@ class Surroundings(Protocol):
     def later(self, seconds: float, what: Callable[[], None]) -> None:
         """Do something after some time."""
 
+    def soon(self, what: Callable[[], None]) -> None:
+        """Do something in the fleet's thread; from any."""
+
     def switched(self, bmc: SimulatedBmc, *, power: bool) -> None:
         """Tell whoever plays the machine that it was really switched."""
 
@@ -106,6 +112,7 @@ class SimulatedBmc:
         self._password = password.encode()
         self._guid = wire.guid_of(name)
         self._around = around
+        self._line = SerialLine(self, self.port)
 
     def __repr__(self) -> str:
         return f"SimulatedBmc({self.name}, {self.address}:{self.port}, {self.illness})"
@@ -115,6 +122,24 @@ class SimulatedBmc:
         """How many sessions it holds for others now."""
         self._forget_idle()
         return len(self._sessions)
+
+    @property
+    def typed(self) -> bytes:
+        """What was typed on its machine's console."""
+        return bytes(self._line.typed)
+
+    def says(self, text: bytes) -> None:
+        """Let its machine say something on the serial port; from any thread."""
+        self._around.soon(lambda: self._line.say(text))
+
+    def put(self, session: Session, payload: bytes, client: Address) -> None:
+        """Send a packet of the console."""
+        if self.illness not in ("silent", "hanging"):
+            self._reply(session.write(payload, wire.SOL), client)
+
+    def later(self, seconds: float, what: Callable[[], None]) -> None:
+        """Do something after some time; for the console."""
+        self._around.later(seconds, what)
 
     def commands(self) -> list[str]:
         """What it was told, in order."""
@@ -162,6 +187,13 @@ class SimulatedBmc:
             if session is None:
                 raise Malformed
             self._in_session(session, wire.parse(session.read(packet, parts)), client)
+            return
+        if parts.kind == wire.SOL:
+            session = self._sessions.get(parts.session)
+            if session is None or not session.established:
+                raise Malformed
+            session.last_used = self._around.now()
+            self._line.receive(session, session.read(packet, parts), client)
             return
         logins = {
             wire.OPEN_REQUEST: (wire.OPEN_RESPONSE, self._open),
@@ -230,7 +262,7 @@ class SimulatedBmc:
     def _in_session(self, session: Session, request: Request, client: Address) -> None:
         session.last_used = self._around.now()
         if request.netfn == APPLICATION:
-            code, data = self._application(session, request)
+            code, data = self._application(session, request, client)
             self._reply(session.write(wire.answer(request, code, data)), client)
             if request.command == 0x3C:
                 self._sessions.pop(session.number, None)
@@ -246,13 +278,20 @@ class SimulatedBmc:
             code, data = OK, b""
         self._reply(session.write(wire.answer(request, code, data)), client)
 
-    def _application(self, session: Session, request: Request) -> tuple[int, bytes]:
+    def _application(self, session: Session, request: Request, client: Address) -> tuple[int, bytes]:
         if request.command == 0x01:
             return OK, DEVICE_ID
         if request.command == 0x3B:
             return OK, bytes((request.data[0] or session.role & 0x0F,))
         if request.command == 0x3C:
             return OK, b""
+        if self.illness != "no_console" and request.data[:2] == SOL_PAYLOAD:
+            if request.command == 0x48:
+                return self._line.activate(session, client, alive=lambda other: other.number in self._sessions)
+            if request.command == 0x49:
+                return self._line.deactivate(), b""
+            if request.command == 0x4B:
+                return OK, struct.pack("<I", self._line.holder()) + bytes(8)
         return self._before_login(request)
 
     def _question(self, request: Request) -> tuple[int, bytes]:

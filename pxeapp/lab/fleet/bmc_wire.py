@@ -20,7 +20,7 @@ RMCP_ASF = b"\x06\x00\xff\x06"
 ASF_IANA = b"\x00\x00\x11\xbe"
 IPMI15, RMCPP = 0x00, 0x06  # authentication type "none" of a session-less packet, and the RMCP+ format
 ENCRYPTED, AUTHENTICATED = 0x80, 0x40
-IPMI, OPEN_REQUEST, OPEN_RESPONSE = 0x00, 0x10, 0x11
+IPMI, SOL, OPEN_REQUEST, OPEN_RESPONSE = 0x00, 0x01, 0x10, 0x11
 RAKP1, RAKP2, RAKP3, RAKP4 = 0x12, 0x13, 0x14, 0x15
 BLOCK = 16
 
@@ -183,7 +183,7 @@ class Session:
         plain = decryptor.update(secret[BLOCK:]) + decryptor.finalize()
         return plain[: -plain[-1] - 1]
 
-    def write(self, message: bytes) -> bytes:
+    def write(self, message: bytes, kind: int = IPMI) -> bytes:
         """A signed, encrypted packet for the other side (tables 13-8 and 13-20)."""
         pad = -(len(message) + 1) % BLOCK
         vector = os.urandom(BLOCK)
@@ -191,7 +191,7 @@ class Session:
         padded = message + bytes(range(1, pad + 1)) + bytes((pad,))
         secret = vector + encryptor.update(padded) + encryptor.finalize()
         self._sent += 1
-        header = struct.pack("<BBIIH", RMCPP, IPMI | ENCRYPTED | AUTHENTICATED, self.console, self._sent, len(secret))
+        header = struct.pack("<BBIIH", RMCPP, kind | ENCRYPTED | AUTHENTICATED, self.console, self._sent, len(secret))
         filling = -(len(header) + len(secret) + 2) % 4
         signed = header + secret + b"\xff" * filling + bytes((filling, 7))
         return RMCP_IPMI + signed + self.mac(self._k1, signed)[: self.suite.signs]

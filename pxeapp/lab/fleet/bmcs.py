@@ -11,6 +11,7 @@ One epoll loop does everything: it shares the machine with what it tests, so it 
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import heapq
 import itertools
@@ -46,7 +47,9 @@ class BmcFleet:
         self._socket_of: dict[SimulatedBmc, socket.socket] = {}
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
+        self._soon: collections.deque[Callable[[], None]] = collections.deque()
         self._wake_up, self._waker = os.pipe()
+        os.set_blocking(self._waker, False)
         self._epoll.register(self._wake_up, select.EPOLLIN)
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="bmc-fleet", daemon=True)
@@ -108,6 +111,12 @@ class BmcFleet:
         """Do something after some time, in the fleet's thread; called in that thread only."""
         heapq.heappush(self._timers, (time.monotonic() + seconds, next(self._order), what))
 
+    def soon(self, what: Callable[[], None]) -> None:
+        """Do something in the fleet's thread; from any."""
+        self._soon.append(what)
+        with contextlib.suppress(OSError):  # it is full of rings already, or the fleet has ended
+            os.write(self._waker, b"!")
+
     def switched(self, bmc: SimulatedBmc, *, power: bool) -> None:
         """Pass on what happened to a machine; trouble there is not the BMC's."""
         if self._on_power is not None:
@@ -123,6 +132,10 @@ class BmcFleet:
             for descriptor, _ in self._epoll.poll(wait):
                 if descriptor != self._wake_up:
                     self._read(*self._sockets[descriptor])
+                elif not self._stopping:
+                    os.read(self._wake_up, 4096)
+                    while self._soon:
+                        self._soon.popleft()()
 
     def _fire(self) -> None:
         while self._timers and self._timers[0][0] <= time.monotonic():

@@ -12,7 +12,7 @@ import random
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pxeapp.lab.fleet import wire
 from pxeapp.lab.fleet.bmc import SimulatedBmc
@@ -73,6 +73,12 @@ class SimulatedMachine:
     repeats: int = 0  # reports that had to be sent again
     troubles: list[str] = field(default_factory=list)
     _life: asyncio.Task[None] | None = field(default=None, repr=False)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Whatever it begins to do it says on its serial port, as firmware, installers and systems do."""
+        if name == "doing" and value != getattr(self, "doing", "off"):
+            self.bmc.says(f"{self.name}: {value}\r\n".encode())
+        object.__setattr__(self, name, value)
 
     def switched(self, *, power: bool) -> None:
         """Its BMC switched it; called in the event loop."""

@@ -30,7 +30,7 @@ COMMANDS: dict[str, str] = {
     "machine": "pxeapp.machine_commands:machine",
     "check": "pxeapp.provisioning.commands:check",
     "render": "pxeapp.provisioning.commands:render",
-    "cluster": "pxeapp.answers.commands:cluster",
+    "cluster": "pxeapp.provisioning.cluster_commands:cluster",
     "variables": "pxeapp.provisioning.effective_commands:variables",
     "release": "pxeapp.software.commands:release",
     "mirror-door": "pxeapp.software.commands:mirror_door",

@@ -18,7 +18,7 @@ from pxeapp.api.paging import Page, PageQuery, listed
 from pxeapp.db import now
 from pxeapp.errors import NotFound
 from pxeapp.machines.models import Cluster
-from pxeapp.provisioning import fitting
+from pxeapp.provisioning import members
 
 bp = APIBlueprint("clusters", __name__, url_prefix="/api/v1", tag="Clusters")
 Secrets = Annotated[
@@ -157,9 +157,7 @@ def rotate(name: str, said: RotateIn) -> Response:
 def _change(name: str, said: dict[str, Any]) -> Response:
     with context().database.write() as session:
         etags.check(_wire(session, clusters.get(session, name, lock=True)))
-        row = clusters.change(session, _hand(session), name, said)
-        if "vars" in said:
-            fitting.refuse_misfits(session, row)
+        row = members.change_cluster(session, context().templates, _hand(session), name, said)
         return etags.answer(_wire(session, row))
 
 

@@ -15,6 +15,7 @@ from pxeapp.api.paging import Page, PageQuery, page
 from pxeapp.db import now
 from pxeapp.errors import NotFound
 from pxeapp.machines import networks
+from pxeapp.provisioning import members
 
 bp = APIBlueprint("networks", __name__, url_prefix="/api/v1", tag="Networks")
 LISTS = ("dns", "ntp")
@@ -126,4 +127,5 @@ def _change(name: str, said: dict[str, Any]) -> Response:
         etags.check(shown)
         if {**shown, **said} == shown:
             return etags.answer(shown)  # nothing changes, so nothing is written down
-        return etags.answer(networks.wire(networks.change(session, name, said, actor=actor().label, now=now())))
+        changed = members.change_network(session, context().templates, name, said, actor=actor().label, now=now())
+        return etags.answer(networks.wire(changed))

@@ -17,7 +17,7 @@ from pxeapp.api.context import actor, context
 from pxeapp.api.paging import Page, PageQuery, page
 from pxeapp.db import now
 from pxeapp.errors import NotFound
-from pxeapp.provisioning import fitting
+from pxeapp.provisioning import members
 
 bp = APIBlueprint("roles", __name__, url_prefix="/api/v1", tag="Roles")
 
@@ -124,10 +124,7 @@ def _change(name: str, said: dict[str, Any]) -> Response:
         etags.check(shown)
         if {**shown, **said} == shown:
             return etags.answer(shown)  # nothing changes, so nothing is written down
-        values = role_vars.settled(_hand(session), name, said, row)
-        changed = roles.change(session, name, values, actor=actor().label, now=now())
-        if {"storage", "vars"} & values.keys():
-            fitting.refuse_misfits(session, changed)
+        changed = members.change_role(session, context().templates, _hand(session), row, said)
         return etags.answer(roles.wire(changed))
 
 

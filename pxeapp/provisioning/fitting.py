@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from netaddr import IPAddress, IPNetwork
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pxeapp.answers import storage
 from pxeapp.answers.models import Role
 from pxeapp.answers.network import resolving
 from pxeapp.answers.storage import known
-from pxeapp.errors import FieldProblem, Invalid
-from pxeapp.machines.disks import KnownDisk
-from pxeapp.machines.models import Cluster, Disk, Machine, Network
+from pxeapp.errors import FieldProblem
+from pxeapp.machines.models import Cluster, Network
 from pxeapp.machines.service import Draft
 from pxeapp.provisioning.carrying import Carrying, carrying
 from pxeapp.provisioning.facts import CardFacts, NetworkFacts
@@ -96,51 +94,6 @@ def _disks(said: Any, draft: Draft) -> list[FieldProblem]:
     if said is None or not draft.disks or storage.problems(said):
         return []  # what is wrong by itself is refused where it is said
     return list(known.problems(storage.read(said), draft.disks, "vars.layout"))
-
-
-def refuse_misfits(session: Session, owner: Role | Cluster) -> None:
-    """Raises Invalid if a role or cluster that was just changed has a layout that one of its machines cannot have.
-
-    Only machines that take their layout from there are asked.
-    """
-    where, layout, others = "vars.layout", _words(owner.vars).get("layout"), frozenset[str]()
-    if isinstance(owner, Role):
-        what, asked = f"The role {owner.name}", Machine.role == owner.name
-        if layout is None:
-            where, layout = "storage.layout", _words(owner.storage).get("layout")
-        stronger = session.execute(select(Cluster.name, Cluster.vars))
-        others = frozenset(name for name, said in stronger if "layout" in said)
-    else:
-        what, asked = f"The cluster {owner.name}", Machine.cluster == owner.name
-    if layout is None or storage.problems(layout):
-        return  # what is wrong by itself is refused where it is said
-    read = storage.read(layout)
-    found = [
-        FieldProblem(where + each.field.removeprefix("layout"), f"On {name}: {each.problem}", each.fix)
-        for name, disks in _disks_of(session, asked, others)
-        for each in known.problems(read, disks)
-    ]
-    if found:
-        raise Invalid(f"{what} cannot be saved; its layout does not fit every machine.", problems=found[:MOST])
-
-
-def _disks_of(
-    session: Session, asked: ColumnElement[bool], others: Collection[str]
-) -> Iterable[tuple[str, tuple[KnownDisk, ...]]]:
-    """The machines that have no layout of their own, nor one of these clusters', with what is known of their disks."""
-    rows = session.execute(
-        select(
-            Machine.name, Machine.cluster, Machine.vars,
-            Disk.path, Disk.purpose, Disk.serial, Disk.size_bytes, Disk.wwn, Disk.model, Disk.rotational,
-        )
-        .join(Disk, Disk.machine_id == Machine.id)
-        .where(asked)
-        .order_by(Machine.name, Disk.id)
-    )  # fmt: skip
-    for name, disks in itertools.groupby(rows, key=lambda row: row[0]):
-        listed = list(disks)
-        if "layout" not in listed[0][2] and listed[0][1] not in others:
-            yield name, tuple(KnownDisk(*row[3:]) for row in listed)
 
 
 def _words(said: Mapping[str, Any]) -> dict[str, Any]:

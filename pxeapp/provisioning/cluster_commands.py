@@ -17,6 +17,7 @@ from pxeapp.answers.cluster_secrets import Hand
 from pxeapp.answers.variables.schema import TEXTS
 from pxeapp.db import Database, now
 from pxeapp.machines.models import Cluster
+from pxeapp.provisioning import members
 from pxeapp.templates import Templates
 from pxeapp.vault import open_vault
 
@@ -96,12 +97,13 @@ def change(
     secrets: dict[str, str | None] = dict.fromkeys(forget)
     if secret is not None:
         secrets[secret] = _secret(secret)
+    templates = Templates(config.load().templates_dir)
     with _changing() as (session, hand):
         row = clusters.get(session, name, lock=True)
         said: dict[str, Any] = {"description": row.description if description is None else description}
         kept = {each: value for each, value in row.vars.items() if each not in unset}
         said["vars"] = {**kept, **_vars(hand, pairs)}
-        clusters.change(session, hand, name, {**said, "secrets": secrets})
+        members.change_cluster(session, templates, hand, name, {**said, "secrets": secrets})
     click.echo(f"{name} was changed; its machines get it at their next deployment.")
 
 

@@ -1,0 +1,88 @@
+"""A cluster, a role or a network that is changed is held against its machines: refused with machine and field."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+
+from pxeapp.machines import selectors
+from tests.api.conftest import MAC, Api, Asker
+
+CARD = {"mac": MAC, "name": "eno1", "network": "pxe", "address": "10.77.0.11"}
+DISKS = {"system": {"path": "disk/by-path/pci-1", "size": 480 * 10**9}, "data": [], "keep": []}
+BOND = {"bonds": {"bond0": {"members": ["boot", "eno2"], "mode": "802.3ad", "network": "pxe"}}}
+
+
+def refused(reply: Any) -> list[tuple[str, str]]:
+    assert reply.status_code == HTTPStatus.UNPROCESSABLE_ENTITY, reply.text
+    assert all(each["fix"] for each in reply.json["errors"])
+    return [(each["field"], each["problem"]) for each in reply.json["errors"]]
+
+
+@pytest.fixture
+def rack(admin: Asker) -> Asker:
+    """node1 in a network, a role of its own and a cluster; node2 knows nothing of them."""
+    for path, said in (
+        ("/networks", {"name": "pxe", "cidr": "10.77.0.0/24", "gateway": "10.77.0.1"}),
+        ("/roles", {"name": "mine"}),
+        ("/clusters", {"name": "east"}),
+        ("/machines", {"name": "node1", "mac": MAC, "interfaces": [CARD], "disks": DISKS, "role": "mine",
+                       "cluster": "east", "release": "debian-13"}),
+        ("/machines", {"name": "node2", "mac": "52:54:00:00:00:02", "disks": DISKS}),
+    ):  # fmt: skip
+        made = admin.post(path, json=said)
+        assert made.status_code == HTTPStatus.CREATED, made.text
+    return admin
+
+
+def test_a_network_that_its_machines_do_not_fit_is_refused(rack: Asker) -> None:
+    before = rack.get("/networks/pxe").json
+    moved = {"cidr": "10.78.0.0/24", "gateway": "10.78.0.1"}
+    assert refused(rack.patch("/networks/pxe", json=moved)) == [
+        ("interfaces.0.address", "On node1: 10.77.0.11 is not in pxe (10.78.0.0/24).")
+    ]
+    assert refused(rack.put("/networks/pxe", json={**before, **moved}))
+    assert rack.get("/networks/pxe").json == before
+    assert rack.patch("/networks/pxe", json={"cidr": "10.77.0.0/16"}).status_code == HTTPStatus.OK
+    assert rack.patch("/machines/node1", json={"interfaces": []}).status_code == HTTPStatus.OK
+    assert rack.patch("/networks/pxe", json=moved).status_code == HTTPStatus.OK
+
+
+def test_a_network_that_is_only_named_in_variables_is_held_against_those_machines(rack: Asker) -> None:
+    tagged = {"vlans": {"v5": {"link": "boot", "id": 5, "network": "far"}}}
+    addresses = {"far": "10.99.0.11"}
+    assert rack.post("/networks", json={"name": "far", "cidr": "10.99.0.0/24"}).status_code == HTTPStatus.CREATED
+    said = rack.patch("/machines/node1", json={"vars": {"network": tagged, "addresses": addresses}})
+    assert said.status_code == HTTPStatus.OK, said.text
+    found = refused(rack.patch("/networks/far", json={"cidr": "10.98.0.0/24"}))
+    assert all(problem.startswith("On node1: ") for _, problem in found)
+
+
+@pytest.mark.parametrize("place", ["/clusters/east", "/roles/mine"])
+def test_a_network_that_a_machine_cannot_have_is_refused_where_it_is_shared(rack: Asker, place: str) -> None:
+    found = refused(rack.patch(place, json={"vars": {"network": BOND}}))
+    assert found
+    for field, problem in found:
+        assert field.startswith("vars.network.bonds.bond0")
+        assert problem.startswith("On node1: ")
+    assert rack.get(place).json["vars"] == {}
+
+
+def test_a_series_that_the_release_does_not_carry_is_refused_where_it_is_shared(rack: Asker) -> None:
+    assert rack.patch("/machines/node1", json={"role": "compute"}).status_code == HTTPStatus.OK
+    found = refused(
+        rack.patch("/clusters/east", json={"vars": {"controller": "10.0.0.2", "openstack_series": "gazpacho"}})
+    )
+    assert found[0][0] in ("vars.openstack_series", "release.repositories")
+    assert found[0][1].startswith("On node1: ")
+
+
+def test_what_was_wrong_before_keeps_nobody_from_changing_the_rest(api: Api, rack: Asker) -> None:
+    with api.write() as session:
+        selectors.get(session, "node1").interfaces[0].address = "10.1.2.3"
+    changed = rack.patch("/clusters/east", json={"vars": {"timezone": "Europe/Rome"}})
+    assert changed.status_code == HTTPStatus.OK, changed.text
+    assert rack.patch("/networks/pxe", json={"ntp": ["10.77.0.9"]}).status_code == HTTPStatus.OK
+    assert refused(rack.patch("/clusters/east", json={"vars": {"layout": {"system": {"size": ">=1T"}}}}))

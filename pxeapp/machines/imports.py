@@ -66,8 +66,9 @@ def run(
     by_mac = {row.mac: row for row in existing}
     problems += _unfit_vars(vault, site, rows, by_mac, actor=actor, now=now)
     problems += _unfit_wholes(site, rows, by_mac, {problem.row for problem in problems})
-    problems += _duplicates(rows)
-    problems += _taken(rows, existing)
+    taken = _taken(rows, existing)
+    said = {(each.row, each.field) for each in taken}
+    problems += [*taken, *(each for each in _duplicates(rows) if (each.row, each.field) not in said)]
     problems += _busy(rows, by_mac)
     if problems:
         raise Invalid(
@@ -164,22 +165,25 @@ class _Unique:
     """What belongs to one machine only: the field that gives it, and how it is read from a row and from a machine."""
 
     field: str
+    of: str  # what kind of value it is: of one kind each belongs to one machine, in whichever field
     said: Callable[[MachineIn], Iterable[str | None]]
     held: Callable[[Machine], Iterable[str | None]]
 
 
 UNIQUE: dict[str, _Unique] = {
-    "name": _Unique("name", lambda said: [said.name], lambda row: [row.name]),
-    "mac": _Unique("mac", lambda said: [said.mac], lambda row: [row.mac]),
-    "serial": _Unique("serial", lambda said: [said.serial], lambda row: [row.serial]),
-    "uuid": _Unique("uuid", lambda said: [said.uuid], lambda row: [row.uuid]),
+    "name": _Unique("name", "name", lambda said: [said.name], lambda row: [row.name]),
+    "mac": _Unique("mac", "MAC", lambda said: [said.mac], lambda row: [row.mac]),
+    "serial": _Unique("serial", "serial", lambda said: [said.serial], lambda row: [row.serial]),
+    "uuid": _Unique("uuid", "UUID", lambda said: [said.uuid], lambda row: [row.uuid]),
     "bmc.address": _Unique(
         "bmc",
+        "BMC",
         lambda said: [f"{said.bmc.address}:{said.bmc.port}"] if said.bmc else [],
         lambda row: [f"{row.bmc.address}:{row.bmc.port}"] if row.bmc else [],
     ),
     "interfaces.mac": _Unique(
         "interfaces",
+        "MAC",  # whether a machine boots from it or not
         lambda said: {card.mac for card in said.interfaces or []},
         lambda row: [card.mac for card in row.interfaces],
     ),
@@ -193,7 +197,7 @@ def _duplicates(rows: Iterable[_Row]) -> list[FieldProblem]:
     for row in rows:
         for name, unique in UNIQUE.items():
             for value in filter(None, unique.said(row.said)):
-                other = first.setdefault((name, value), row)
+                other = first.setdefault((unique.of, value), row)
                 if other is not row:
                     where = f"line {other.line}" if other.line != row.line else f"machine {other.number}"
                     fix = "Each belongs to one machine only; correct one of the two."
@@ -205,9 +209,9 @@ def _taken(rows: Sequence[_Row], existing: Iterable[Machine]) -> list[FieldProbl
     """A value that another machine holds and that this file does not take from it."""
     coming = {row.said.mac: row.said for row in rows}
     held = {
-        (name, value): machine
+        (unique.of, value): machine
         for machine in existing
-        for name, unique in UNIQUE.items()
+        for unique in UNIQUE.values()
         if not _gives(coming.get(machine.mac), unique.field)
         for value in filter(None, unique.held(machine))
     }
@@ -216,7 +220,7 @@ def _taken(rows: Sequence[_Row], existing: Iterable[Machine]) -> list[FieldProbl
         for row in rows
         for name, unique in UNIQUE.items()
         for value in filter(None, unique.said(row.said))
-        if (owner := held.get((name, value))) is not None and owner.mac != row.said.mac
+        if (owner := held.get((unique.of, value))) is not None and owner.mac != row.said.mac
     ]
 
 

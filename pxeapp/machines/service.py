@@ -345,12 +345,24 @@ def _taken(session: Session, said: MachineChange, own_id: int | None) -> Iterabl
         )
         if owner is not None:
             yield f"The BMC {said.bmc.address}:{said.bmc.port} belongs to {owner.machine.name}."
-    for card in said.interfaces or []:
-        other_card = session.scalar(
-            select(Interface).where(Interface.mac == card.mac, Interface.machine_id != (own_id or 0))
+    yield from _taken_macs(session, said, own_id or 0)
+
+
+def _taken_macs(session: Session, said: MachineChange, own_id: int) -> Iterable[str]:
+    """A MAC is one card's, whether a machine boots from it or not: of two that have it we would boot either."""
+    cards = [card.mac for card in said.interfaces or []]
+    for mac in dict.fromkeys([*([said.mac] if said.mac else []), *cards]):
+        of_card = session.scalar(
+            select(Machine.name)
+            .join(Interface, Interface.machine_id == Machine.id)
+            .where(Interface.mac == mac, Machine.id != own_id)
         )
-        if other_card is not None:
-            yield f"The MAC {card.mac} belongs to another machine's card."
+        if of_card is not None:
+            yield f"The MAC {mac} belongs to a card of {of_card}."
+        elif mac in cards and mac != said.mac:
+            boots = session.scalar(select(Machine.name).where(Machine.mac == mac, Machine.id != own_id))
+            if boots is not None:
+                yield f"The MAC {mac} is the one that {boots} boots from."
 
 
 def _plain(said: MachineChange, name: str) -> Any:

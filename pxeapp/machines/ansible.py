@@ -78,7 +78,7 @@ def addresses(session: Session, rows: Iterable[Machine]) -> Mapping[int, str]:
         some = macs[start : start + 1000]
         seen = select(Sighting.mac, Sighting.address).where(Sighting.mac.in_(some), Sighting.address.is_not(None))
         for mac, address in session.execute(seen):
-            found[unknown[mac]] = address
+            found[unknown[mac]] = str(address)
     return found
 
 

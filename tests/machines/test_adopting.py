@@ -61,7 +61,8 @@ def test_only_a_stranger_that_was_seen_is_adopted_and_only_once(api: Api) -> Non
     assert ask(api, {"mac": MACS[0], "name": "first"}).status_code == HTTPStatus.CREATED
     for items in (
         [{"mac": MACS[0], "name": "again"}], [{"mac": "52:54:00:99:99:99", "name": "unseen"}],
-        [{"mac": "x", "name": "y"}], [{"mac": MACS[1], "name": "a"}, {"mac": MACS[1], "name": "b"}], [{"name": "nobody"}],
+        [{"mac": "x", "name": "y"}], [{"name": "nobody"}],
+        [{"mac": MACS[1], "name": "a"}, {"mac": MACS[1], "name": "b"}],
     ):  # fmt: skip
         reply = ask(api, *items)
         assert reply.status_code == HTTPStatus.UNPROCESSABLE_ENTITY, items

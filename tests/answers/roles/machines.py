@@ -78,6 +78,11 @@ def missing() -> str:
     return "" if _cgroups() else "no unified cgroups here, which systemd needs"
 
 
+def device_mapper() -> bool:
+    """Whether this kernel can make logical volumes."""
+    return "device-mapper" in Path("/proc/misc").read_text()
+
+
 def _cgroups() -> Path | None:
     return next((each for each in CGROUPS if (each / "cgroup.procs").exists()), None)
 
@@ -186,7 +191,7 @@ class Machine:
     def run(self, command: str) -> str:
         """What this shell command says in the machine; it has to succeed."""
         pid = self._first_process()
-        enter = ["nsenter", "-t", pid, "-m", "-u", "-i", "-n", "-p", f"--root=/proc/{pid}/root", "--wd=/"]
+        enter = ["nsenter", "-t", pid, "-m", "-u", "-i", "-n", "-p", f"--root=/proc/{pid}/root", "--wdns=/"]
         said = subprocess.run([*enter, *CLEAN, "bash", "-c", command], capture_output=True, text=True, check=False)
         assert said.returncode == 0, f"{command}: {said.stdout}{said.stderr}"
         return said.stdout

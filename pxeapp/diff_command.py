@@ -185,6 +185,11 @@ def _show(found: Comparison, limit: int) -> None:
         click.echo(click.style(f"{_count(group.machines)}: {_names(group.machines, limit)}", bold=True))
         for file in group.files:
             click.echo(coloured(file.unified(group.machines[0])), nl=False)
+        for fault in group.faults.values():
+            of_all = len(fault.machines) == len(group.machines)
+            who = "" if of_all else f" ({_count(fault.machines)}: {_names(fault.machines, limit)})"
+            what = "advice" if fault.fault.advice else "fault, as now" if fault.already else "fault"
+            click.echo(click.style(f"{what}: {fault.fault}{who}", fg="red" if fault.grave else "yellow"))
         click.echo()
     for failure in found.failures:
         now_too = " now, and could not then" if failure.already else " any more"
@@ -199,6 +204,12 @@ def _show(found: Comparison, limit: int) -> None:
     for note in found.notes:
         click.echo(note)
     without = f", {found.without} without release or role" if found.without else ""
+    if found.faulty:
+        click.echo(
+            click.style(
+                f"{found.faulty} machines could not be deployed any more: their new files have faults.", fg="red"
+            )
+        )
     click.echo(
         f"{changed} of {found.looked_at} machines would be given something else; {found.unchanged} would not{without}."
     )

@@ -2,31 +2,39 @@
 
 Both specifications of each machine are composed, as it is and as it would be; only files that can differ are rendered.
 Two machines have the same difference when the same lines go and come, their own names and addresses aside.
+Every new text is checked as before a deployment, by its shape (checking.py), for as long as there is patience.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pxeapp.answers import render
+from pxeapp.answers.checks.known import Known
 from pxeapp.answers.spec import AnswerSpec
 from pxeapp.boot.spec import InstallBoot
 from pxeapp.config import Settings
 from pxeapp.errors import PxeError
+from pxeapp.faults import Fault
 from pxeapp.machines.models import Cluster, Machine
 from pxeapp.machines.service import Site
 from pxeapp.provisioning import differences, makers, plan, proposals
+from pxeapp.provisioning.checking import Checker, File
 from pxeapp.provisioning.makers import Maker
 from pxeapp.provisioning.models import Deployment
 from pxeapp.provisioning.placeholders import Own, own_values
 from pxeapp.provisioning.proposals import Means, Proposal, Selection
+from pxeapp.provisioning.rendered import as_dict
+from pxeapp.provisioning.shape import Shape
 from pxeapp.provisioning.veil import Veil
 from pxeapp.software import releases as software_releases
 from pxeapp.software.models import Release
@@ -35,6 +43,8 @@ from pxeapp.templates.versions import recording
 from pxeapp.vault import Vault
 
 DATA = (".yaml", ".ini")  # below roles/: read, not rendered
+PATIENCE = 20.0  # seconds of checking; whose new files are not checked by then are counted
+LINE = re.compile(r"\bline \d+")
 AT_ONCE = 2  # renderings in confined processes: as many of them are kept warm, see templates/pool.py
 
 
@@ -47,15 +57,18 @@ class Standing:
     spec: AnswerSpec | None = None
     boot: InstallBoot | None = None
     problem: str = ""
+    known: Known = field(default_factory=Known)  # of the release's installer
 
 
 @dataclass(frozen=True, slots=True)
 class FileDiff:
-    """One file of a machine, before and after, masked."""
+    """One file of a machine, before and after, masked; and what is wrong with it then."""
 
     kind: str
     before: str
     after: str
+    faults: tuple[Fault, ...] | None = ()  # None: nobody has looked
+    present: frozenset[tuple[str, str]] = frozenset()  # what is wrong with it now, wherever it stands
 
     def unified(self, machine: str) -> str:
         """The unified difference, with the kind of file and the machine in its headlines."""
@@ -65,11 +78,41 @@ class FileDiff:
 
 
 @dataclass(slots=True)
+class Faulty:
+    """Machines whose new file would have the same fault. `already`: it has it now, too."""
+
+    fault: Fault
+    already: bool
+    machines: list[str] = field(default_factory=list)
+
+    @property
+    def grave(self) -> bool:
+        """Whether the change would keep them from being deployed."""
+        return not self.already and not self.fault.advice
+
+    def to_dict(self, limit: int) -> dict[str, Any]:
+        """As the API shows it."""
+        about = {"kind": self.fault.kind, **as_dict(self.fault), "already": self.already}
+        return {**about, **_some(self.machines, limit)}
+
+
+@dataclass(slots=True)
 class Group:
     """Machines with the same difference, shown on the first of them."""
 
     files: Sequence[FileDiff]
     machines: list[str] = field(default_factory=list)
+    faults: dict[tuple[Any, ...], Faulty] = field(default_factory=dict)
+
+    def add(self, machine: str, own: Own, files: Sequence[FileDiff]) -> None:
+        """One more, with what is wrong with its files: the same fault of many is said once."""
+        self.machines.append(machine)
+        for fault in (fault for file in files for fault in file.faults or ()):
+            already = any(_anywhere(fault) in file.present for file in files if file.kind == fault.kind)
+            key = (fault.kind, own.out_of(fault.problem), own.out_of(fault.fix), already)
+            found = self.faults.setdefault(key, Faulty(fault, already))
+            if machine not in found.machines[-1:]:
+                found.machines.append(machine)
 
     def to_dict(self, limit: int) -> dict[str, Any]:
         """As the API shows it."""
@@ -78,6 +121,7 @@ class Group:
             **_some(self.machines, limit),
             "example": example,
             "files": [{"kind": each.kind, "diff": each.unified(example)} for each in self.files],
+            "faults": [each.to_dict(limit) for each in self.faults.values()],
         }
 
 
@@ -104,12 +148,19 @@ class Comparison:
     groups: list[Group] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     mended: list[str] = field(default_factory=list)  # that cannot be rendered now, and could then
+    unchecked: int = 0  # that would be given something else which nobody has looked at
     notes: list[str] = field(default_factory=list)
 
     @property
     def differs(self) -> bool:
         """Whether saving it would change anything for any machine."""
         return bool(self.groups or self.mended or any(not each.already for each in self.failures))
+
+    @property
+    def faulty(self) -> int:
+        """How many machines could not be deployed any more, for a fault that their files do not have now."""
+        faults = [each for group in self.groups for each in group.faults.values() if each.grave]
+        return len({name for each in faults for name in each.machines})
 
     def to_dict(self, limit: int) -> dict[str, Any]:
         """As the API shows it, with at most so many machines' names in each group."""
@@ -122,8 +173,15 @@ class Comparison:
             "groups": [group.to_dict(limit) for group in self.groups],
             "failures": [failure.to_dict(limit) for failure in self.failures],
             "mended": _some(self.mended, limit),
+            "faulty": self.faulty,
+            "unchecked": self.unchecked,
             "notes": self.notes,
         }
+
+
+def _anywhere(fault: Fault) -> tuple[str, str]:
+    """The same fault on another line, when lines came before it, is no other one."""
+    return LINE.sub("line", fault.problem), LINE.sub("line", fault.fix)
 
 
 def _some(names: Sequence[str], limit: int) -> dict[str, Any]:
@@ -138,6 +196,7 @@ class Look:
     vault: Vault
     templates: Templates
     site: Site
+    patience: float = PATIENCE
 
 
 def compare(session: Session, look: Look, proposal: Proposal, selection: Selection, *, now: dt.datetime) -> Comparison:
@@ -177,6 +236,8 @@ def _standings(
 ) -> list[Standing]:
     known = plan.Known(session, look.settings, clusters)
     rows: dict[str, Release] = {}
+    installers: dict[str, Known] = {}
+    checker = Checker(look.settings, look.templates)
     found = []
     for machine in machines:
         release, role = running.get(machine.id, (machine.release, machine.role))
@@ -186,9 +247,11 @@ def _standings(
         try:
             if release not in rows:
                 rows[release] = software_releases.get(session, release)
+                installers[release] = checker.known(rows[release])
             urls = plan.unissued(look.settings)
             spec = plan.answer_spec(session, look.settings, machine, rows[release], role, urls, known)
-            found.append(Standing(release, role, spec, plan.boot_of(machine, rows[release], spec)))
+            boot = plan.boot_of(machine, rows[release], spec)
+            found.append(Standing(release, role, spec, boot, known=installers[release]))
         except PxeError as error:
             found.append(Standing(release, role, problem=error.in_full))
     return found
@@ -209,6 +272,15 @@ class _Found:
     nothing: bool = False  # it has no release or role on either side
 
 
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """A file that differs: as it is shown, and its very texts."""
+
+    shown: FileDiff
+    before: File
+    after: File
+
+
 class _Comparing:
     def __init__(self, look: Look, then: Templates, proposal: Proposal) -> None:
         self._look = look
@@ -217,6 +289,9 @@ class _Comparing:
         # One that is new may be chosen where another was; which files that concerns is seen by rendering them.
         self._new = any(look.templates.find(name) is None for name in self._proposed)
         self._veil = Veil()
+        self._now_checker = Checker(look.settings, look.templates)
+        self._then_checker = Checker(look.settings, then)
+        self._until = time.monotonic() + look.patience
 
     def all(self, pairs: Sequence[Pair]) -> Comparison:
         done = Comparison(looked_at=len(pairs))
@@ -234,20 +309,23 @@ class _Comparing:
             elif found.problem_before:
                 done.mended.append(name)
             elif found.files:
-                groups.setdefault(found.key, Group(found.files)).machines.append(name)
+                groups.setdefault(found.key, Group(found.files)).add(name, Own(own), found.files)
+                done.unchecked += any(file.faults is None for file in found.files)
             else:
                 done.unchanged += 1
         done.groups = sorted(groups.values(), key=lambda group: -len(group.machines))
         done.failures = sorted(failures.values(), key=lambda failure: (failure.already, -len(failure.machines)))
-        done.notes = list(self._notes(pairs, touched=touched))
+        done.notes = list(self._notes(pairs, touched=touched, unchecked=done.unchecked))
         return done
 
-    def _notes(self, pairs: Sequence[Pair], *, touched: bool) -> Iterator[str]:
+    def _notes(self, pairs: Sequence[Pair], *, touched: bool, unchecked: int) -> Iterator[str]:
         if not pairs:
             yield "No machine is selected."
         elif self._proposed and not touched:
             names = " or ".join(sorted(self._proposed))
             yield f"No machine that was looked at is given a file made from {names}: check the name."
+        if unchecked:
+            yield f"The new files of {unchecked} machines were not checked, for that would have taken too long."
 
     def _each(self, pairs: Sequence[Pair]) -> Iterator[_Found]:
         if not self._proposed and not self._look.templates.of_the_site():
@@ -261,7 +339,8 @@ class _Comparing:
         if before.spec is None and after.spec is None and not before.problem and not after.problem:
             return _Found(nothing=True)
         problem_before, problem = before.problem, after.problem
-        files, touched = [], False
+        files: list[_Compared] = []
+        touched = False
         if not problem:
             now, then = self._makers(before, self._look.templates), self._makers(after, self._then)
             for kind in dict.fromkeys([*now, *then]):
@@ -283,9 +362,32 @@ class _Comparing:
             return _Found(problem=problem, problem_before=problem_before, touched=touched)
         mine = Own(own)
         key = tuple(
-            (file.kind, *map(mine.out_of, differences.changed_lines(file.before, file.after))) for file in files
+            (file.shown.kind, *map(mine.out_of, differences.changed_lines(file.shown.before, file.shown.after)))
+            for file in files
         )
-        return _Found(tuple(files), key, touched=touched)
+        return _Found(tuple(self._checked(files, before, after)), key, touched=touched)
+
+    def _checked(self, files: Sequence[_Compared], before: Standing, after: Standing) -> Iterator[FileDiff]:
+        """The files with what is wrong with them; of one that has a fault, also what is wrong with it now."""
+        if after.spec is None:  # then it is given none
+            yield from (file.shown for file in files)
+            return
+        shape = Shape(after.spec) if files else None
+        for file in files:
+            if shape is None or time.monotonic() > self._until:
+                yield replace(file.shown, faults=None)
+                continue
+            try:
+                faults = self._then_checker.faults_of(file.after, after.spec, after.known, shape)
+                present = (
+                    self._now_checker.faults_of(file.before, before.spec, before.known, Shape(before.spec))
+                    if (faults and before.spec is not None)
+                    else []
+                )
+            except PxeError:  # a check that takes too long
+                yield replace(file.shown, faults=None)
+                continue
+            yield replace(file.shown, faults=tuple(faults), present=frozenset(map(_anywhere, present)))
 
     def _makers(self, standing: Standing, templates: Templates) -> dict[str, tuple[Any, AnswerSpec, Maker]]:
         """Each kind of file: what it depends on, and how it is made."""
@@ -301,25 +403,31 @@ class _Comparing:
 
     def _file(
         self, kind: str, now: tuple[Any, AnswerSpec, Maker] | None, then: tuple[Any, AnswerSpec, Maker] | None
-    ) -> tuple[FileDiff | None, bool]:
+    ) -> tuple[_Compared | None, bool]:
         """The file if it differs, and whether a proposed template has a part in it."""
         same = now is not None and then is not None and now[0] == then[0]
         if same and not self._proposed:
             return None, False
-        before, made_from = self._made(now, cannot=_CannotNow)
-        touched = self._new or not self._proposed.isdisjoint(made_from)
+        before = self._made(kind, now, cannot=_CannotNow)
+        touched = self._new or not self._proposed.isdisjoint(before.templates)
         if same and not touched:
             return None, False
-        after, made_then = self._made(then)
-        touched = not self._proposed.isdisjoint(made_from) or not self._proposed.isdisjoint(made_then)
-        return (FileDiff(kind, before, after) if before != after else None), touched
+        after = self._made(kind, then)
+        touched = not self._proposed.isdisjoint(before.templates) or not self._proposed.isdisjoint(after.templates)
+        if before.text == after.text:
+            return None, touched
+        shown = FileDiff(kind, self._masked(before, now), self._masked(after, then))
+        return _Compared(shown, before, after), touched
+
+    def _masked(self, file: File, what: tuple[Any, AnswerSpec, Maker] | None) -> str:
+        return file.text if what is None else render.mask(file.text, what[1], self._veil.hide)
 
     def _made(
-        self, what: tuple[Any, AnswerSpec, Maker] | None, *, cannot: type[Exception] | None = None
-    ) -> tuple[str, Mapping[str, Any]]:
+        self, kind: str, what: tuple[Any, AnswerSpec, Maker] | None, *, cannot: type[Exception] | None = None
+    ) -> File:
         if what is None:
-            return "", {}
-        _, spec, maker = what
+            return File(kind, "", ())
+        _, _, maker = what
         with recording() as made_from:
             try:
                 text = maker()
@@ -327,11 +435,11 @@ class _Comparing:
                 if cannot is None:
                     raise
                 raise cannot(error.in_full) from error
-        return render.mask(text, spec, self._veil.hide), made_from
+        return File(kind, text, tuple(made_from))
 
     def _why_not(self, kind: str, what: tuple[Any, AnswerSpec, Maker] | None) -> str:
         try:
-            self._made(what)
+            self._made(kind, what)
         except PxeError as error:
             return f"{kind}: {error.in_full}"
         return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -354,3 +355,38 @@ def test_the_sealed_key_of_a_comparison_is_its_own(site: Rack) -> None:
         shown.add(next(line for line in diff_of(found).splitlines() if "rootpw" in line and line.startswith("-")))
     assert len(shown) == 3
     assert hashlib.sha256(HASH.encode()).hexdigest()[:4] not in "".join(shown)
+
+
+def test_a_new_file_is_checked_and_its_faults_are_said_once_for_all_machines_alike(site: Rack) -> None:
+    text = "autostep\nlang en_US.UTF-8\n%post\necho {{ spec.hostname }}\n"
+    found = compare(site, Proposal(templates={BASE_KS: text}))
+    faults = [each for group in found.groups for each in group.faults.values()]
+    of_all = [each for each in faults if each.grave and len(each.machines) == MANY]
+    assert of_all
+    assert not of_all[0].already
+    assert BASE_KS in of_all[0].fault.template
+    assert found.faulty == MANY + 1
+    shown = found.to_dict(2)
+    assert (shown["faulty"], shown["unchecked"]) == (MANY + 1, 0)
+    assert shown["groups"][0]["faults"][0]["count"] == MANY
+
+
+def test_a_fault_that_is_there_already_is_told_apart(site: Rack) -> None:
+    wrong = "lang en_US.UTF-8\n%post\necho {{ spec.hostname }}\n"
+    own = site.provisioner
+    (own.settings.templates_dir / "kickstarts").mkdir(parents=True)
+    (own.settings.templates_dir / BASE_KS).write_text(wrong)
+    found = compare(site, Proposal(templates={BASE_KS: f"# more\n{wrong}"}))
+    faults = [each for group in found.groups for each in group.faults.values()]
+    assert faults
+    assert all(each.already or each.fault.advice for each in faults)
+    assert found.faulty == 0
+
+
+def test_checking_ends_when_the_patience_does(site: Rack) -> None:
+    own = site.provisioner
+    with own.database.read() as session:
+        look = replace(_look(session, site), patience=-1.0)
+        found = diffs.compare(session, look, Proposal(vars={"timezone": "Europe/Rome"}), Selection(), now=now())
+    assert found.unchecked == MANY + 1
+    assert "were not checked" in found.notes[0]

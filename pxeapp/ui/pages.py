@@ -6,6 +6,7 @@ from pxeapp.ui import (
     account,
     audit,
     bulk,
+    catalogue,
     consoles,
     deployments,
     given,
@@ -32,8 +33,8 @@ from pxeapp.ui import (
 from pxeapp.ui.blueprint import bp
 
 __all__ = [
-    "account", "audit", "bp", "bulk", "consoles", "deployments", "given", "live", "machine", "machine_actions",
-    "machine_edit", "machine_form", "machine_import", "machine_lists", "machines", "oidc", "overview",
-    "preferences", "racks", "reports", "second_factor", "settings", "sightings", "sign_in", "templates",
-    "users",
+    "account", "audit", "bp", "bulk", "catalogue", "consoles", "deployments", "given", "live", "machine",
+    "machine_actions", "machine_edit", "machine_form", "machine_import", "machine_lists", "machines", "oidc",
+    "overview", "preferences", "racks", "reports", "second_factor", "settings", "sightings", "sign_in",
+    "templates", "users",
 ]  # fmt: skip

@@ -152,12 +152,12 @@ def _page(session: Session, path: str, about: dict[str, Any], text: str, sheet: 
         "template.html",
         about=about, text=text, sheet=sheet, versions=site_templates.versions(session, path)[:100],
         against_ours=_diff(about["ours"], text) if about["ours"] is not None and text != about["ours"] else [],
-        groups=[_shown(group) for group in groups],
+        groups=[shown_group(group) for group in groups],
         may=allows(actor().role, ADMIN),
     )  # fmt: skip
 
 
-def _shown(group: dict[str, Any]) -> dict[str, Any]:
+def shown_group(group: dict[str, Any]) -> dict[str, Any]:
     """A group of machines with the same difference, its lines with their looks."""
     return {**group, "files": [(each["kind"], _coloured(each["diff"])) for each in group["files"]]}
 

@@ -1,0 +1,237 @@
+"""Networks, releases, roles and clusters: listed, and changed as YAML, with the difference for all machines before.
+
+Saving goes the way of the API's PATCH, with the version that was read: what somebody changed meanwhile stays theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import yaml
+from flask import redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from pydantic import BaseModel, ValidationError
+from sqlalchemy.orm import Session
+
+from pxeapp.accounts.permissions import ADMIN, allows
+from pxeapp.answers import clusters, roles
+from pxeapp.api import clusters as clusters_api
+from pxeapp.api import etags
+from pxeapp.api import networks as networks_api
+from pxeapp.api import releases as releases_api
+from pxeapp.api import roles as roles_api
+from pxeapp.api.context import actor, context, site
+from pxeapp.api.diffs import DiffIn
+from pxeapp.db import now
+from pxeapp.errors import FieldProblem, Invalid, NotFound, PxeError
+from pxeapp.machines import networks, wire
+from pxeapp.provisioning import diffs
+from pxeapp.provisioning.diffs import Look
+from pxeapp.provisioning.proposals import Selection
+from pxeapp.software import releases
+from pxeapp.ui.blueprint import bp
+from pxeapp.ui.language import N_, _, said
+from pxeapp.ui.templates import GROUPS_SHOWN, MACHINES_NAMED, shown_group
+
+Values = dict[str, Any]
+LONGEST = 200_000  # characters of YAML
+LISTED = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of thing: how it is listed, shown and changed, and which columns its list has."""
+
+    label: str
+    listing: Callable[..., Any]
+    shown: Callable[[Session, str], Values]
+    model: type[BaseModel]  # what can be changed
+    change: Callable[[str, Values], Any]
+    columns: tuple[str, ...]
+    wire: Callable[[Session, Any], Values]
+    create: Callable[[Session, Values], Any] | None = None
+    begin: str = ""  # what a new one begins with
+
+
+def _hand(session: Session) -> Any:
+    return clusters.hand(session, context().vault, context().templates, actor=actor().label, now=now())
+
+
+def _cluster(session: Session, row: Any) -> Values:
+    return clusters.wire(row, clusters.sizes(session, [row])[row.name])
+
+
+def _change_release(name: str, values: Values) -> Any:
+    with context().database.write() as session:
+        etags.check(releases_api.wire(releases.get(session, name)))
+        return releases.update(session, name, values, actor=actor().label, now=now())
+
+
+KINDS: dict[str, Kind] = {
+    "networks": Kind(
+        N_("Networks"), networks.listing, lambda session, name: networks.wire(networks.get(session, name)),
+        networks_api.NetworkChange, networks_api._change, ("cidr", "gateway", "vlan", "dhcp_start", "dhcp_end"),
+        lambda _session, row: networks.wire(row),
+        lambda session, values: networks.create(session, values, actor=actor().label, now=now()),
+        "cidr: 10.77.0.0/24\ngateway: 10.77.0.1\ndns: [10.77.0.1]\n",
+    ),
+    "releases": Kind(
+        N_("Releases"), releases.listing, lambda session, name: releases_api.wire(releases.get(session, name)),
+        releases_api.ReleaseChange, _change_release, ("family", "version", "installer", "ready"),
+        lambda _session, row: releases_api.wire(row),
+    ),
+    "roles": Kind(
+        N_("Roles"), roles.listing, lambda session, name: roles.wire(roles.get(session, name)),
+        roles_api.RoleChange, roles_api._change, ("description", "builtin"),
+        lambda _session, row: roles.wire(row),
+        lambda session, values: roles_api._create(session, values),
+        "description: What it is for\npackages:\n  debian: []\n  el: []\n",
+    ),
+    "clusters": Kind(
+        N_("Clusters"), clusters.listing, lambda session, name: _cluster(session, clusters.get(session, name)),
+        clusters_api.ClusterChange, clusters_api._change, ("description", "machines"), _cluster,
+        lambda session, values: clusters.create(session, _hand(session), values),
+        "description: What it is for\nvars: {}\n",
+    ),
+}  # fmt: skip
+
+
+@bp.get("/catalogue", defaults={"kind": "networks"})
+@bp.get("/catalogue/<kind>")
+def catalogue(kind: str) -> ResponseReturnValue:
+    """All of one kind."""
+    about = _kind(kind)
+    with context().database.read() as session:
+        items = [about.wire(session, row) for row in about.listing(session, limit=LISTED)]
+    may = allows(actor().role, ADMIN)
+    return render_template("catalogue.html", kinds=KINDS, kind=kind, about=about, items=items, may=may)
+
+
+@bp.get("/catalogue/<kind>/<name>")
+def catalogue_item(kind: str, name: str) -> ResponseReturnValue:
+    """One of them as YAML, with what cannot be changed beside it; or an empty one of a new name."""
+    about = _kind(kind)
+    with context().database.read() as session:
+        try:
+            present = about.shown(session, name)
+        except NotFound:
+            if about.create is None or not request.args.get("new"):
+                raise
+            return _page(kind, name, None, about.begin)
+    return _page(kind, name, present, _written(about, present), notice=_("Saved.") if request.args.get("saved") else "")
+
+
+@bp.get("/catalogue/<kind>/new")
+def new_item(kind: str) -> ResponseReturnValue:
+    """To the page of one that there is not yet."""
+    name = request.args.get("name", "").strip()
+    place = url_for("ui.catalogue_item", kind=kind, name=name, new=1) if name else url_for("ui.catalogue", kind=kind)
+    return redirect(place, 303)
+
+
+@bp.post("/catalogue/<kind>/<name>")
+def edit_item(kind: str, name: str) -> ResponseReturnValue:
+    """Check it, look at all machines, or save it: `do` says which."""
+    about = _kind(kind)
+    text = request.form.get("text", "")[:LONGEST].replace("\r\n", "\n")
+    tag = request.form.get("tag", "")
+    with context().database.read() as session:
+        try:
+            present: Values | None = about.shown(session, name)
+        except NotFound:
+            present = None
+    try:
+        values = _understood(about, text)
+        if request.form.get("do") == "save":
+            _save(about, name, values, present, tag)
+            return redirect(url_for("ui.catalogue_item", kind=kind, name=name, saved=1), 303)
+        found = _difference(kind, name, _changed(about, values, present)) if present is not None else None
+    except PxeError as error:
+        page = _page(kind, name, present, text, problem=_sentence(error), tag=tag)
+        return page, HTTPStatus.UNPROCESSABLE_ENTITY
+    notice = "" if found else _("It can be understood; whether it can be saved, saving tells.")
+    return _page(kind, name, present, text, difference=found, notice=notice, tag=tag)
+
+
+def _kind(kind: str) -> Kind:
+    if kind not in KINDS:
+        raise NotFound("There is no such page.")
+    return KINDS[kind]
+
+
+def _save(about: Kind, name: str, values: Values, present: Values | None, tag: str) -> None:
+    if present is not None:
+        request.environ["HTTP_IF_MATCH"] = f'"{tag}"'  # where the API's own check of versions looks
+        about.change(name, _changed(about, values, present))
+    elif about.create is not None:
+        with context().database.write() as session:
+            about.create(session, {**values, "name": name})
+
+
+def _written(about: Kind, present: Values) -> str:
+    fields = {name: present[name] for name in about.model.model_fields if name in present}
+    return yaml.safe_dump(fields, allow_unicode=True, sort_keys=False, default_flow_style=False, width=100)
+
+
+def _understood(about: Kind, text: str) -> Values:
+    """What was written, checked field by field; raises Invalid."""
+    try:
+        values = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = _("Line %(line)s: it is not YAML.", line=mark.line + 1) if mark else _("It is not YAML.")
+        raise Invalid(where) from None
+    except RecursionError:
+        raise Invalid(_("It is nested too deeply.")) from None
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+        raise Invalid(_("Write NAME: VALUE in each line."))
+    try:
+        about.model.model_validate(values)
+    except ValidationError as error:
+        problems = [
+            FieldProblem("" if each.field == "machine" else each.field, each.problem, each.fix)
+            for each in wire.problems(error)
+        ]
+        raise Invalid(_("It cannot be saved."), problems=problems) from None
+    return values
+
+
+def _changed(about: Kind, values: Values, present: Mapping[str, Any] | None) -> Values:
+    """Only what is another by now: what is shown masked stays what it is."""
+    before = present or {}
+    said_so = about.model.model_validate(values).model_dump(exclude_unset=True)
+    return {name: value for name, value in said_so.items() if before.get(name) != value}
+
+
+def _difference(kind: str, name: str, values: Values) -> dict[str, Any]:
+    if not values:
+        raise Invalid(_("Nothing is changed yet."))
+    own = context()
+    proposal = DiffIn.model_validate({kind: {name: values}}).proposal()
+    with own.database.read() as session:
+        look = Look(own.settings, own.vault, own.templates, site(session))
+        return diffs.compare(session, look, proposal, Selection(), now=now()).to_dict(MACHINES_NAMED)
+
+
+def _page(kind: str, name: str, present: Values | None, text: str, **more: Any) -> str:
+    about = KINDS[kind]
+    settable = about.model.model_fields
+    groups = ((more.get("difference") or {}).get("groups") or [])[:GROUPS_SHOWN]
+    facts = {each: value for each, value in (present or {}).items() if each not in settable and each != "name"}
+    tag = more.pop("tag", "") or (etags.of(present) if present is not None else "")
+    return render_template(
+        "catalogue_item.html",
+        kinds=KINDS, kind=kind, about=about, name=name, text=text, new=present is None, facts=facts, tag=tag,
+        may=allows(actor().role, ADMIN), groups=[shown_group(group) for group in groups],
+        **{"problem": "", "notice": "", "difference": None, **more},
+    )  # fmt: skip
+
+
+def _sentence(error: PxeError) -> str:
+    told = [
+        f"{each.field}: {said(each.problem)} {said(each.fix)}".strip(": ") for each in getattr(error, "problems", ())
+    ]
+    return " ".join([said(error.sentence), *(told or [said(error.hint)])]).strip()

@@ -17,7 +17,7 @@ EXAMPLES: Final[dict[str, Any]] = {
     "roles.change": {"packages": {"debian": ["mosh", "tmux"]}},
     "roles.replace": {"description": "A way in", "packages": {"debian": ["mosh"]}},
     "machines.create": {
-        "name": "node1", "mac": "52:54:00:12:34:56", "role": "compute", "release": "debian-13", "cluster": "prod",
+        "name": "node1", "mac": "52:54:00:12:34:56", "role": "compute", "release": "debian-13",
         "bmc": {"type": "ipmi", "address": "10.0.9.1", "username": "root", "password": "calvin"},
         "interfaces": [{"mac": "52:54:00:12:34:56", "name": "eno1", "network": "provisioning"}],
         "disks": {"system": "disk/by-path/pci-0000:00:1f.2-ata-1"}, "labels": {"rack": "r12"},

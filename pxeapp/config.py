@@ -355,7 +355,9 @@ def _secret_file(name: str, value: str) -> Path | None:
         return None
     path = Path(value)
     if not (path.is_file() and os.access(path, os.R_OK)):
-        raise ConfigError(f"PXEAPP_{name.upper()} names {value!r}, which cannot be read.")
+        raise ConfigError(
+            f"PXEAPP_{name.upper()} names {value!r}, which cannot be read.", hint="Create it, readable by this user."
+        )
     return path
 
 
@@ -363,9 +365,15 @@ def _refuse_half_oidc(raw: Mapping[str, str]) -> None:
     """A sign-in that lets nobody in, or that has no client, is a mistake and not a wish."""
     for needed in ("oidc_client_id", "oidc_roles") if raw["oidc_issuer"] else ():
         if not raw[needed].strip():
-            raise ConfigError(f"PXEAPP_OIDC_ISSUER is set but PXEAPP_{needed.upper()} is empty.")
+            raise ConfigError(
+                f"PXEAPP_OIDC_ISSUER is set but PXEAPP_{needed.upper()} is empty.",
+                hint="Set both, or neither for no sign-in by OpenID Connect.",
+            )
     if raw["keystone_url"] and not raw["keystone_roles"].strip():
-        raise ConfigError("PXEAPP_KEYSTONE_URL is set but PXEAPP_KEYSTONE_ROLES is empty.")
+        raise ConfigError(
+            "PXEAPP_KEYSTONE_URL is set but PXEAPP_KEYSTONE_ROLES is empty.",
+            hint="Say what Keystone's roles may do here, as admin=admin,member=operator:@project.",
+        )
     if not _SCOPES.fullmatch(raw["oidc_scopes"].strip()) or "openid" not in raw["oidc_scopes"].split():
         raise ConfigError(f"PXEAPP_OIDC_SCOPES is {raw['oidc_scopes']!r}.", hint="Write openid profile email.")
 

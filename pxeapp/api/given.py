@@ -35,7 +35,7 @@ def listing(key: str, query: GivenQuery) -> dict[str, Any]:
         files = given.files(session, own.vault, deployment, kind=query.kind)
         shown = [each.to_dict() for each in files]
         if query.diff:
-            compared = given.compared(session, own.settings, own.templates, machine, files)
+            compared = given.compared(session, own.checker.tools, machine, files)
             for each, beside in zip(shown, compared, strict=True):
                 each["today"] = beside.to_dict()
         return {"machine": machine.name, "deployment": deployment.id, "items": shown, "next": None}

@@ -35,6 +35,7 @@ from pxeapp.software import releases as software_releases
 from pxeapp.software.models import Release
 from pxeapp.templates import Templates
 from pxeapp.templates.versions import recording
+from pxeapp.vault import Vault
 
 KEPT = 4096  # shapes; a site has some tens: kinds x roles x releases x layouts
 LONG_LINE = 1500  # characters: near a limit of a boot program the very text is checked, not its shape
@@ -86,9 +87,14 @@ class Rehearsal:
 class Checker:
     """Made once per process, used by all of its threads."""
 
-    def __init__(self, settings: Settings, templates: Templates) -> None:
+    def __init__(self, settings: Settings, vault: Vault, templates: Templates) -> None:
         self.settings = settings
+        self.tools = plan.Tools(settings, vault, templates)
         self._templates = templates
+
+    def proposing(self, templates: Templates) -> Checker:
+        """The same with templates that nobody has saved."""
+        return Checker(self.settings, self.tools.vault, templates)
 
     def unrehearsed(self) -> Rehearsal:
         """For a caller that has nothing to rehearse: everything is checked when it deploys."""
@@ -99,7 +105,7 @@ class Checker:
         with contextlib.suppress(PxeError), database.read() as session:
             machine = selectors.get(session, key)
             row = software_releases.bootable(session, release or machine.release or "")
-            spec = plan.rehearsed(session, self.settings, machine, row, role or machine.role or "")
+            spec = plan.rehearsed(session, self.tools, machine, row, role or machine.role or "")
             boot = plan.boot_of(machine, row, spec)
             return Rehearsal(self, spec, boot, tuple(self.faults(row, spec, boot)))
         return Rehearsal(self)

@@ -18,6 +18,7 @@ from pxeapp.machines.models import Machine
 from pxeapp.provisioning import rendered
 from pxeapp.provisioning.checking import Checker
 from pxeapp.templates import Templates
+from pxeapp.vault import open_vault
 
 
 @click.command()
@@ -27,7 +28,7 @@ from pxeapp.templates import Templates
 def render(machine: str, kind: str, *, check_only: bool) -> None:
     """Print the boot scripts and answer files of a MACHINE, tokens masked, and their faults."""
     settings = config.load()
-    checker = Checker(settings, Templates(settings.templates_dir))
+    checker = Checker(settings, open_vault(settings.data_dir), Templates(settings.templates_dir))
     with Database(settings.database_url).read() as session:
         row = selectors.get(session, machine)
         files = rendered.rendered(session, checker, row, kind=kind)
@@ -51,7 +52,7 @@ def render(machine: str, kind: str, *, check_only: bool) -> None:
 def check(release: str, *, as_json: bool) -> None:
     """Check the files of every machine that has a release and a role; ends with 1 when one has a fault."""
     settings = config.load()
-    checker = Checker(settings, Templates(settings.templates_dir))
+    checker = Checker(settings, open_vault(settings.data_dir), Templates(settings.templates_dir))
     found: dict[str, dict[str, Any]] = {}
     machines: dict[str, list[str]] = defaultdict(list)
     looked_at = 0

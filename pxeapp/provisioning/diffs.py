@@ -234,10 +234,11 @@ def _standings(
     running: Mapping[int, tuple[str, str]],
     clusters: Mapping[str, Cluster],
 ) -> list[Standing]:
-    known = plan.Known(session, look.settings, clusters)
+    tools = plan.Tools(look.settings, look.vault, look.templates)
+    known = plan.Known(session, tools, clusters)
     rows: dict[str, Release] = {}
     installers: dict[str, Known] = {}
-    checker = Checker(look.settings, look.templates)
+    checker = Checker(look.settings, look.vault, look.templates)
     found = []
     for machine in machines:
         release, role = running.get(machine.id, (machine.release, machine.role))
@@ -249,7 +250,7 @@ def _standings(
                 rows[release] = software_releases.get(session, release)
                 installers[release] = checker.known(rows[release])
             urls = plan.unissued(look.settings)
-            spec = plan.answer_spec(session, look.settings, machine, rows[release], role, urls, known)
+            spec = plan.answer_spec(session, tools, machine, rows[release], role, urls, known)
             boot = plan.boot_of(machine, rows[release], spec)
             found.append(Standing(release, role, spec, boot, known=installers[release]))
         except PxeError as error:
@@ -289,8 +290,8 @@ class _Comparing:
         # One that is new may be chosen where another was; which files that concerns is seen by rendering them.
         self._new = any(look.templates.find(name) is None for name in self._proposed)
         self._veil = Veil()
-        self._now_checker = Checker(look.settings, look.templates)
-        self._then_checker = Checker(look.settings, then)
+        self._now_checker = Checker(look.settings, look.vault, look.templates)
+        self._then_checker = self._now_checker.proposing(then)
         self._until = time.monotonic() + look.patience
 
     def all(self, pairs: Sequence[Pair]) -> Comparison:

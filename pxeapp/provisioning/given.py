@@ -13,7 +13,6 @@ from sqlalchemy.orm import Session, undefer
 from pxeapp import audit
 from pxeapp.answers import render
 from pxeapp.boot import grub, ipxe
-from pxeapp.config import Settings
 from pxeapp.errors import Conflict, FieldProblem, Invalid, NotFound, PxeError
 from pxeapp.machines.models import Machine
 from pxeapp.provisioning import differences, lifecycle, makers, plan
@@ -23,7 +22,6 @@ from pxeapp.provisioning.models import Deployment, GivenBase, Served
 from pxeapp.provisioning.netboot import FROM_DISK
 from pxeapp.provisioning.veil import Veil
 from pxeapp.software import releases
-from pxeapp.templates import Templates
 from pxeapp.templates.versions import Version
 from pxeapp.vault import Undecryptable, Vault
 
@@ -134,12 +132,10 @@ def exact(
     return found, found.exact
 
 
-def compared(
-    session: Session, settings: Settings, templates: Templates, machine: Machine, given: Sequence[File]
-) -> list[Compared]:
+def compared(session: Session, tools: plan.Tools, machine: Machine, given: Sequence[File]) -> list[Compared]:
     """Each file beside what the machine would be given today, tokens and secrets masked."""
     try:
-        today = _today(session, settings, templates, machine)
+        today = _today(session, tools, machine)
     except PxeError as error:
         return [Compared(each.kind, "", f"Today it would be given nothing: {error.in_full}") for each in given]
     return [_compared(each, today) for each in given]
@@ -153,11 +149,12 @@ class _Today:
     masked: Callable[[str, Veil], str]
 
 
-def _today(session: Session, settings: Settings, templates: Templates, machine: Machine) -> _Today:
+def _today(session: Session, tools: plan.Tools, machine: Machine) -> _Today:
+    settings, templates = tools.settings, tools.templates
     release, role = lifecycle.present(session, machine)
     if release is None or role is None:
         raise Conflict(f"{machine.name} has no {'release' if release is None else 'role'}.")
-    spec = plan.preview(session, settings, machine, release=release, role=role)
+    spec = plan.preview(session, tools, machine, release=release, role=role)
     boot = plan.boot_of(machine, releases.get(session, release), spec)
     each = {**makers.of_loader(settings, templates, boot), **makers.of_installer(templates, spec)}
     made = {kind: [maker] for kind, maker in each.items()}

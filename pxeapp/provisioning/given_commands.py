@@ -14,6 +14,7 @@ from pxeapp.machines import selectors
 from pxeapp.provisioning import given as records
 from pxeapp.provisioning.colours import coloured
 from pxeapp.provisioning.given import Compared, File
+from pxeapp.provisioning.plan import Tools
 from pxeapp.templates import Templates
 from pxeapp.vault import open_vault
 
@@ -39,7 +40,7 @@ def given(machine: str, deployment: int | None, kind: str, diff: bool, exact: bo
         files = records.files(session, vault, attempt, kind=kind)
         compared: list[Compared] = []
         if diff:
-            compared = records.compared(session, settings, Templates(settings.templates_dir), row, files)
+            compared = records.compared(session, Tools(settings, vault, Templates(settings.templates_dir)), row, files)
     if exact:
         with database.write() as session:
             _, text = records.exact(session, vault, row, files[-1].id, actor=ACTOR, now=now())

@@ -62,7 +62,7 @@ def deploy(
         session, machine, release=release or machine.release, role=role or machine.role, rehearsal=rehearsal
     )
     service.claim(session, machine, "deploy", now=now)
-    ensure_secrets(session, rehearsal.checker.settings, machine, role, now=now)
+    ensure_secrets(session, rehearsal.checker.tools, machine, role, now=now)
     machine.release, machine.role, machine.fault = release, role, ""
     attempts = session.scalar(select(func.count()).where(Deployment.machine_id == machine.id)) or 0
     deployment = Deployment(

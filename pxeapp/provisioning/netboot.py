@@ -45,6 +45,11 @@ class Provisioner:
     commits: GroupCommit
     keeper: Keeper
 
+    @property
+    def tools(self) -> plan.Tools:
+        """What composing needs of it."""
+        return plan.Tools(self.settings, self.vault, self.templates)
+
 
 class Given(NamedTuple):
     """What a machine boots, and in which attempt it was given that; None: there is none running."""
@@ -135,7 +140,7 @@ def _decide(session: Session, provisioner: Provisioner, asking: Asking, now: dt.
         arch=asking.arch,
     )
     try:
-        boot = plan.install_boot(session, provisioner.settings, provisioner.vault, machine, deployment)
+        boot = plan.install_boot(session, provisioner.tools, machine, deployment)
     except PxeError as error:
         # Its release or a value was changed since the order: asking again would not help, and nobody would know.
         reason = f"Its boot script could not be made: {error.in_full}"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
@@ -25,13 +24,22 @@ from pxeapp.provisioning.models import Deployment
 from pxeapp.software import releases as software_releases
 from pxeapp.software.models import Release
 from pxeapp.templates import Templates
-from pxeapp.vault import Vault, open_vault
+from pxeapp.vault import Vault
 
 if TYPE_CHECKING:
     from pxeapp.provisioning.checking import Rehearsal
 
 UNISSUED = "TOKEN"  # stands for a token where an operator looks at what would be rendered
 REHEARSED = UNISSUED.ljust(43, "x")  # the same, as long as a token is: lines have limits
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What composing needs besides rows: our address, what opens secrets, where roles lie. Made in wiring.py."""
+
+    settings: Settings
+    vault: Vault
+    templates: Templates
 
 
 def check_deployable(
@@ -45,14 +53,15 @@ def check_deployable(
     if problems or release is None or role is None:
         raise Invalid(f"{machine.name} cannot be deployed.", problems=problems)
     row = software_releases.bootable(session, release)
-    spec = rehearsed(session, rehearsal.checker.settings, machine, row, role)
+    spec = rehearsed(session, rehearsal.checker.tools, machine, row, role)
     rehearsal.refuse_faults(machine, row, spec, boot_of(machine, row, spec))
     return release, role
 
 
-def rehearsed(session: Session, settings: Settings, machine: Machine, release: Release, role: str) -> AnswerSpec:
+def rehearsed(session: Session, tools: Tools, machine: Machine, release: Release, role: str) -> AnswerSpec:
     """As the machine would be told in an attempt, with tokens that are nobody's."""
-    return answer_spec(session, settings, machine, release, role, _urls(settings.node_url, REHEARSED, REHEARSED))
+    urls = _urls(tools.settings.node_url, REHEARSED, REHEARSED)
+    return answer_spec(session, tools, machine, release, role, urls)
 
 
 def boot_of(machine: Machine, release: Release, spec: AnswerSpec) -> InstallBoot:
@@ -68,39 +77,30 @@ def boot_of(machine: Machine, release: Release, spec: AnswerSpec) -> InstallBoot
     )
 
 
-def install_boot(
-    session: Session, settings: Settings, vault: Vault, machine: Machine, deployment: Deployment
-) -> InstallBoot:
+def install_boot(session: Session, tools: Tools, machine: Machine, deployment: Deployment) -> InstallBoot:
     """What the machine's loader is told in this attempt."""
     release = software_releases.bootable(session, deployment.release)
-    urls = urls_of(settings, vault, deployment)
-    return boot_of(machine, release, answer_spec(session, settings, machine, release, deployment.role, urls))
+    urls = urls_of(tools.settings, tools.vault, deployment)
+    return boot_of(machine, release, answer_spec(session, tools, machine, release, deployment.role, urls))
 
 
-def preview(session: Session, settings: Settings, machine: Machine, *, release: str, role: str) -> AnswerSpec:
+def preview(session: Session, tools: Tools, machine: Machine, *, release: str, role: str) -> AnswerSpec:
     """The same without an attempt: the tokens are placeholders."""
     row = software_releases.get(session, release)
-    return answer_spec(session, settings, machine, row, role, _urls(settings.node_url, UNISSUED, UNISSUED))
+    return answer_spec(session, tools, machine, row, role, unissued(tools.settings))
 
 
-@lru_cache(maxsize=8)
-def _means(data_dir: Path, templates_dir: Path) -> tuple[Vault, Templates]:
-    """What opens secrets, and where roles lie: as wiring.py makes them, for callers that have only the settings."""
-    return open_vault(data_dir), Templates(templates_dir)
-
-
-def ensure_secrets(session: Session, settings: Settings, machine: Machine, role: str, *, now: dt.datetime) -> None:
+def ensure_secrets(session: Session, tools: Tools, machine: Machine, role: str, *, now: dt.datetime) -> None:
     """Make the secrets that its role needs and its cluster does not have yet."""
-    vault, templates = _means(settings.data_dir, settings.templates_dir)
-    clusters.ensure_secrets(session, vault, templates, machine, role, now=now)
+    clusters.ensure_secrets(session, tools.vault, tools.templates, machine, role, now=now)
 
 
 class Known:
     """What is the same for many machines, read once for all that are composed with it."""
 
-    def __init__(self, session: Session, settings: Settings, clusters: Mapping[str, Cluster] | None = None) -> None:
+    def __init__(self, session: Session, tools: Tools, clusters: Mapping[str, Cluster] | None = None) -> None:
         self._session = session
-        self._vault, self._templates = _means(settings.data_dir, settings.templates_dir)
+        self._vault, self._templates = tools.vault, tools.templates
         self._role_rows: dict[str, Role] = {}
         self._clusters: dict[str, Cluster] = dict(clusters or {})  # those that only a comparison knows, to begin with
         self._roles: dict[str, RoleFacts] = {}
@@ -157,7 +157,7 @@ class Known:
 
 def answer_spec(
     session: Session,
-    settings: Settings,
+    tools: Tools,
     machine: Machine,
     release: Release,
     role_name: str,
@@ -165,7 +165,7 @@ def answer_spec(
     known: Known | None = None,
 ) -> AnswerSpec:
     """From rows to the specification."""
-    known = known or Known(session, settings)
+    known = known or Known(session, tools)
     return facts.compose(
         MachineFacts(
             name=machine.name,

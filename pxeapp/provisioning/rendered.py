@@ -29,7 +29,7 @@ def rendered(session: Session, checker: Checker, machine: Machine, *, kind: str 
             ],
         )
     row = releases.get(session, release)
-    spec = plan.preview(session, checker.settings, machine, release=release, role=role)
+    spec = plan.preview(session, checker.tools, machine, release=release, role=role)
     kinds = [*BOOT_KINDS, *render.kinds(row.installer)]
     if kind and kind not in kinds:
         raise Invalid(

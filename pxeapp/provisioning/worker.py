@@ -40,7 +40,7 @@ class Worker:
         vault = open_vault(settings.data_dir)
         self.reconciler = Reconciler(self.database, vault, owner, limits)
         self.queue = Queue(settings.queue_url, look=self.look)
-        checker = Checker(settings, Templates(settings.templates_dir))
+        checker = Checker(settings, vault, Templates(settings.templates_dir))
         self.jobs = bulk_runner.Runner(bulk_runner.Hands(self.database, vault, checker, self.queue), owner)
         self.webhooks = Teller(self.database, vault, settings.webhook_networks)
         self._stop = threading.Event()

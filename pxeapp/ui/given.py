@@ -20,6 +20,6 @@ def machine_given(key: str, number: int) -> ResponseReturnValue:
     with own.database.read() as session:
         machine = selectors.get(session, key)
         file = given.file(session, own.vault, machine, number)
-        (compared,) = given.compared(session, own.settings, own.templates, machine, [file])
+        (compared,) = given.compared(session, own.checker.tools, machine, [file])
         lines = [(LOOKS.get(line[:1], ""), line) for line in compared.diff.splitlines()[2:]]
         return render_template("given.html", machine=machine, file=file, compared=compared, lines=lines)

@@ -19,7 +19,6 @@ from pxeapp.db import now
 from pxeapp.errors import Invalid, NotFound, PxeError
 from pxeapp.machines import selectors
 from pxeapp.provisioning import diffs, rendered
-from pxeapp.provisioning.checking import Checker
 from pxeapp.provisioning.diffs import Look
 from pxeapp.provisioning.proposals import Proposal, Selection
 from pxeapp.ui.blueprint import bp
@@ -137,7 +136,7 @@ def _look(session: Session, path: str, text: str, action: str, sheet: Sheet) -> 
     then = site_templates.check(session, own.templates, path, text)
     if action == "preview":
         machine = selectors.get(session, sheet.machine)
-        sheet.preview = rendered.rendered(session, Checker(own.settings, then), machine)
+        sheet.preview = rendered.rendered(session, own.checker.proposing(then), machine)
     elif action == "difference":
         look = Look(own.settings, own.vault, own.templates, site(session))
         found = diffs.compare(session, look, Proposal(templates={path: text}), Selection(), now=now())

@@ -62,7 +62,7 @@ def test_they_lie_encrypted_and_stay_when_they_come_back_masked(api: Api, admin:
 def test_they_reach_the_answer_file_and_nobodys_eyes(api: Api, admin: Asker, places: list[str]) -> None:
     with api.read() as session:
         machine = selectors.get(session, "node1")
-        spec = plan.preview(session, api.context.settings, machine, release="debian-13", role="compute")
+        spec = plan.preview(session, api.context.checker.tools, machine, release="debian-13", role="compute")
     assert spec.site.users[0].password_hash == HASH
     assert spec.site.files[0].encode().decode() == f"{TOKEN}\n"
     assert spec.site.proxy is not None

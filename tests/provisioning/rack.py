@@ -52,7 +52,7 @@ class Rack:
 
     @cached_property
     def checker(self) -> Checker:
-        return Checker(self.provisioner.settings, self.provisioner.templates)
+        return Checker(self.provisioner.settings, self.provisioner.vault, self.provisioner.templates)
 
     def deploy(self, **more: object) -> int:
         with self.provisioner.database.write() as session:

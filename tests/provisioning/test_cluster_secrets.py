@@ -99,7 +99,7 @@ def test_both_ways_to_the_specification_say_the_same(member: Rack) -> None:
     parts = member.provisioner
     with parts.database.read() as session:
         machine = session.scalars(select(Machine)).one()
-        spec = plan.preview(session, parts.settings, machine, release="rocky-9", role="compute")
+        spec = plan.preview(session, parts.tools, machine, release="rocky-9", role="compute")
     assert (spec.cluster, spec.timezone, spec.vars["site_motd"]) == ("prod", "Asia/Tokyo", "hello")
     assert dict(spec.secrets) == secrets_of(member)
     assert "Asia/Tokyo" in fetched(member, number)
@@ -110,7 +110,7 @@ def test_the_more_specific_place_wins(member: Rack) -> None:
         parts = member.provisioner
         with parts.database.read() as session:
             machine = session.scalars(select(Machine)).one()
-            return plan.preview(session, parts.settings, machine, release="rocky-9", role="compute").timezone
+            return plan.preview(session, parts.tools, machine, release="rocky-9", role="compute").timezone
 
     def say(row: type, **said: object) -> None:
         with member.provisioner.database.write() as session:

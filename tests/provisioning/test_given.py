@@ -59,7 +59,7 @@ def look(rack: Rack, number: int | None = None, kind: str = "") -> tuple[list[Fi
     with own.database.read() as session:
         machine = selectors.get(session, "node1")
         files = given.files(session, own.vault, given.attempt(session, machine, number), kind=kind)
-        return files, given.compared(session, own.settings, own.templates, machine, files)
+        return files, given.compared(session, own.tools, machine, files)
 
 
 def run(rack: Rack, *arguments: str) -> tuple[int, str]:

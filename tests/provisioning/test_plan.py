@@ -25,7 +25,7 @@ def _spec(rack: Rack, change: Change, role: str = "storage") -> AnswerSpec:
         change(session, selectors.get(session, "node1", lock=True))
     with rack.provisioner.database.read() as session:
         machine = selectors.get(session, "node1")
-        return plan.preview(session, rack.provisioner.settings, machine, release="rocky-9", role=role)
+        return plan.preview(session, rack.provisioner.tools, machine, release="rocky-9", role=role)
 
 
 def _network(session: Session, name: str, cidr: str, **more: Any) -> None:

@@ -34,10 +34,13 @@ class Child:
 class Watchdog:
     """Runs `count` workers of one command until told to stop. The command gets `--beat FD` appended."""
 
-    def __init__(self, count: int, command: Sequence[str], *, missed_s: float = BEATS_MISSED_S) -> None:
+    def __init__(
+        self, count: int, command: Sequence[str], *, missed_s: float = BEATS_MISSED_S, what: str = "BMC worker"
+    ) -> None:
         self._count = count
         self._command = tuple(command)
         self._missed_s = missed_s
+        self._what = what
         self._children: list[Child] = []
         self._pause_s = BACKOFF_S[0]
         self._start_at = 0.0
@@ -85,7 +88,7 @@ class Watchdog:
         for child in list(self._children):
             silent = time.monotonic() - child.last_beat
             if child.process.poll() is None and silent > self._missed_s:
-                log.error("BMC worker %s has been silent for %.0f s and is killed.", child.process.pid, silent)
+                log.error("%s %s has been silent for %.0f s and is killed.", self._what, child.process.pid, silent)
                 child.process.kill()
                 child.process.wait()
             code = child.process.poll()
@@ -99,7 +102,7 @@ class Watchdog:
         pause = BACKOFF_S[0] if lived > SANE_S else self._pause_s
         self._pause_s = min(pause * 2, BACKOFF_S[1])
         self._start_at = time.monotonic() + pause
-        log.warning("BMC worker %s ended with %s; another starts in %.1f s.", child.process.pid, code, pause)
+        log.warning("%s %s ended with %s; another starts in %.1f s.", self._what, child.process.pid, code, pause)
 
     def _stop_all(self) -> None:
         for child in self._children:

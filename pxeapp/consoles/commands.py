@@ -25,7 +25,7 @@ def console(beat: int | None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     if beat is None:
-        Watchdog(1, OURSELVES).run(stop)
+        Watchdog(1, OURSELVES, what="Console process").run(stop)
         return
     # Threads may hang in a BMC, and only the end of the process ends them.
     os._exit(Holder(settings, beat=beat).run(stop))

@@ -27,8 +27,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from pxeapp import audit
-from pxeapp.answers import knowledge
 from pxeapp.answers.models import TemplateVersion
+from pxeapp.answers.roles import catalogue
+from pxeapp.answers.roles.definition import BadRole
 from pxeapp.db import Database
 from pxeapp.errors import FieldProblem, Invalid, NotFound, PxeError
 from pxeapp.templates import TEMPLATE_FOLDERS, TemplateError, Templates, data_root
@@ -104,7 +105,7 @@ def version(session: Session, path: str, number: int) -> TemplateVersion:
     return row
 
 
-def check(session: Session, templates: Templates, path: str, text: str) -> Templates:
+def check(templates: Templates, path: str, text: str) -> Templates:
     """The templates as they would be; raises Invalid where it could not be saved: wrong place, cannot be parsed."""
     if not _PATH.fullmatch(path) or len(path) > LONGEST_PATH or (data_root() / path).is_dir():
         fix = f"Write FOLDER/NAME with letters, digits, dots and dashes, below {', '.join(TEMPLATE_FOLDERS)}."
@@ -116,7 +117,7 @@ def check(session: Session, templates: Templates, path: str, text: str) -> Templ
     try:
         then = templates.proposing({path: text})
         if path.endswith(DATA):
-            _check_data(session, then, path, text)
+            _check_data(then, path, text)
         else:
             then.check(path)
     except TemplateError as error:
@@ -125,7 +126,7 @@ def check(session: Session, templates: Templates, path: str, text: str) -> Templ
     return then
 
 
-def _check_data(session: Session, then: Templates, path: str, text: str) -> None:
+def _check_data(then: Templates, path: str, text: str) -> None:
     if path.endswith(".yaml"):
         try:
             yaml.safe_load(text)
@@ -135,10 +136,11 @@ def _check_data(session: Session, then: Templates, path: str, text: str) -> None
             raise TemplateError(f"{path}, {where}: it is not YAML.") from None
         except RecursionError:
             raise TemplateError(f"{path} is nested too deeply.") from None
-    try:
-        knowledge.rules(session, then)
-    except PxeError as error:
-        raise TemplateError(error.sentence) from None
+    if path.startswith("roles/") and path.endswith("/role.yaml"):
+        try:
+            catalogue.load(path.removeprefix("roles/").removesuffix("/role.yaml"), then)
+        except BadRole as error:
+            raise TemplateError(" ".join([error.sentence, *map(str, error.problems)])) from None
 
 
 def save(
@@ -146,7 +148,7 @@ def save(
 ) -> TemplateVersion | None:
     """Keep a new version; None: it says the same as before. The file is written by `bring`, after the commit."""
     text = text.replace("\r\n", "\n")
-    check(session, templates, path, text)
+    check(templates, path, text)
     _record_by_hand(session, templates, path, now=now)
     last = _last(session, path)
     if last is not None and last.content == text:

@@ -53,6 +53,7 @@ COLUMNS: dict[str, Column] = {
         Column("role", _plain("role"), "role"),
         Column("release", _plain("release"), "release"),
         Column("cluster", _plain("cluster"), "cluster"),
+        Column("project", _plain("project")),
         Column("location.site", _place("site")),
         Column("location.room", _place("room")),
         Column("location.rack", _place("rack"), "rack"),

@@ -25,6 +25,7 @@ KEYS: dict[str, str] = {
     "role": "the role",
     "release": "the release",
     "cluster": "the cluster",
+    "project": "the project",
     "rack": "the rack of its location",
     "site": "the site of its location",
     "room": "the room of its location",

@@ -42,7 +42,8 @@ DOING = "doing"  # what happens to a machine: only a page can show it
 # What a column's head says; the order is the page's.
 LABELS: dict[str, str] = {
     "name": N_("Machine"), "state": N_("State"), "power": N_("Power"), "role": N_("Role"), "release": N_("Release"),
-    "cluster": N_("Cluster"), "location.site": N_("Site"), "location.room": N_("Room"), "location.rack": N_("Rack"),
+    "cluster": N_("Cluster"), "project": N_("Project"), "location.site": N_("Site"),
+    "location.room": N_("Room"), "location.rack": N_("Rack"),
     "location.unit": N_("Height unit"), "addresses": N_("Addresses"), "networks": N_("Networks"),
     "bmc.type": N_("BMC type"), "bmc.address": N_("BMC address"), "mac": N_("Boot MAC"), "serial": N_("Serial number"),
     "uuid": "UUID", "all_disks": N_("Disks"), "all_labels": N_("Labels"), "fault": N_("Fault"),

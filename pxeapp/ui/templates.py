@@ -133,7 +133,7 @@ def _about(session: Session, path: str) -> dict[str, Any]:
 def _look(session: Session, path: str, text: str, action: str, sheet: Sheet) -> None:
     """What would come of it; nothing is written."""
     own = context()
-    then = site_templates.check(session, own.templates, path, text)
+    then = site_templates.check(own.templates, path, text)
     if action == "preview":
         machine = selectors.get(session, sheet.machine)
         sheet.preview = rendered.rendered(session, own.checker.proposing(then), machine)

@@ -8,12 +8,13 @@ use little time and memory and can reach nothing (see pool.py).
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Iterable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, TemplateNotFound, TemplateSyntaxError
+from jinja2 import Environment, FileSystemLoader, Template, TemplateNotFound, TemplateSyntaxError
 
 from pxeapp.errors import PxeError, Unavailable
 from pxeapp.templates.language import FILTERS, OPTIONS, TEMPLATE_FOLDERS, WRONG_INSIDE, TemplateError, innermost, reason
@@ -37,7 +38,7 @@ class Templates:
         # Without a sandbox, which would look at each of a hundred attributes: ours are as much our code as this file.
         # And they do not change while we run, so that the disk need not be asked for each part of each answer file.
         kept: dict[str, Any] = {"auto_reload": False, "cache_size": -1}
-        self._ours = _Ours(loader=FileSystemLoader(data_root()), **kept, **OPTIONS)
+        self._ours = _Ours(loader=_Once(data_root()), **kept, **OPTIONS)
         self._ours.filters.update(FILTERS)
 
     def proposing(self, proposed: Mapping[str, str | None]) -> Templates:
@@ -110,6 +111,30 @@ class Templates:
             root = f"{data_root()}/"
             path, line = innermost(error.__traceback__, lambda path: _is_ours(path, root)) or (name, "?")
             raise TemplateError(f"{path.removeprefix(root)}, line {line}: {reason(error)}.") from error
+
+
+class _Once(FileSystemLoader):
+    """Compiles each template once, however many threads want it at the same moment.
+
+    When forty racks boot just after a start, each thread would compile the same thirty templates: seconds of it.
+    """
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self._compiling = threading.Lock()
+        self._compiled: dict[str, Template] = {}
+
+    def load(
+        self,
+        environment: Environment,
+        name: str,
+        globals: MutableMapping[str, Any] | None = None,  # noqa: A002 - Jinja2's
+    ) -> Template:
+        """Called by the environment for what it does not have yet."""
+        with self._compiling:
+            if name not in self._compiled:
+                self._compiled[name] = super().load(environment, name, globals)
+            return self._compiled[name]
 
 
 class _Ours(Environment):

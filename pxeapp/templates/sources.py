@@ -6,6 +6,7 @@ import functools
 import hashlib
 import os
 import stat
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,9 +117,20 @@ def _proposed(name: str, text: str | None) -> Proposed | None:
     return Proposed(Path("/proposed") / name, f"the proposed {name}", version, text.replace("\r\n", "\n"))
 
 
-@functools.cache
+_FINDING = threading.Lock()
+
+
 def parts_of_ours(name: str) -> frozenset[str]:
-    """What one of our templates extends, includes or imports, and what that does in turn. Ours never change."""
+    """What one of our templates extends, includes or imports, and what that does in turn. Ours never change.
+
+    Found once, however many threads want to know at the same moment: all those files are parsed for it.
+    """
+    with _FINDING:
+        return _parts_of_ours(name)
+
+
+@functools.cache
+def _parts_of_ours(name: str) -> frozenset[str]:
     found: set[str] = set()
     left = [name]
     while left:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -164,6 +166,18 @@ def test_no_template_of_ours_leaves_open_what_it_includes() -> None:
         "boot/_disks.sh",
         "boot/first-boot.sh",
     }
+
+
+def test_what_a_crowd_wants_for_the_first_time_is_compiled_once() -> None:
+    environment, together = Templates()._ours, threading.Barrier(8)
+
+    def wanted() -> object:
+        together.wait()
+        return environment.get_template("kickstarts/_scripts.ks")
+
+    with ThreadPoolExecutor(8) as pool:
+        found = {id(each.result()) for each in [pool.submit(wanted) for _ in range(8)]}
+    assert len(found) == 1
 
 
 def test_a_sites_copy_of_ours_gives_the_same_text(site: Path) -> None:

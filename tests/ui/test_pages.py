@@ -110,7 +110,7 @@ def test_a_machines_page_tells_its_steps_with_evidence_and_durations(pages: Flas
 
 def test_a_failed_machines_page_begins_with_why_and_what_to_try(pages: FlaskClient) -> None:
     text = pages.get("/machines/storage-02").text
-    assert text.index("it fetched no boot loader") < text.index("Likeliest first") < text.index("Timeline")
+    assert text.index("it fetched no boot loader") < text.index("Likeliest first") < text.index('id="timeline"')
     assert re.findall(r'<li class="failed" id="step-(\w+)"', text) == ["nbp_fetched"]
 
 

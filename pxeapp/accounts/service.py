@@ -108,13 +108,10 @@ def change_user(
         user.disabled = disabled
     if password is not None or disabled:
         _end_sessions(session, user)
-    said = {"role": role, "password": password, "disabled": disabled}
-    changed = [field for field, value in said.items() if value is not None]
-    changed += ["projects"] if "projects" in more else []
-    audit.record(
-        session, at=now, actor=actor, action="user.change", subject=name, changed=changed,
-        **audit.difference(before, shown(user)),
-    )  # fmt: skip
+    differs = audit.difference(before, shown(user))
+    changed = [field for field in ("role", "projects", "disabled") if field in differs["after"]]
+    changed += ["password"] if password is not None else []
+    audit.record(session, at=now, actor=actor, action="user.change", subject=name, changed=changed, **differs)
     return user
 
 

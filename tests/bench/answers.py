@@ -41,7 +41,7 @@ def works(*, quick: bool) -> list[Work]:
             rounds=3 if quick else 5,
             prepared=found.prepared,
             notes=[
-                f"{found.machines} machines fetch a kickstart of 10 kB once each, {CLIENTS} at a time, through nginx.",
+                f"{found.machines} machines fetch their kickstart once each, {CLIENTS} at a time, through nginx.",
                 "Each on a connection of its own; the bytes received are compared with the hash on record.",
                 f"Cobbler {cobbler.VERSION}: its sample.ks (6 kB) by XMLRPC, 8 clients; it records nothing.",
             ],

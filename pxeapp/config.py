@@ -156,7 +156,7 @@ _PATH = r"(/[A-Za-z0-9._~+-]+)*/?"
 _UPSTREAM_URL = re.compile(
     rf"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{{1,5}})?{_PATH}|http\+unix:///[A-Za-z0-9._/~+-]+:{_PATH}"
 )
-_PASSWORD = re.compile(r"(://[^/@\s:]*:)[^/\s]*@")
+_PASSWORD = re.compile(r"(://[^/@\s:]*:)\S*@")  # up to the last @: a password may hold one, and a slash
 PRIVATE_NETWORKS = "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,169.254.0.0/16,127.0.0.0/8"
 
 

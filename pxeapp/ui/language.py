@@ -30,6 +30,7 @@ COOKIE = "pxeapp_language"
 TAGS = {"en": "en", "zh": "zh-Hans"}
 LOCALES = {"en": Locale.parse("en"), "zh": Locale.parse("zh_Hans_CN")}
 _HOLE = re.compile(r"%\((\w+)\)s")
+_SPAN = re.compile(r"([0-9.]+) (d|h|min|s)")  # as sentences hold it
 
 Words = dict[str, str | tuple[str, ...]]
 
@@ -81,6 +82,8 @@ def said(sentence: str | None) -> str:
     found = known.get(sentence)
     if isinstance(found, str):
         return found.replace("%%", "%")
+    if span := _SPAN.fullmatch(sentence):
+        return f"{span[1]} {_(span[2])}"
     for form, translated in _forms(language()):
         if hit := form.fullmatch(sentence):
             return translated % {name: said(value) for name, value in hit.groupdict().items()}

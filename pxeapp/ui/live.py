@@ -16,16 +16,16 @@ import re
 import threading
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from flask import current_app, request
 from flask.blueprints import BlueprintSetupState
 from flask.typing import ResponseReturnValue
-from sqlalchemy import Select, case, func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from pxeapp.api.context import actor
 from pxeapp.api.guard import Credential, credential
+from pxeapp.audit import AuditRow
 from pxeapp.bmc.models import BmcOrder
 from pxeapp.db import Database, now
 from pxeapp.errors import NotFound, PxeError
@@ -37,7 +37,7 @@ from pxeapp.ui.blueprint import bp
 log = logging.getLogger(__name__)
 LIVE = "pxeapp.live"
 LOOKS_EVERY_S = 1.0
-CHECKS_EVERY = 3  # looks
+CHECKS_EVERY = 3  # looks: the accounts, and the sums over all machines
 OVERLAP_MS = 3000  # a change is told once too often rather than not at all: clocks and commits are not that exact
 MOST_TOPICS = 200
 TOPIC = re.compile(r"machines|deployments|sightings|machine-[1-9][0-9]{0,17}")
@@ -92,6 +92,7 @@ class Live:
         self._wanted = threading.Event()
         self._thread: threading.Thread | None = None
         self._seen = Seen()
+        self._sums: Hashable = None
 
     def listen(self, topics: frozenset[str], who: Credential, owner: str, since_ms: int | None) -> Stream:
         """A stream of what changes from now on, or from a moment of before."""
@@ -105,7 +106,7 @@ class Live:
         listener = Listener(stream, topics, who)
         # What a topic looks like is noted before its listener is told that it listens: nothing falls between.
         with self._database.read() as session:
-            found = marks(session, topics)
+            found = marks(session, topics, self._sums)
         moment = _ms(now())
         with self._lock:
             self._seen.begin(found, moment)
@@ -140,7 +141,9 @@ class Live:
     def _look(self, listeners: list[Listener], *, check: bool) -> None:
         topics = frozenset().union(*(each.topics for each in listeners))
         with self._database.read() as session:
-            found = marks(session, topics)
+            if check and "machines" in topics:
+                self._sums = machine_sums(session)
+            found = marks(session, topics, self._sums)
             ended = self._ended(session, listeners) if check else frozenset()
         moment = _ms(now())
         with self._lock:
@@ -158,12 +161,16 @@ class Live:
         return frozenset(each for each in {one.credential for one in listeners} if not self._carries_on(session, each))
 
 
-def marks(session: Session, topics: Iterable[str]) -> dict[str, Hashable]:
-    """What each topic looks like now: equal to what it was as long as nothing has changed. A few small queries."""
+def marks(session: Session, topics: Iterable[str], sums: Hashable = None) -> dict[str, Hashable]:
+    """What each topic looks like now: equal to what it was as long as nothing has changed. A few small queries.
+
+    Whatever somebody does to a machine writes a line of the audit, whatever happens to it an event: their last numbers
+    cost nothing to read. `sums` are over all machines, and looked at less often, see `machine_sums`.
+    """
     wanted = set(topics)
     found: dict[str, Hashable] = {}
     if "machines" in wanted:
-        found["machines"] = (*_row(session, MACHINES), session.scalar(select(func.max(Event.id))))
+        found["machines"] = (*(session.scalar(select(func.max(each))) for each in LAST), sums)
     numbers = [int(topic.partition("-")[2]) for topic in wanted if topic.startswith("machine-")]
     running = _running(session) if "deployments" in wanted or numbers else {}
     if "deployments" in wanted:
@@ -178,21 +185,27 @@ def marks(session: Session, topics: Iterable[str]) -> dict[str, Hashable]:
         for each in numbers:
             found[f"machine-{each}"] = (states.get(each), events.get(each), running.get(each), asked.get(each))
     if "sightings" in wanted:
-        found["sightings"] = _row(session, STRANGERS)
+        latest = session.execute(STRANGER.limit(1)).first()
+        found["sightings"] = (tuple(latest) if latest else None, session.scalar(select(func.max(Machine.id))))
     return {topic: found[topic] for topic in wanted if topic in found}
 
 
-# Sums see a change anywhere without a row for each machine: a version only counts up, a power state weighs its number.
-POWER = case({"on": 1, "off": 2}, value=Machine.power, else_=3)
-MACHINES = select(func.count(), func.sum(Machine.version), func.max(Machine.updated_at), func.sum(POWER * Machine.id))
+def machine_sums(session: Session) -> Hashable:
+    """Sees a change of any machine, its power too, without a row for each; reads all of 10,000 rows in some 20 ms.
+
+    A version only counts up, and a power state weighs its machine's number.
+    """
+    power = case({"on": 1, "off": 2}, value=Machine.power, else_=3)
+    return tuple(session.execute(select(func.count(), func.sum(Machine.version), func.sum(power * Machine.id))).one())
+
+
+LAST = (Event.id, AuditRow.id, Machine.id)
 ONE = select(Machine.id, Machine.version, Machine.power, Machine.updated_at)
 # An order to a BMC begins, and ends with what it brought.
 ASKED = select(BmcOrder.machine_id, func.max(BmcOrder.id), func.max(BmcOrder.finished_at)).group_by(BmcOrder.machine_id)
-STRANGERS = select(func.count(), func.max(Sighting.last_seen)).where(Sighting.machine_id.is_(None))
-
-
-def _row(session: Session, query: Select[*tuple[Any, ...]]) -> tuple[Any, ...]:
-    return tuple(session.execute(query).one())
+STRANGER = (  # by the index of last_seen
+    select(Sighting.mac, Sighting.last_seen).where(Sighting.machine_id.is_(None)).order_by(Sighting.last_seen.desc())
+)
 
 
 def _running(session: Session) -> dict[int, Hashable]:

@@ -114,8 +114,8 @@ def _item(mac: str) -> dict[str, Any]:
     """One machine of the form, as an import would have it: what is empty is left out."""
     typed = {name: request.form.get(name, "").strip() for name in (*COMMON, "bmc_password")}
     typed |= {name: request.form.get(f"{name}.{mac}", "").strip() for name in EACH}
-    item: dict[str, Any] = {"mac": mac, "name": typed["name"]}
-    item |= {name: typed[name] for name in ("role", "release", "cluster") if typed[name]}
+    item: dict[str, Any] = {"mac": mac}
+    item |= {name: typed[name] for name in ("name", "role", "release", "cluster") if typed[name]}
     place = {name: typed[name] for name in ("rack", "unit") if typed[name]}
     if place:
         item["location"] = {name: int(text) if _whole(name, text) else text for name, text in place.items()}

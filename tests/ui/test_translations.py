@@ -78,5 +78,6 @@ def test_a_translation_has_the_holes_of_its_message(file: Path) -> None:
 def test_a_sentence_that_was_filled_in_elsewhere_is_found_by_its_form(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(language, "language", lambda: "zh")
     assert language.said("No answer from 10.0.9.7:623 after 60 s.") == "10.0.9.7:623 在 60 秒内没有应答。"
+    assert language.said("Armed: it may netboot for 30 min.") == "已就绪：在 30 分内可以网络启动。"
     assert language.said("Nobody ever translated this.") == "Nobody ever translated this."
     assert language.said(None) == ""

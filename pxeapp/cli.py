@@ -46,6 +46,7 @@ COMMANDS: dict[str, str] = {
     "backup": "pxeapp.backup.commands:backup",
     "restore": "pxeapp.backup.commands:restore",
     "doctor": "pxeapp.doctor.commands:doctor",
+    "completion": "pxeapp.completion_command:completion",
 }
 MOST_PROBLEMS = 50
 # As diff's: 1 says that there is a difference, so that an error is 2.

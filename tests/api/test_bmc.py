@@ -10,10 +10,10 @@ from click.testing import CliRunner
 from sqlalchemy import select
 
 from pxeapp.audit import AuditRow
-from pxeapp.bmc import orders
 from pxeapp.bmc.asking import Asker
 from pxeapp.bmc.connect import FAKE_FOLDER, Connector
 from pxeapp.bmc.fake import FakeBmc
+from pxeapp.bmc.models import BmcOrder
 from pxeapp.cli import main
 from pxeapp.commits import GroupCommit
 from pxeapp.consoles import recordings
@@ -43,7 +43,7 @@ def work(api: Api) -> None:
     asker = Asker(own.database, Connector(own.settings, own.vault), GroupCommit(own.database), "worker:1", now)
     for _ in range(10):
         with own.database.write() as session:
-            for order in session.scalars(select(orders.BmcOrder).where(orders.BmcOrder.finished_at.is_(None))):
+            for order in session.scalars(select(BmcOrder).where(BmcOrder.finished_at.is_(None))):
                 order.due_at = now()  # the spacing has a test of its own
         claimed = asker.claim(limit=5)
         if not claimed:

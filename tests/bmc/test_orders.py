@@ -15,7 +15,7 @@ from pxeapp.bmc.asking import Asker
 from pxeapp.bmc.models import BmcOrder, SelEntry
 from pxeapp.bmc.readings import Override
 from pxeapp.errors import Conflict, NotFound, PxeError
-from pxeapp.machines.models import Event
+from pxeapp.machines.models import Event, Machine
 from tests.bmc.conftest import Bench
 
 
@@ -189,7 +189,7 @@ def test_while_we_only_observe_questions_are_asked_and_nothing_is_changed(bench:
 
 def test_without_a_bmc_there_is_nothing_to_ask(bench: Bench) -> None:
     with bench.database.write() as session:
-        session.get_one(orders.Machine, bench.machine_id).bmc = None
+        session.get_one(Machine, bench.machine_id).bmc = None
     with pytest.raises(Conflict, match="no BMC"):
         order(bench, "sensors")
 

@@ -60,6 +60,11 @@ def _criteria(projects: tuple[str, ...]) -> tuple[ExecutableOption, ...]:
             found.append(_narrowed(kind, kind.machine_id.in_(theirs)))
         elif "deployment_id" in mapper.columns:
             found.append(_narrowed(kind, kind.deployment_id.in_(attempts)))
+        elif mapper.local_table.name == "jobs":
+            # An order on many machines is theirs when all of them are: whoever sees it may cancel it.
+            items = Base.metadata.tables["job_items"]
+            others = select(items.c.job_id).where(items.c.machine_id.not_in(theirs))
+            found.append(_narrowed(kind, kind.id.not_in(others)))
     return tuple(found)
 
 

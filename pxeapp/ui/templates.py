@@ -49,7 +49,7 @@ def templates_page() -> ResponseReturnValue:
     """All of them, by folder."""
     with context().database.read() as session:
         items = site_templates.listing(session, context().templates)
-    only = request.args.get("only") == "site"
+    only = request.args.get("whose") == "site"
     shown = [each for each in items if each["of"] == "site" or not only]
     folders = [(name, list(each)) for name, each in groupby(shown, key=lambda item: item["path"].rpartition("/")[0])]
     own = sum(each["of"] == "site" for each in items)

@@ -35,7 +35,7 @@ def text_of(page: str) -> str:
 def test_all_are_listed_and_ours_is_shown_as_it_is(somebody: Person) -> None:
     assert "base.cfg" in somebody.get("/templates").text
     assert text_of(somebody.get(EDIT).text) == OURS
-    assert "The site has no template of its own." in somebody.get("/templates?only=site").text
+    assert "The site has no template of its own." in somebody.get("/templates?whose=site").text
 
 
 def test_what_cannot_be_parsed_is_refused_with_its_line_and_stays_in_the_editor(api: Api, somebody: Person) -> None:

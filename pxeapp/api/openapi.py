@@ -115,6 +115,8 @@ def _operation(operation: dict[str, Any], method: str, path: str, endpoint: str)
     if endpoint in EXAMPLES:
         operation["requestBody"]["content"]["application/json"]["example"] = EXAMPLES[endpoint]
     _answers(operation, endpoint)
+    if endpoint.startswith("reports."):
+        operation["responses"]["200"]["content"]["text/csv"] = TEXT  # ?format=csv
     _parameters(operation, method, endpoint)
     responses = operation["responses"]
     for status, meaning in _refusals(operation, method, path, endpoint, least).items():
@@ -132,8 +134,6 @@ def _answers(operation: dict[str, Any], endpoint: str) -> None:
         responses[status] = responses.pop("200")
     good = next((each for each in responses if each.startswith("2")), "200")
     answer = responses.setdefault(good, {"description": "Done."})
-    if endpoint.startswith("reports."):
-        answer["content"]["text/csv"] = TEXT
     if endpoint in PLAIN:
         answer["content"] = {PLAIN[endpoint]: TEXT}
     elif endpoint in answers.MANY:

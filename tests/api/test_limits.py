@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 import uuid
 from http import HTTPStatus
 from pathlib import Path
@@ -120,10 +119,8 @@ def test_who_asks_too_often_waits_and_others_do_not(tmp_path: Path) -> None:
 
 
 def test_too_many_requests_are_a_429_that_says_when(api: Api, admin: Asker) -> None:
-    limits = api.app.extensions["pxeapp.limits"]
-    drained = limits.own.settings.requests_per_minute
-    while not limits.rates.take("account  token:the-admin", drained, now=time.monotonic()):
-        pass
+    object.__setattr__(api.context.settings, "requests_per_minute", 1)
+    assert admin.get("/machines").status_code == HTTPStatus.OK
     reply = admin.get("/machines")
     assert reply.status_code == HTTPStatus.TOO_MANY_REQUESTS
     assert reply.mimetype == "application/problem+json"
@@ -132,9 +129,10 @@ def test_too_many_requests_are_a_429_that_says_when(api: Api, admin: Asker) -> N
 
 
 def test_guessing_tokens_is_slowed_down_by_address(api: Api) -> None:
+    object.__setattr__(api.context.settings, "requests_per_minute", 1)
     guesser = api.with_token("pxe_" + "A" * 43)
-    codes = {guesser.get("/machines").status_code for _ in range(api.context.settings.requests_per_minute // 10 + 5)}
-    assert codes == {HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS}
+    assert guesser.get("/machines").status_code == HTTPStatus.UNAUTHORIZED
+    assert guesser.get("/machines").status_code == HTTPStatus.TOO_MANY_REQUESTS
 
 
 def test_fields_are_chosen_of_one_and_of_many(admin: Asker, machine: Any) -> None:

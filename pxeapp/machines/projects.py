@@ -1,8 +1,8 @@
 """Projects: whoever is limited to some sees and works only with their machines, and it is enforced here alone.
 
 Every query of every session passes here and is narrowed, whoever wrote it: lists, single machines, counts, joins,
-what hangs off a machine (deployments, events, power, consoles, jobs) and changes by statement. A table that anybody adds
-with a `machine_id` or a `deployment_id` is narrowed without a word. Another project's machine does not exist: a 404.
+what hangs off a machine (deployments, events, power, consoles, jobs) and changes by statement. A table that anybody
+adds with a `machine_id` or a `deployment_id` is narrowed without a word. Another project's machine is a 404.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _criteria(projects: tuple[str, ...]) -> tuple[ExecutableOption, ...]:
             found.append(_narrowed(kind, kind.machine_id.in_(theirs)))
         elif "deployment_id" in mapper.columns:
             found.append(_narrowed(kind, kind.deployment_id.in_(attempts)))
-        elif mapper.local_table.name == "jobs":
+        elif mapper.local_table is Base.metadata.tables["jobs"]:
             # An order on many machines is theirs when all of them are: whoever sees it may cancel it.
             items = Base.metadata.tables["job_items"]
             others = select(items.c.job_id).where(items.c.machine_id.not_in(theirs))

@@ -37,7 +37,8 @@ jumps = pytest.mark.parametrize("jump", [DAY, -DAY], ids=["a day forward", "a da
 # What tells when something happened, and decides nothing (or, api_tokens, is a date that somebody wrote).
 RECORDS = {
     "api_tokens.created_at", "api_tokens.expires_at", "api_tokens.last_used_at", "appliance.clock_at",
-    "appliance.observing_since", "audit.at", "audit_prunes.at", "clusters.created_at", "clusters.updated_at", "deployments.claimed_at",
+    "appliance.observing_since", "audit.at", "audit_prunes.at", "clusters.created_at",
+    "clusters.updated_at", "deployments.claimed_at",
     "deployments.finished_at", "deployments.requested_at", "events.at", "given_bases.at",
     "machines.created_at", "machines.power_seen_at", "machines.updated_at",
     "node_logs.at", "power_actions.finished_at", "power_actions.requested_at", "releases.created_at",

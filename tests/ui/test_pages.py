@@ -73,7 +73,12 @@ def test_what_an_operator_typed_is_never_markup(api: Api, pages: FlaskClient) ->
         row.fault, row.labels, row.location = evil, {"x": evil}, {evil: evil}
         deployment = session.query(Deployment).filter_by(outcome=None).first()
         deployment.progress = evil
-    for path in ("/", f"/machines?search={evil}&state={evil}&after={evil}", "/machines/spare-01", "/machines/compute-04"):
+    for path in (
+        "/",
+        f"/machines?search={evil}&state={evil}&after={evil}",
+        "/machines/spare-01",
+        "/machines/compute-04",
+    ):
         text = pages.get(path).text
         assert evil not in text, path
     assert "&lt;script&gt;" in pages.get("/machines/spare-01").text

@@ -52,8 +52,10 @@ IF TG_OP = 'DELETE' AND OLD.number <= {PRUNED} THEN RETURN OLD; END IF;
     f"CREATE FUNCTION audit_is_refused() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {RAISE}; END $$",
     "CREATE TRIGGER audit_is_kept BEFORE UPDATE OR DELETE ON audit FOR EACH ROW EXECUTE FUNCTION audit_is_append_only()",
     "CREATE TRIGGER audit_is_not_emptied BEFORE TRUNCATE ON audit EXECUTE FUNCTION audit_is_refused()",
-    "CREATE TRIGGER audit_prunes_are_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_prunes "
-    "EXECUTE FUNCTION audit_is_refused()",
+    (
+        "CREATE TRIGGER audit_prunes_are_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_prunes "
+        "EXECUTE FUNCTION audit_is_refused()"
+    ),
 )
 POSTGRESQL_DOWN = (
     "DROP TRIGGER IF EXISTS audit_is_kept ON audit",

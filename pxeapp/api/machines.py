@@ -47,6 +47,7 @@ class MachineQuery(PageQuery):
     role: str = ""
     release: str = ""
     cluster: str = ""
+    project: str = ""
     power: str = ""
     label: Annotated[str, Field(description="key=value")] = ""
     search: str = ""

@@ -19,6 +19,8 @@ from pxeapp.db import Base
 from pxeapp.errors import FieldProblem, Invalid
 from pxeapp.machines.models import Machine
 
+MOST_KNOWN = 500  # of a list to choose from
+
 
 @event.listens_for(Session, "do_orm_execute")
 def _see_only_theirs(state: ORMExecuteState) -> None:
@@ -41,9 +43,15 @@ def _write_only_theirs(session: Session, _context: Any, _instances: Any) -> None
             raise refusal(row.project, projects)
 
 
+def known(session: Session) -> list[str]:
+    """The projects that whoever asks may choose from: those that there are machines of, and their own."""
+    found = session.scalars(select(Machine.project).where(Machine.project.is_not(None)).distinct().limit(MOST_KNOWN))
+    return sorted({*(each for each in found if each), *(scope.present() or ())})
+
+
 def refusal(project: str | None, projects: frozenset[str]) -> Invalid:
     """What somebody is told who puts a machine where they may not."""
-    fix = f"Use {' or '.join(sorted(projects))}." if projects else "Ask an admin for a project."
+    fix = f"Choose from yours: {', '.join(sorted(projects))}." if projects else "Ask an admin for a project."
     said = f"{project!r} is not one of your projects." if project else "is missing: you work in some projects only."
     return Invalid("The machine cannot be saved.", problems=[FieldProblem("project", said, fix)])
 

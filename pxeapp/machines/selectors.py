@@ -36,6 +36,7 @@ class Filter:
     role: str = ""
     release: str = ""
     cluster: str = ""
+    project: str = ""
     power: str = ""
     label: str = ""
     search: str = ""
@@ -177,7 +178,7 @@ def named(session: Session, names: Sequence[str]) -> list[tuple[int, str, str]]:
 
 def as_query(narrowed: Filter) -> str:
     """A filter as one query, in its one spelling; raises Invalid for a query that cannot be understood."""
-    fields = ("state", "role", "release", "cluster", "power", "rack", "network", "label")
+    fields = ("state", "role", "release", "cluster", "project", "power", "rack", "network", "label")
     terms = [language.term(name, value) for name in fields if (value := getattr(narrowed, name))]
     terms += [Term("", (narrowed.search.strip(),))] if narrowed.search.strip() else []
     return language.written((*terms, *language.parse(narrowed.q)))
@@ -192,7 +193,7 @@ def counts(session: Session) -> dict[str, int]:
 def _conditions(narrowed: Filter) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = [
         getattr(Machine, name) == value
-        for name in ("state", "role", "release", "cluster", "power", "rack")
+        for name in ("state", "role", "release", "cluster", "project", "power", "rack")
         if (value := getattr(narrowed, name))
     ]
     if narrowed.network:

@@ -16,7 +16,7 @@ from pxeapp.answers.models import Role
 from pxeapp.api.context import actor, context, site
 from pxeapp.db import now
 from pxeapp.errors import FieldProblem, Invalid, PxeError
-from pxeapp.machines import selectors, service, wire
+from pxeapp.machines import projects, selectors, service, wire
 from pxeapp.machines.models import Cluster
 from pxeapp.machines.wire import MachineChange
 from pxeapp.software.models import Release
@@ -24,7 +24,7 @@ from pxeapp.ui.blueprint import bp
 from pxeapp.ui.faults import by_field
 from pxeapp.ui.language import said
 
-PLAIN = ("name", "mac", "serial", "uuid", "role", "release", "cluster")
+PLAIN = ("name", "mac", "serial", "uuid", "role", "release", "cluster", "project")
 PLACE = ("site", "room", "rack", "unit")
 BMC = ("type", "address", "port", "username", "cipher_suite")
 STRUCTURED = ("interfaces", "disks", "vars")  # as JSON: they have no fixed number of lines
@@ -135,4 +135,5 @@ def _page(shown: Mapping[str, Any], form: Mapping[str, str], errors: Mapping[str
             kind.__tablename__: session.scalars(select(kind.name).order_by(kind.name)).all()
             for kind in (Role, Release, Cluster)
         }
+        names["projects"] = projects.known(session)
     return render_template("machine_edit.html", machine=shown, form=form, errors=errors, problem=problem, **names)

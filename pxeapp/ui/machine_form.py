@@ -15,14 +15,14 @@ from pxeapp.answers.models import Role
 from pxeapp.api.context import actor, context, site
 from pxeapp.db import now
 from pxeapp.errors import Conflict, FieldProblem, Invalid
-from pxeapp.machines import service, wire
+from pxeapp.machines import projects, service, wire
 from pxeapp.machines.models import Cluster, Network
 from pxeapp.machines.wire import MachineIn
 from pxeapp.software.models import Release
 from pxeapp.ui.blueprint import bp
 from pxeapp.ui.language import said
 
-PLAIN = ("name", "mac", "serial", "uuid", "role", "release", "cluster")
+PLAIN = ("name", "mac", "serial", "uuid", "role", "release", "cluster", "project")
 PLACE = ("site", "room", "rack", "unit")
 BMC = ("type", "address", "port", "username", "password", "cipher_suite")
 FIELDS = (
@@ -99,4 +99,5 @@ def _page(form: Mapping[str, str], errors: Mapping[str, str], problem: str) -> s
             kind.__tablename__: session.scalars(select(kind.name).order_by(kind.name)).all()
             for kind in (Role, Release, Cluster, Network)
         }
+        names["projects"] = projects.known(session)
     return render_template("machine_form.html", form=form, errors=errors, problem=problem, **names)

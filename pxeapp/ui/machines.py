@@ -19,7 +19,7 @@ from pxeapp.api.context import actor, context
 from pxeapp.db import now
 from pxeapp.errors import Invalid
 from pxeapp.machines import columns as known_columns
-from pxeapp.machines import query, saved_filters, selectors
+from pxeapp.machines import projects, query, saved_filters, selectors
 from pxeapp.machines.columns import Column
 from pxeapp.machines.lifecycle import FAILED, TRANSITIONAL, State
 from pxeapp.machines.models import Cluster, Machine, Network, SavedFilter
@@ -52,7 +52,7 @@ LABELS: dict[str, str] = {
 }  # fmt: skip
 FIRST = ("name", "state", "power", "role", "release", "location.rack", DOING)
 # Fields of the form beside the query, which become words of it.
-FIELDS = ("state", "role", "release", "cluster", "power", "rack", "network", "label", "search")
+FIELDS = ("state", "role", "release", "cluster", "project", "power", "rack", "network", "label", "search")
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +266,7 @@ def _around(session: Session, heads: Sequence[Head]) -> dict[str, Any]:
             "role": session.scalars(select(Role.name).order_by(Role.name)).all(),
             "release": session.scalars(select(Release.name).order_by(Release.name)).all(),
             "cluster": session.scalars(select(Cluster.name).order_by(Cluster.name)).all(),
+            "project": projects.known(session),
             "rack": session.scalars(racks).all(),
             "network": session.scalars(select(Network.name).order_by(Network.name)).all(),
         },

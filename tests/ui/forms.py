@@ -26,9 +26,9 @@ class Person:
         return self.client.post(path, data={"csrf": self.csrf, **fields})
 
 
-def person(api: Api) -> Person:
+def person(api: Api, name: str = "admin") -> Person:
     client = api.app.test_client()
-    sign_in(client)
+    sign_in(client, name)
     found = re.search(r'name="csrf" value="([^"]+)"', client.get("/machines").text)
     assert found is not None
     return Person(client, found[1])

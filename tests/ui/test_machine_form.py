@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import html
 import re
 
 import pytest
 
+from pxeapp.accounts import service
+from pxeapp.accounts.permissions import OPERATOR
+from pxeapp.db import now
 from pxeapp.machines import selectors
-from tests.api.conftest import Api
+from tests.api.conftest import PASSWORD, Api
 from tests.ui.forms import Person, person
 
 
@@ -57,3 +61,53 @@ def test_a_mac_that_belongs_to_another_is_said(somebody: Person) -> None:
 
 def test_a_mac_that_was_seen_stands_in_the_form_already(somebody: Person) -> None:
     assert 'value="52:54:00:aa:00:01"' in somebody.get("/machines/new?mac=52:54:00:aa:00:01").text
+
+
+def test_a_project_is_set_in_the_form_shown_and_narrowed_by(api: Api, somebody: Person) -> None:
+    somebody.post("/machines/new", name="n1", mac="52:54:00:00:07:01", project="web")
+    somebody.post("/machines/new", name="n2", mac="52:54:00:00:07:02")
+    assert "<dt>Project</dt><dd>web</dd>" in somebody.get("/machines/n1").text
+    assert '<option value="web">' in somebody.get("/machines/new").text
+    text = somebody.get("/machines?project=web&columns=name,project").text
+    assert 'value="project=web"' in text
+    assert re.findall(r'class="go" href="[^"]+">([^<]+)<', text) == ["n1"]
+    assert somebody.post("/machines/n2/edit", **edited(somebody, "n2", project="db")).status_code == 303
+    with api.read() as session:
+        assert selectors.get(session, "n2").project == "db"
+    wrong = somebody.post("/machines/n2/edit", **edited(somebody, "n2", project="a b"))
+    assert (wrong.status_code, at_field(wrong.text)) == (422, ["project"])
+
+
+def test_who_is_limited_to_projects_is_refused_another_at_the_field(api: Api, somebody: Person) -> None:
+    with api.write() as session:
+        service.create_user(
+            session, name="eve", role=OPERATOR, password=PASSWORD, projects=["web"], actor="test", now=now()
+        )
+    somebody.post("/machines/new", name="n1", mac="52:54:00:00:07:01", project="web")
+    somebody.post("/machines/new", name="n2", mac="52:54:00:00:07:02", project="db")
+    eve = person(api, "eve")
+    assert re.findall(r'<option value="([a-z]+)">', eve.get("/machines/new").text.partition("<datalist")[2])[0] == "web"
+    for reply in (
+        eve.post("/machines/new", name="n3", mac="52:54:00:00:07:03", project="db"),
+        eve.post("/machines/n1/edit", **edited(eve, "n1", project="db")),
+    ):
+        assert (reply.status_code, at_field(reply.text)) == (422, ["project"])
+        assert "&#39;db&#39; is not one of your projects. Choose from yours: web." in reply.text
+        assert 'name="project" type="text" value="db"' in reply.text
+    with api.read() as session:
+        assert selectors.get(session, "n1").project == "web"
+
+
+def at_field(text: str) -> list[str]:
+    return re.findall(r'<input id="f-([a-z.]+)"[^>]*aria-invalid="true"', text)
+
+
+def edited(somebody: Person, name: str, **typed: str) -> dict[str, str]:
+    """What a browser sends of the form of a machine, with something typed over."""
+    text = somebody.get(f"/machines/{name}/edit").text
+    fields = dict(re.findall(r'<input id="[^"]+" name="([^"]+)"[^>]*? value="([^"]*)"', text))
+    fields |= dict(re.findall(r'<textarea id="[^"]+" name="([^"]+)"[^>]*>([^<]*)</textarea>', text))
+    fields["bmc.type"] = ""
+    version = re.search(r'name="version" value="(\d+)"', text)
+    assert version is not None
+    return {**{key: html.unescape(value) for key, value in fields.items()}, "version": version[1], **typed}

@@ -14,7 +14,6 @@ from pydantic import ValidationError
 
 from pxeapp import config, wiring
 from pxeapp.answers import clusters, roles
-from pxeapp.api import releases as releases_api
 from pxeapp.api.context import known_site
 from pxeapp.api.diffs import DiffIn
 from pxeapp.db import now
@@ -118,7 +117,7 @@ _SHOWN: dict[str, Any] = {
     "role": lambda session, name: roles.wire(roles.get(session, name)),
     "network": lambda session, name: networks.wire(networks.get(session, name)),
     "cluster": lambda session, name: _cluster(clusters.get(session, name)),
-    "release": lambda session, name: releases_api.wire(releases.get(session, name)),
+    "release": lambda session, name: releases.wire(releases.get(session, name)),
 }
 
 

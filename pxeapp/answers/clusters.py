@@ -73,13 +73,14 @@ def create(session: Session, hand: Hand, said: Mapping[str, Any]) -> Cluster:
         raise Conflict(f"There already is a cluster {name}.")
     session.add(row)
     session.flush()
-    _record(session, hand, "cluster.create", row, variables=sorted(row.vars), secrets=sorted(row.secrets))
+    _record(session, hand, "cluster.create", row, None, variables=sorted(row.vars), secrets=sorted(row.secrets))
     return row
 
 
 def change(session: Session, hand: Hand, name: str, said: Mapping[str, Any]) -> Cluster:
     """Change what is given; machines get it at their next deployment."""
     row = get(session, name, lock=True)
+    was = _shown(row)
     before = {field: getattr(row, field) for field in ("description", "vars", "secrets")}
     _change(hand, row, said, [], "The cluster cannot be changed.")
     changed = [field for field, value in before.items() if getattr(row, field) != value]
@@ -89,7 +90,7 @@ def change(session: Session, hand: Hand, name: str, said: Mapping[str, Any]) -> 
         row.updated_at = hand.now
         touched = _different(before["secrets"], row.secrets)
         variables = _different(before["vars"], row.vars)
-        _record(session, hand, "cluster.change", row, changed=changed, variables=variables, secrets=touched)
+        _record(session, hand, "cluster.change", row, was, changed=changed, variables=variables, secrets=touched)
         session.flush()
     return row
 
@@ -110,8 +111,9 @@ def delete(session: Session, name: str, *, actor: str, now: dt.datetime) -> None
         raise Conflict(
             f"{', '.join(inside[:MOST_NAMED])}{more} are in the cluster {name}.", hint="Take them out of it first."
         )
+    gone = audit.difference(_shown(row), None)
     session.delete(row)
-    audit.record(session, at=now, actor=actor, action="cluster.delete", subject=name)
+    audit.record(session, at=now, actor=actor, action="cluster.delete", subject=name, **gone)
 
 
 def rotate(session: Session, hand: Hand, name: str, which: Sequence[str] = ()) -> tuple[Cluster, list[str]]:
@@ -125,9 +127,10 @@ def rotate(session: Session, hand: Hand, name: str, which: Sequence[str] = ()) -
     problems = list(cluster_secrets.unrotatable(hand.rules, wanted))
     if problems:
         raise Invalid("The secrets cannot be made anew.", problems=problems)
+    was = _shown(row)
     row.secrets = {**row.secrets, **{each: cluster_secrets.made(hand, each) for each in wanted}}
     row.updated_at = hand.now
-    _record(session, hand, "cluster.rotate", row, secrets=sorted(wanted))
+    _record(session, hand, "cluster.rotate", row, was, secrets=sorted(wanted))
     session.flush()
     return row, sorted(wanted)
 
@@ -158,9 +161,10 @@ def ensure_secrets(
     lacking = cluster_secrets.lacking(declared, said, row.secrets)
     if lacking:
         maker = Hand(vault, Rules({role: declared}), "system:clusters", now)
+        was = _shown(row)
         row.secrets = {**row.secrets, **{each: cluster_secrets.made(maker, each) for each in lacking}}
         row.updated_at = now
-        _record(session, maker, "cluster.generate", row, secrets=sorted(lacking), machine=machine.name)
+        _record(session, maker, "cluster.generate", row, was, secrets=sorted(lacking), machine=machine.name)
         session.flush()
 
 
@@ -210,5 +214,15 @@ def _different(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]
     return sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
 
 
-def _record(session: Session, hand: Hand, action: str, row: Cluster, **details: Any) -> None:
-    audit.record(session, at=hand.now, actor=hand.actor, action=action, subject=row.name, **details)
+def _shown(row: Cluster) -> dict[str, Any]:
+    """A cluster as the audit keeps it: of a secret no more than the API shows, and its machines have rows of theirs."""
+    return {name: value for name, value in wire(row, 0).items() if name != "machines"}
+
+
+def _record(
+    session: Session, hand: Hand, action: str, row: Cluster, was: Mapping[str, Any] | None, **details: Any
+) -> None:
+    audit.record(
+        session, at=hand.now, actor=hand.actor, action=action, subject=row.name,
+        **audit.difference(was, _shown(row)), **details,
+    )  # fmt: skip

@@ -205,11 +205,17 @@ def _add(
     )
     session.add(row)
     session.flush()
-    before = last.sha256 if last is not None else ""
+    became = _recorded(row) if text is not None else None
     audit.record(
-        session, at=now, actor=author, action=action, subject=path, version=row.number, before=before, after=row.sha256
-    )
+        session, at=now, actor=author, action=action, subject=path, version=row.number,
+        **audit.difference(_recorded(last) if last is not None and last.content is not None else None, became),
+    )  # fmt: skip
     return row
+
+
+def _recorded(row: TemplateVersion) -> dict[str, Any]:
+    """A version as the audit keeps it: which it is; its text stays among the versions, which are only added to."""
+    return {"number": row.number, "sha256": row.sha256, "lines": len((row.content or "").splitlines())}
 
 
 def _last(session: Session, path: str) -> TemplateVersion | None:

@@ -86,7 +86,7 @@ def listing(query: PageQuery) -> dict[str, Any]:
     """List releases"""
     with context().database.read() as session:
         rows = releases.listing(session, after=query.after, limit=query.limit + 1)
-        return page(rows, query.limit, wire, lambda row: row.name)
+        return page(rows, query.limit, releases.wire, lambda row: row.name)
 
 
 @bp.get("/releases/<name>")
@@ -94,7 +94,7 @@ def listing(query: PageQuery) -> dict[str, Any]:
 def show(name: str) -> Response:
     """Show a release"""
     with context().database.read() as session:
-        return etags.answer(wire(releases.get(session, name)))
+        return etags.answer(releases.wire(releases.get(session, name)))
 
 
 @bp.post("/releases")
@@ -128,7 +128,7 @@ def _create(said: ReleaseIn) -> Response:
         actor=actor().label,
         now=now(),
     )
-    return etags.answer(wire(row), HTTPStatus.CREATED)
+    return etags.answer(releases.wire(row), HTTPStatus.CREATED)
 
 
 @bp.put("/releases/<name>")
@@ -146,13 +146,13 @@ def replace(name: str, said: ReleaseIn) -> Response:
             etags.check_new()
         else:
             session.refresh(row, with_for_update=True)
-            shown = wire(row)
+            shown = releases.wire(row)
             etags.check(shown)
             _refuse_other_files(row, said)
             changes = said.model_dump(include={"kernel_args", "install_url", "repositories", "settings"})
             if {**shown, **changes} == shown:
                 return etags.answer(shown)
-            return etags.answer(wire(releases.update(session, name, changes, actor=actor().label, now=now())))
+            return etags.answer(releases.wire(releases.update(session, name, changes, actor=actor().label, now=now())))
     return _create(said)
 
 
@@ -174,9 +174,9 @@ def change(name: str, said: ReleaseChange) -> Response:
     with context().database.write() as session:
         row = releases.get(session, name)
         session.refresh(row, with_for_update=True)
-        etags.check(wire(row))
+        etags.check(releases.wire(row))
         changes = said.model_dump(exclude_unset=True, exclude_none=True)
-        return etags.answer(wire(releases.update(session, name, changes, actor=actor().label, now=now())))
+        return etags.answer(releases.wire(releases.update(session, name, changes, actor=actor().label, now=now())))
 
 
 @bp.post("/releases/<name>/verify")
@@ -184,7 +184,7 @@ def change(name: str, said: ReleaseChange) -> Response:
 def verify(name: str) -> Response:
     """Hash its files again"""
     row = releases.verify(context().database, context().settings, name, actor=actor().label, now=now())
-    return etags.answer(wire(row))
+    return etags.answer(releases.wire(row))
 
 
 @bp.delete("/releases/<name>")
@@ -192,16 +192,7 @@ def verify(name: str) -> Response:
 def delete(name: str) -> str:
     """Remove a release and its files"""
     with context().database.write() as session:
-        etags.check(wire(releases.get(session, name)))
+        etags.check(releases.wire(releases.get(session, name)))
         releases.remove(session, name, actor=actor().label, now=now())
     releases.sweep(context().database, context().settings)
     return ""
-
-
-def wire(row: Release) -> dict[str, Any]:
-    """A release as the API shows it."""
-    fields = (
-        "name", "family", "version", "installer", "kernel", "kernel_sha256", "initrd", "initrd_sha256",
-        "kernel_args", "install_url", "repositories", "settings", "ready", "problem",
-    )  # fmt: skip
-    return {name: getattr(row, name) for name in fields}

@@ -17,6 +17,7 @@ DONE, REFUSED = "done", "refused"
 ADDED = "audited"  # in a session's info: there are rows that have no place in the chain yet
 NOISE = frozenset({"version", "updated_at"})  # change with every change and say nothing of it
 MASK = "…"
+MASKED = ("", "***")  # nothing in it to hide: empty, or a sealed value as it is shown anywhere
 _SECRET = re.compile(r"passw|secret|passphrase|private|credential|api_key|^token$|recovery", re.IGNORECASE)
 
 
@@ -68,8 +69,13 @@ def record(
     session.info[ADDED] = True
 
 
-def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    """`before` and `after` for a row: what differs between two showings of the same thing, and nothing else."""
+def difference(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> dict[str, Any]:
+    """`before` and `after` for a row: what differs between two showings of the same thing, and nothing else.
+
+    None: it was not there before, or is not any more; the other showing then stands as a whole.
+    """
+    if before is None or after is None:
+        return {"before": before, "after": after}
     names = [name for name in {**before, **after} if name not in NOISE and before.get(name) != after.get(name)]
     return {
         "before": {name: before.get(name) for name in names},
@@ -80,7 +86,9 @@ def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str,
 def _masked(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {
-            str(name): MASK if isinstance(inner, str) and inner and _SECRET.search(str(name)) else _masked(inner)
+            str(name): MASK
+            if isinstance(inner, str) and inner not in MASKED and _SECRET.search(str(name))
+            else _masked(inner)
             for name, inner in value.items()
         }
     if isinstance(value, list | tuple):

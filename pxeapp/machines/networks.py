@@ -54,7 +54,10 @@ def create(session: Session, said: Mapping[str, Any], *, actor: str, now: dt.dat
     _fill(row, said)
     session.add(row)
     session.flush()
-    audit.record(session, at=now, actor=actor, action="network.create", subject=name, cidr=row.cidr)
+    audit.record(
+        session, at=now, actor=actor, action="network.create", subject=name, cidr=row.cidr,
+        **audit.difference(None, wire(row)),
+    )  # fmt: skip
     return row
 
 
@@ -63,8 +66,12 @@ def change(session: Session, name: str, said: Mapping[str, Any], *, actor: str, 
     row = get(session, name)
     if problems := list(_problems({**wire(row), **said})):
         raise Invalid("The network cannot be changed.", problems=problems)
+    was = wire(row)
     _fill(row, said)
-    audit.record(session, at=now, actor=actor, action="network.change", subject=name, changed=sorted(said))
+    audit.record(
+        session, at=now, actor=actor, action="network.change", subject=name, changed=sorted(said),
+        **audit.difference(was, wire(row)),
+    )  # fmt: skip
     return row
 
 
@@ -73,8 +80,9 @@ def delete(session: Session, name: str, *, actor: str, now: dt.datetime) -> None
     row = get(session, name)
     if session.scalar(select(Interface.id).where(Interface.network == name).limit(1)) is not None:
         raise Conflict(f"Machines have cards in {name}.", hint="Move them to another network first.")
+    gone = audit.difference(wire(row), None)
     session.delete(row)
-    audit.record(session, at=now, actor=actor, action="network.delete", subject=name)
+    audit.record(session, at=now, actor=actor, action="network.delete", subject=name, **gone)
 
 
 def wire(row: Network) -> dict[str, Any]:

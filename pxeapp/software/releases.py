@@ -38,6 +38,10 @@ INSTALLERS: dict[str, tuple[str, ...]] = {
     for family, _ in SYSTEMS
 }
 MEDIA = "{media}"  # in a URL: where this release's own files are served, `{node_url}/media/NAME/REVISION`
+SHOWN = (
+    "name", "family", "version", "installer", "kernel", "kernel_sha256", "initrd", "initrd_sha256",
+    "kernel_args", "install_url", "repositories", "settings", "ready", "problem",
+)  # fmt: skip
 CHANGEABLE = ("kernel_args", "install_url", "repositories", "settings")
 NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
 VERSION = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4}){0,2}")
@@ -195,10 +199,12 @@ def verify(database: Database, settings: Settings, name: str, *, actor: str, now
     with database.write() as session:
         release = get(session, name)
         if (release.ready, release.problem) != (not problem, problem):
+            was = wire(release)
             release.ready, release.problem, release.updated_at = not problem, problem, now
             audit.record(
-                session, at=now, actor=actor, action="release.verify", subject=f"release:{name}", problem=problem
-            )
+                session, at=now, actor=actor, action="release.verify", subject=f"release:{name}", problem=problem,
+                **audit.difference(was, wire(release)),
+            )  # fmt: skip
         return release
 
 
@@ -225,20 +231,29 @@ def update(session: Session, name: str, changes: Mapping[str, Any], *, actor: st
         raise Invalid("The release was not changed.", problems=problems)
     ours = {key: value for key, value in release.settings.items() if key in OUR_SETTINGS}
     merged = _placed(merged, release.kernel.partition("/")[0])
+    was = wire(release)
     release.kernel_args, release.install_url = merged.kernel_args, merged.install_url
     release.repositories = [dict(entry) for entry in merged.repositories]
     release.settings = {**merged.settings, **ours}
     release.updated_at = now
     audit.record(
-        session, at=now, actor=actor, action="release.update", subject=f"release:{name}", fields=sorted(changes)
-    )
+        session, at=now, actor=actor, action="release.update", subject=f"release:{name}", fields=sorted(changes),
+        **audit.difference(was, wire(release)),
+    )  # fmt: skip
     return release
 
 
 def remove(session: Session, name: str, *, actor: str, now: dt.datetime) -> None:
     """Delete a release's row within the caller's write transaction; `sweep` removes its files afterwards."""
-    session.delete(get(session, name))
-    audit.record(session, at=now, actor=actor, action="release.remove", subject=f"release:{name}")
+    release = get(session, name)
+    gone = audit.difference(wire(release), None)
+    session.delete(release)
+    audit.record(session, at=now, actor=actor, action="release.remove", subject=f"release:{name}", **gone)
+
+
+def wire(row: Release) -> dict[str, Any]:
+    """A release as the API and the audit show it."""
+    return {name: getattr(row, name) for name in SHOWN}
 
 
 def sweep(database: Database, settings: Settings) -> list[Path]:
@@ -328,6 +343,7 @@ def _publish(
                 if release is not None and not replace_existing:
                     raise _exists(description.name)
                 before = release.kernel.partition("/")[0] if release is not None else ""
+                was = wire(release) if release is not None else None
                 if release is None:
                     release = Release(name=description.name, created_at=now)
                     session.add(release)
@@ -341,6 +357,7 @@ def _publish(
                     subject=f"release:{description.name}",
                     origin=staged.origin,
                     files=digests,
+                    **audit.difference(was, wire(release)),
                 )
         except BaseException:
             if created:

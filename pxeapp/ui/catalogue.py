@@ -66,7 +66,7 @@ def _cluster(session: Session, row: Any) -> Values:
 
 def _change_release(name: str, values: Values) -> Any:
     with context().database.write() as session:
-        etags.check(releases_api.wire(releases.get(session, name)))
+        etags.check(releases.wire(releases.get(session, name)))
         return releases.update(session, name, values, actor=actor().label, now=now())
 
 
@@ -79,9 +79,9 @@ KINDS: dict[str, Kind] = {
         "cidr: 10.77.0.0/24\ngateway: 10.77.0.1\ndns: [10.77.0.1]\n",
     ),
     "releases": Kind(
-        N_("Releases"), releases.listing, lambda session, name: releases_api.wire(releases.get(session, name)),
+        N_("Releases"), releases.listing, lambda session, name: releases.wire(releases.get(session, name)),
         releases_api.ReleaseChange, _change_release, ("family", "version", "installer", "ready"),
-        lambda _session, row: releases_api.wire(row),
+        lambda _session, row: releases.wire(row),
     ),
     "roles": Kind(
         N_("Roles"), roles.listing, lambda session, name: roles.wire(roles.get(session, name)),

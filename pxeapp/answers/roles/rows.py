@@ -85,7 +85,8 @@ def create(session: Session, said: Mapping[str, Any], *, actor: str, now: dt.dat
     _fill(row, said)
     session.add(row)
     session.flush()
-    audit.record(session, at=now, actor=actor, action="role.create", subject=name)
+    added = audit.difference(None, _recorded(wire(row), row))
+    audit.record(session, at=now, actor=actor, action="role.create", subject=name, **added)
     return row
 
 
@@ -94,8 +95,12 @@ def change(session: Session, name: str, said: Mapping[str, Any], *, actor: str, 
     row = get(session, name)
     if problems := [*_problems(said)]:
         raise Invalid("The role cannot be changed.", problems=problems)
+    was = wire(row)
     _fill(row, said)
-    audit.record(session, at=now, actor=actor, action="role.change", subject=name, changed=sorted(said))
+    audit.record(
+        session, at=now, actor=actor, action="role.change", subject=name, changed=sorted(said),
+        **audit.difference(_recorded(was, row), _recorded(wire(row), row)),
+    )  # fmt: skip
     return row
 
 
@@ -103,6 +108,13 @@ def wire(row: Role) -> dict[str, Any]:
     """A role as the API shows it."""
     fields = ("name", "description", "packages", "services", "storage", "vars", "variables", "builtin")
     return {name: sealed.shown(row.vars) if name == "vars" else getattr(row, name) for name in fields}
+
+
+def _recorded(shown: dict[str, Any], row: Role) -> dict[str, Any]:
+    """A role as the audit, which forgets nothing, keeps it: what is only now declared to be secret stood open before."""
+    secret = {name for name, about in row.variables.items() if isinstance(about, Mapping) and about.get("secret")}
+    said = {name: sealed.SHOWN if name in secret else value for name, value in shown["vars"].items()}
+    return {**shown, "vars": said}
 
 
 def _fill(row: Role, said: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ An event's id is the change's number, the same as in the audit log and in webhoo
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import logging
 import threading
@@ -20,6 +21,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pxeapp.accounts.permissions import ADMIN, allows
+from pxeapp.accounts.scope import Projects
 from pxeapp.api.context import actor, context
 from pxeapp.api.guard import Credential, credential
 from pxeapp.db import Database, now
@@ -56,7 +58,7 @@ class Listener:
     credential: Credential
     patterns: tuple[str, ...]
     everything: bool
-    projects: Any
+    projects: Projects
     told: int
 
     def wants(self, event: str) -> bool:
@@ -112,18 +114,26 @@ class Feed:
         """Tell each what is new to it, as much as it takes."""
         moment = now()
         with self._database.read() as session:
-            if check:
-                for each in listeners:
-                    if not each.credential.holds(session, moment, "events.stream"):
-                        each.stream.send(b"event: bye\ndata: {}\n\n")
-                        each.stream.close()
+            newest = changes.newest(session)
+            if check or any(each.told < newest for each in listeners):  # nobody is told what they may not know by now
+                _end(session, listeners, moment)
             ready = [each for each in listeners if not each.stream.closed and each.stream.pending < FULL]
-            if not ready or min(each.told for each in ready) >= changes.newest(session):
+            if not ready or min(each.told for each in ready) >= newest:
                 return
             for place in sorted({each.told for each in ready}):
                 rows = changes.after(session, place, now=moment, limit=AT_ONCE)
                 for each in [one for one in ready if one.told == place]:
                     _tell(session, each, rows)
+
+
+def _end(session: Session, listeners: list[Listener], moment: dt.datetime) -> None:
+    """Streams of what would be refused by now, and of accounts that may know something else than when they began."""
+    found = {each: each.whose(session, moment, "events.stream") for each in {one.credential for one in listeners}}
+    for each in listeners:
+        by = found[each.credential]
+        if by is None or (by.projects, allows(by.role, ADMIN)) != (each.projects, each.everything):
+            each.stream.send(b"event: bye\ndata: {}\n\n")
+            each.stream.close()
 
 
 def _tell(session: Session, listener: Listener, rows: list[Any]) -> None:
@@ -137,7 +147,7 @@ def _tell(session: Session, listener: Listener, rows: list[Any]) -> None:
         listener.told = rows[-1].id
 
 
-def _visible(session: Session, projects: Any, names: set[str]) -> set[str]:
+def _visible(session: Session, projects: frozenset[str], names: set[str]) -> set[str]:
     """Of these machines those of somebody's projects; they hear of nothing else."""
     found = select(Machine.name).where(Machine.name.in_(names), Machine.project.in_(projects))
     return set(session.scalars(found))
@@ -158,7 +168,8 @@ def _one_each(state: BlueprintSetupState) -> None:
 @bp.doc(
     description="Server-sent events. Each has the change's number as its id, its name (`machine.deploy`, "
     "`machine.active`, `network.change`, ...) and the change as JSON, as webhooks have it. Reconnect with "
-    "`Last-Event-ID`. A comment comes every 15 seconds. `bye` ends it when the token is not valid any more."
+    "`Last-Event-ID`. A comment comes every 15 seconds. `bye` ends it when the token is not valid "
+    "any more, or its account's role or projects are others: connect again."
 )
 def stream(query: EventsQuery) -> Response:
     """Listen to changes"""
@@ -172,5 +183,5 @@ def stream(query: EventsQuery) -> Response:
     made = Stream(owner=by.label, on_close=lambda: feed.forget(made))
     made.send(b"retry: 2000\n: listening\n\n")
     patterns = tuple(filter(None, (each.strip() for each in query.events.split(","))))
-    feed.add(Listener(made, credential(), patterns, allows(by.role, ADMIN), getattr(by, "projects", None), after))
+    feed.add(Listener(made, credential(), patterns, allows(by.role, ADMIN), by.projects, after))
     return answer(made, request.environ)

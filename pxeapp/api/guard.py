@@ -64,16 +64,20 @@ class Credential:
 
     def holds(self, session: Session, moment: dt.datetime, endpoint: str) -> bool:
         """Whether it would be let in now."""
+        return self.whose(session, moment, endpoint) is not None
+
+    def whose(self, session: Session, moment: dt.datetime, endpoint: str) -> Actor | None:
+        """As whom it would be let in now; None: it would be refused."""
         try:
             if self.token:
                 found, _stale = service.by_token(session, self.token, now=moment)
             elif self.rules is not None:
                 found = sessions.whose(session, self.secret, self.rules, now=moment).actor
             else:
-                return False
+                return None
         except Unauthenticated:
-            return False
-        return not verdict(found, endpoint)
+            return None
+        return None if verdict(found, endpoint) else found
 
 
 def credential() -> Credential:

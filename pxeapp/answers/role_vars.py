@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sqlalchemy.orm import Session
+
+from pxeapp.answers import roles
 from pxeapp.answers.cluster_secrets import Hand
 from pxeapp.answers.models import Role
 from pxeapp.answers.variables import BUILTIN, declared
 from pxeapp.answers.variables.rules import FREE, Rules
 from pxeapp.errors import FieldProblem, Invalid
+
+
+def create(session: Session, hand: Hand, said: Mapping[str, Any]) -> Role:
+    """Add a site's own role, its variables checked and its secrets sealed."""
+    values = settled(hand, str(said.get("name", "")), said, None)
+    return roles.create(session, values, actor=hand.actor, now=hand.now)
 
 
 def settled(hand: Hand, name: str, said: Mapping[str, Any], row: Role | None) -> dict[str, Any]:

@@ -112,9 +112,7 @@ def create(said: ClusterIn) -> Response:
 @bp.output(ClusterOut)
 def change(name: str, said: ClusterChange) -> Response:
     """Change a cluster; machines get it at their next deployment"""
-    empty = {"description": "", "vars": {}, "secrets": {}}
-    values = said.model_dump(exclude_unset=True)
-    return _change(name, {field: empty[field] if value is None else value for field, value in values.items()})
+    return _change(name, said.model_dump(exclude_unset=True))
 
 
 @bp.put("/clusters/<name>")
@@ -156,8 +154,7 @@ def rotate(name: str, said: RotateIn) -> Response:
 
 def _change(name: str, said: dict[str, Any]) -> Response:
     with context().database.write() as session:
-        etags.check(_wire(session, clusters.get(session, name, lock=True)))
-        row = members.change_cluster(session, context().templates, _hand(session), name, said)
+        row = members.save_cluster(session, context().templates, _hand(session), name, said, agree=etags.check)
         return etags.answer(_wire(session, row))
 
 

@@ -57,6 +57,12 @@ def check(shown: dict[str, Any]) -> None:
         raise PreconditionFailed("It was changed meanwhile; nothing was changed now.", hint="Read it again.")
 
 
+def check_seen(shown: dict[str, Any], tag: str) -> None:
+    """Raises PreconditionFailed when a form was filled in from another version than this one."""
+    if of(shown) != tag:
+        raise PreconditionFailed("It was changed meanwhile; nothing was changed now.", hint="Read it again.")
+
+
 def check_new() -> None:
     """Before a PUT creates: whoever names a version meant one that was there."""
     if request.if_match:

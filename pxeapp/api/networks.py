@@ -18,7 +18,6 @@ from pxeapp.machines import networks
 from pxeapp.provisioning import members
 
 bp = APIBlueprint("networks", __name__, url_prefix="/api/v1", tag="Networks")
-LISTS = ("dns", "ntp")
 
 
 class NetworkChange(BaseModel):
@@ -116,16 +115,8 @@ def delete(name: str) -> str:
 
 
 def _change(name: str, said: dict[str, Any]) -> Response:
-    said = {
-        field: ([] if field in LISTS else "" if field == "domain" else None) if value is None else value
-        for field, value in said.items()
-    }
     with context().database.write() as session:
-        row = networks.get(session, name)
-        session.refresh(row, with_for_update=True)
-        shown = networks.wire(row)
-        etags.check(shown)
-        if {**shown, **said} == shown:
-            return etags.answer(shown)  # nothing changes, so nothing is written down
-        changed = members.change_network(session, context().templates, name, said, actor=actor().label, now=now())
-        return etags.answer(networks.wire(changed))
+        row = members.save_network(
+            session, context().templates, name, said, agree=etags.check, actor=actor().label, now=now()
+        )
+        return etags.answer(networks.wire(row))

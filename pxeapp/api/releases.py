@@ -172,11 +172,9 @@ def _refuse_other_files(row: Release, said: ReleaseIn) -> None:
 def change(name: str, said: ReleaseChange) -> Response:
     """Change arguments, repositories and settings"""
     with context().database.write() as session:
-        row = releases.get(session, name)
-        session.refresh(row, with_for_update=True)
-        etags.check(releases.wire(row))
-        changes = said.model_dump(exclude_unset=True, exclude_none=True)
-        return etags.answer(releases.wire(releases.update(session, name, changes, actor=actor().label, now=now())))
+        changes = said.model_dump(exclude_unset=True)
+        row = releases.save(session, name, changes, agree=etags.check, actor=actor().label, now=now())
+        return etags.answer(releases.wire(row))
 
 
 @bp.post("/releases/<name>/verify")

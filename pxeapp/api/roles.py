@@ -111,21 +111,13 @@ def replace(name: str, said: RolePut) -> Response:
 
 
 def _create(session: Session, said: dict[str, Any]) -> Response:
-    values = role_vars.settled(_hand(session), said["name"], said, None)
-    row = roles.create(session, values, actor=actor().label, now=now())
-    return etags.answer(roles.wire(row), HTTPStatus.CREATED)
+    return etags.answer(roles.wire(role_vars.create(session, _hand(session), said)), HTTPStatus.CREATED)
 
 
 def _change(name: str, said: dict[str, Any]) -> Response:
     with context().database.write() as session:
-        row = roles.get(session, name)
-        session.refresh(row, with_for_update=True)
-        shown = roles.wire(row)
-        etags.check(shown)
-        if {**shown, **said} == shown:
-            return etags.answer(shown)  # nothing changes, so nothing is written down
-        changed = members.change_role(session, context().templates, _hand(session), row, said)
-        return etags.answer(roles.wire(changed))
+        row = members.save_role(session, context().templates, _hand(session), name, said, agree=etags.check)
+        return etags.answer(roles.wire(row))
 
 
 def _hand(session: Session) -> Hand:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -28,8 +28,53 @@ from pxeapp.provisioning import carrying
 from pxeapp.provisioning.fitting import MATTERS, MOST, fitting
 from pxeapp.templates import Templates
 
+Agree = Callable[[dict[str, Any]], None]  # told what is there now; raises when that is not what the asker has seen
+EMPTY_CLUSTER: dict[str, Any] = {"description": "", "vars": {}, "secrets": {}}  # what null makes of a field
 ALL = MATTERS | carrying.MATTERS
 OF_ROLES = frozenset({"storage", "vars", "variables"})  # what machines take from a role, beside packages and services
+
+
+def save_cluster(
+    session: Session, templates: Templates, hand: Hand, name: str, said: Mapping[str, Any], *, agree: Agree
+) -> Cluster:
+    """Change a cluster for somebody who has seen it; null empties a field."""
+    row = clusters.get(session, name, lock=True)
+    agree(clusters.wire(row, clusters.sizes(session, [row])[name]))
+    values = {field: EMPTY_CLUSTER.get(field) if value is None else value for field, value in said.items()}
+    return change_cluster(session, templates, hand, name, values)
+
+
+def save_role(
+    session: Session, templates: Templates, hand: Hand, name: str, said: Mapping[str, Any], *, agree: Agree
+) -> Role:
+    """Change a role for somebody who has seen it; null leaves a field, and what changes nothing is not written down."""
+    row = roles.get(session, name)
+    session.refresh(row, with_for_update=True)
+    shown = roles.wire(row)
+    agree(shown)
+    values = {field: value for field, value in said.items() if value is not None}
+    return row if {**shown, **values} == shown else change_role(session, templates, hand, row, values)
+
+
+def save_network(
+    session: Session,
+    templates: Templates,
+    name: str,
+    said: Mapping[str, Any],
+    *,
+    agree: Agree,
+    actor: str,
+    now: dt.datetime,
+) -> Network:
+    """Change a network for somebody who has seen it; null empties a field, and what changes nothing is not written."""
+    row = networks.get(session, name)
+    session.refresh(row, with_for_update=True)
+    shown = networks.wire(row)
+    agree(shown)
+    values = {field: networks.EMPTY.get(field) if value is None else value for field, value in said.items()}
+    if {**shown, **values} == shown:
+        return row
+    return change_network(session, templates, name, values, actor=actor, now=now)
 
 
 def change_cluster(session: Session, templates: Templates, hand: Hand, name: str, said: Mapping[str, Any]) -> Cluster:

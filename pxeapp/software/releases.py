@@ -42,6 +42,7 @@ SHOWN = (
     "name", "family", "version", "installer", "kernel", "kernel_sha256", "initrd", "initrd_sha256",
     "kernel_args", "install_url", "repositories", "settings", "ready", "problem",
 )  # fmt: skip
+Agree = Callable[[dict[str, Any]], None]  # told what is there now; raises when that is not what the asker has seen
 CHANGEABLE = ("kernel_args", "install_url", "repositories", "settings")
 NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
 VERSION = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4}){0,2}")
@@ -206,6 +207,16 @@ def verify(database: Database, settings: Settings, name: str, *, actor: str, now
                 **audit.difference(was, wire(release)),
             )  # fmt: skip
         return release
+
+
+def save(
+    session: Session, name: str, said: Mapping[str, Any], *, agree: Agree, actor: str, now: dt.datetime
+) -> Release:
+    """Change what an operator may change (`CHANGEABLE`), for somebody who has seen it; null leaves a field."""
+    release = get(session, name)
+    session.refresh(release, with_for_update=True)
+    agree(wire(release))
+    return update(session, name, {key: said[key] for key in said if said[key] is not None}, actor=actor, now=now)
 
 
 def update(session: Session, name: str, changes: Mapping[str, Any], *, actor: str, now: dt.datetime) -> Release:

@@ -5,6 +5,7 @@ Saving goes the way of the API's PATCH, with the version that was read: what som
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -17,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 from sqlalchemy.orm import Session
 
 from pxeapp.accounts.permissions import ADMIN, allows
-from pxeapp.answers import clusters, roles
+from pxeapp.answers import clusters, role_vars, roles
 from pxeapp.api import clusters as clusters_api
 from pxeapp.api import etags
 from pxeapp.api import networks as networks_api
@@ -28,8 +29,9 @@ from pxeapp.api.diffs import DiffIn
 from pxeapp.db import now
 from pxeapp.errors import FieldProblem, Invalid, NotFound, PxeError
 from pxeapp.machines import networks, wire
-from pxeapp.provisioning import diffs
+from pxeapp.provisioning import diffs, members
 from pxeapp.provisioning.diffs import Look
+from pxeapp.provisioning.members import Agree
 from pxeapp.provisioning.proposals import Selection
 from pxeapp.software import releases
 from pxeapp.ui.blueprint import bp
@@ -49,7 +51,7 @@ class Kind:
     listing: Callable[..., Any]
     shown: Callable[[Session, str], Values]
     model: type[BaseModel]  # what can be changed
-    change: Callable[[str, Values], Any]
+    change: Callable[[Session, str, Values, Agree], None]
     columns: tuple[str, ...]
     wire: Callable[[Session, Any], Values]
     create: Callable[[Session, Values], Any] | None = None
@@ -64,16 +66,26 @@ def _cluster(session: Session, row: Any) -> Values:
     return clusters.wire(row, clusters.sizes(session, [row])[row.name])
 
 
-def _change_release(name: str, values: Values) -> Any:
-    with context().database.write() as session:
-        etags.check(releases.wire(releases.get(session, name)))
-        return releases.update(session, name, values, actor=actor().label, now=now())
+def _change_network(session: Session, name: str, values: Values, agree: Agree) -> None:
+    members.save_network(session, context().templates, name, values, agree=agree, actor=actor().label, now=now())
+
+
+def _change_release(session: Session, name: str, values: Values, agree: Agree) -> None:
+    releases.save(session, name, values, agree=agree, actor=actor().label, now=now())
+
+
+def _change_role(session: Session, name: str, values: Values, agree: Agree) -> None:
+    members.save_role(session, context().templates, _hand(session), name, values, agree=agree)
+
+
+def _change_cluster(session: Session, name: str, values: Values, agree: Agree) -> None:
+    members.save_cluster(session, context().templates, _hand(session), name, values, agree=agree)
 
 
 KINDS: dict[str, Kind] = {
     "networks": Kind(
         N_("Networks"), networks.listing, lambda session, name: networks.wire(networks.get(session, name)),
-        networks_api.NetworkChange, networks_api._change, ("cidr", "gateway", "vlan", "dhcp_start", "dhcp_end"),
+        networks_api.NetworkChange, _change_network, ("cidr", "gateway", "vlan", "dhcp_start", "dhcp_end"),
         lambda _session, row: networks.wire(row),
         lambda session, values: networks.create(session, values, actor=actor().label, now=now()),
         "cidr: 10.77.0.0/24\ngateway: 10.77.0.1\ndns: [10.77.0.1]\n",
@@ -85,14 +97,14 @@ KINDS: dict[str, Kind] = {
     ),
     "roles": Kind(
         N_("Roles"), roles.listing, lambda session, name: roles.wire(roles.get(session, name)),
-        roles_api.RoleChange, roles_api._change, ("description", "builtin"),
+        roles_api.RoleChange, _change_role, ("description", "builtin"),
         lambda _session, row: roles.wire(row),
-        lambda session, values: roles_api._create(session, values),
+        lambda session, values: role_vars.create(session, _hand(session), values),
         "description: What it is for\npackages:\n  debian: []\n  el: []\n",
     ),
     "clusters": Kind(
         N_("Clusters"), clusters.listing, lambda session, name: _cluster(session, clusters.get(session, name)),
-        clusters_api.ClusterChange, clusters_api._change, ("description", "machines"), _cluster,
+        clusters_api.ClusterChange, _change_cluster, ("description", "machines"), _cluster,
         lambda session, values: clusters.create(session, _hand(session), values),
         "description: What it is for\nvars: {}\n",
     ),
@@ -164,8 +176,9 @@ def _kind(kind: str) -> Kind:
 
 def _save(about: Kind, name: str, values: Values, present: Values | None, tag: str) -> None:
     if present is not None:
-        request.environ["HTTP_IF_MATCH"] = f'"{tag}"'  # where the API's own check of versions looks
-        about.change(name, _changed(about, values, present))
+        with context().database.write() as session:
+            agree = functools.partial(etags.check_seen, tag=tag)
+            about.change(session, name, _changed(about, values, present), agree)
     elif about.create is not None:
         with context().database.write() as session:
             about.create(session, {**values, "name": name})

@@ -5,7 +5,7 @@ topic and says "fetch your part again", nothing else, so that a stream holds not
 One thread per process looks at a few counters in the database, once a second and only while somebody listens; the
 sockets are carried by streams.py. The number behind `id:` is a moment: who reconnects with it (Last-Event-ID), or
 begins with `?since=`, is told at once of whatever changed after it. Every stream is checked against the accounts every
-few seconds; one whose session has ended, or whose user is disabled, gets `bye` and is closed.
+few seconds; one whose session has ended, whose user is disabled or has got other projects gets `bye` and is closed.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
+from pxeapp.accounts import scope
+from pxeapp.accounts.actor import Actor
+from pxeapp.accounts.scope import Projects
 from pxeapp.api.context import actor
 from pxeapp.api.guard import Credential, credential
 from pxeapp.audit import AuditRow
@@ -50,6 +53,7 @@ class Listener:
     stream: Stream
     topics: frozenset[str]
     credential: Credential
+    projects: Projects
 
 
 @dataclass(slots=True)
@@ -84,9 +88,9 @@ class Seen:
 class Live:
     """The listeners of one process, and the thread that looks for them."""
 
-    def __init__(self, database: Database, carries_on: Callable[[Session, Credential], bool]) -> None:
+    def __init__(self, database: Database, whose: Callable[[Session, Credential], Actor | None]) -> None:
         self._database = database
-        self._carries_on = carries_on
+        self._whose = whose
         self._lock = threading.Lock()
         self._listeners: set[Listener] = set()
         self._wanted = threading.Event()
@@ -94,7 +98,7 @@ class Live:
         self._seen = Seen()
         self._sums: Hashable = None
 
-    def listen(self, topics: frozenset[str], who: Credential, owner: str, since_ms: int | None) -> Stream:
+    def listen(self, topics: frozenset[str], who: Credential, by: Actor, since_ms: int | None) -> Stream:
         """A stream of what changes from now on, or from a moment of before."""
         listener: Listener
 
@@ -102,8 +106,8 @@ class Live:
             with self._lock:
                 self._listeners.discard(listener)
 
-        stream = Stream(owner=owner, on_close=forget)
-        listener = Listener(stream, topics, who)
+        stream = Stream(owner=by.label, on_close=forget)
+        listener = Listener(stream, topics, who, by.projects)
         # What a topic looks like is noted before its listener is told that it listens: nothing falls between.
         with self._database.read() as session:
             found = marks(session, topics, self._sums)
@@ -150,15 +154,17 @@ class Live:
             keep = frozenset().union(*(each.topics for each in self._listeners))
             changed = self._seen.compare(found, moment, keep=keep)
         for each in listeners:
-            if each.credential in ended:
+            if each in ended:
                 each.stream.send(b"event: bye\ndata: 1\n\n")
                 each.stream.close()
             elif told := sorted(changed & each.topics):
                 each.stream.send(_events(told, moment))
 
-    def _ended(self, session: Session, listeners: list[Listener]) -> frozenset[Credential]:
-        """Of all that is listened with, what would be refused now: once for each, however many tabs there are."""
-        return frozenset(each for each in {one.credential for one in listeners} if not self._carries_on(session, each))
+    def _ended(self, session: Session, listeners: list[Listener]) -> frozenset[Listener]:
+        """Whom it would be refused now, or who may see other machines by now; asked once, however many tabs."""
+        found = {each: self._whose(session, each) for each in {one.credential for one in listeners}}
+        who = ((each, found[each.credential]) for each in listeners)
+        return frozenset(each for each, by in who if by is None or by.projects != each.projects)
 
 
 def marks(session: Session, topics: Iterable[str], sums: Hashable = None) -> dict[str, Hashable]:
@@ -230,7 +236,7 @@ def _ms(moment: dt.datetime) -> int:
 def _one_each(state: BlueprintSetupState) -> None:
     """Each application has its own."""
     own = state.app.extensions["pxeapp"]
-    state.app.extensions[LIVE] = Live(own.database, lambda session, who: who.holds(session, now(), "ui.live"))
+    state.app.extensions[LIVE] = Live(own.database, lambda session, who: who.whose(session, now(), "ui.live"))
 
 
 @bp.get("/live/<name>")
@@ -242,7 +248,21 @@ def live(name: str) -> ResponseReturnValue:
     since = request.headers.get("Last-Event-ID") or request.args.get("since", "")
     since_ms = int(since) if since.isascii() and since.isdigit() and len(since) < 16 else None
     own: Live = current_app.extensions[LIVE]
-    return answer(own.listen(topics, credential(), actor().label, since_ms), request.environ)
+    return answer(own.listen(_theirs(topics), credential(), actor(), since_ms), request.environ)
+
+
+def _theirs(topics: frozenset[str]) -> frozenset[str]:
+    """Without machines that whoever asks may not see, and without strangers, who are in no project.
+
+    `machines` and `deployments` stay, and say of all of them that something has changed: to ask each second what has
+    changed of some would cost too much.
+    """
+    if scope.present() is None:
+        return topics
+    asked = [int(topic.partition("-")[2]) for topic in topics if topic.startswith("machine-")]
+    with current_app.extensions["pxeapp"].database.read() as session:
+        theirs = session.scalars(select(Machine.id).where(Machine.id.in_(asked))).all()  # narrowed, as every query is
+    return (topics & {"machines", "deployments"}) | {f"machine-{each}" for each in theirs}
 
 
 @bp.app_template_global("made")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 import requests
 
+from pxeapp.accounts import service
+from pxeapp.accounts.permissions import OPERATOR
 from pxeapp.db import now
 from pxeapp.machines import selectors, sightings
 from pxeapp.machines.lifecycle import State
@@ -53,13 +56,18 @@ class Tab:
 def http(served: Appliance) -> Iterator[requests.Session]:
     """Somebody signed in."""
     with requests.Session() as session:
-        session.trust_env = False
-        page = session.get(f"{served.url}/login", timeout=WITHIN_S).text
-        said = {"name": "admin", "password": PASSWORD, "csrf": re.findall(r'name="csrf" value="([^"]+)"', page)[0]}
-        assert (
-            session.post(f"{served.url}/login", data=said, timeout=WITHIN_S, allow_redirects=False).status_code == 303
-        )
+        sign_in(session, served, "admin")
         yield session
+
+
+def sign_in(session: requests.Session, served: Appliance, name: str) -> str:
+    """The cookies that it has then."""
+    session.trust_env = False
+    page = session.get(f"{served.url}/login", timeout=WITHIN_S).text
+    said = {"name": name, "password": PASSWORD, "csrf": re.findall(r'name="csrf" value="([^"]+)"', page)[0]}
+    reply = session.post(f"{served.url}/login", data=said, timeout=WITHIN_S, allow_redirects=False)
+    assert reply.status_code == 303
+    return "; ".join(f"{each.name}={each.value}" for each in session.cookies)
 
 
 Listen = Callable[..., Tab]
@@ -158,6 +166,31 @@ def test_what_changed_while_nobody_looked_counts_as_changed() -> None:
     assert seen.missed(["machines"], 39_000) == []
     seen.compare({}, 50_000, keep=frozenset())
     assert seen.missed(["machines"], 60_000) == ["machines"], "forgotten: it may have changed"
+
+
+def test_who_is_limited_to_projects_hears_of_no_other_machine(served: Appliance) -> None:
+    with served.database.write() as session:
+        service.create_user(
+            session, name="eve", role=OPERATOR, password=PASSWORD, projects=["web"], actor="test", now=now()
+        )
+        mine, other = selectors.get(session, "compute-02"), selectors.get(session, "storage-02")
+        mine.project, other.project = "web", "db"
+        own, foreign = mine.id, other.id
+    with requests.Session() as session_of_eve:
+        tab = Tab(served.url, sign_in(session_of_eve, served, "eve"), f"machine-{own},machine-{foreign},sightings")
+    with contextlib.closing(tab.sock):
+        tab.until(b"retry")
+        with served.database.write() as session:
+            sightings.record(session, mac="52:54:00:aa:00:78", now=now())
+            selectors.get(session, "storage-02").power = "off"
+        with served.database.write() as session:
+            selectors.get(session, "compute-02").power = "off"
+        heard = tab.until(f"event: machine-{own}\n".encode())
+        assert f"machine-{foreign}".encode() not in heard
+        assert b"sightings" not in heard
+        with served.database.write() as session:
+            service.change_user(session, "eve", projects=["db"], actor="test", now=now())
+        assert b"event: bye\n" in tab.to_the_end()
 
 
 def test_the_process_ends_at_once_though_tabs_are_open(served: Appliance, listen: Listen) -> None:

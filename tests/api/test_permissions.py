@@ -30,7 +30,9 @@ from tests.api.conftest import MAC, Api, Asker, token_of, user
 REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 # What stands for each variable part of a route.
-VALUES: dict[str, object] = {"key": "node1", "name": "nothing-of-this-name", "number": 4711, "kind": "static"}
+VALUES: dict[str, object] = {
+    "key": "node1", "name": "nothing-of-this-name", "number": 4711, "kind": "static", "path": "boot/nothing.ipxe",
+}  # fmt: skip
 
 
 def routes(app: Flask) -> list[tuple[str, str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 
 from pxeapp import errors
-from pxeapp.errors import FieldProblem, Invalid, PxeError, Unavailable
+from pxeapp.errors import FieldProblem, Invalid, PxeError, TooMany, Unavailable
 
 CLASSES = [found for _, found in inspect.getmembers(errors, inspect.isclass) if issubclass(found, PxeError)]
 
@@ -14,7 +14,7 @@ def test_every_class_has_a_title_and_a_status_of_an_error() -> None:
     assert len({found.title for found in CLASSES}) == len(CLASSES)
     for found in CLASSES:
         assert 400 <= found.status <= 599
-        assert found.retryable == (found is Unavailable)
+        assert found.retryable == (found in (Unavailable, TooMany))
 
 
 def test_an_error_reads_as_a_sentence_and_what_to_do() -> None:

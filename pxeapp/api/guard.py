@@ -92,6 +92,7 @@ def install(app: Flask) -> None:
     app.before_request(_check)
     app.after_request(_headers)
     app.after_request(refusals.note)
+    app.teardown_request(_forget)
 
 
 def csrf_token() -> str:
@@ -112,6 +113,11 @@ def has_csrf() -> bool:
     """Whether this request proves that a page of ours sent it."""
     sent = request.headers.get(CSRF_HEADER) or request.form.get(CSRF_FIELD, "")
     return bool(sent) and hmac.compare_digest(sent.encode(), str(cookie.get(CSRF_FIELD, "")).encode())
+
+
+def _forget(_error: BaseException | None) -> None:
+    """What this thread does after the request is nobody's request any more."""
+    audit.came_from(audit.Source())
 
 
 def _check() -> AnyResponse | None:

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """The columns of a table that something is decided by, of the rows for which that is still open."""
+    """The columns of a table that something is decided by, of the rows for which that is still open, or of all."""
 
     table: str
     columns: tuple[str, ...]
@@ -61,6 +61,9 @@ MOMENTS: tuple[Moments, ...] = (
         leased=True,
     ),
     Moments("node_tokens", ("expires_at",), open_until="expires_at", key="token_hash"),
+    Moments("bmc_orders", ("due_at", "deadline"), open_while_null="finished_at", leased=True),
+    Moments("jobs", ("lease_until",), open_while_null="finished_at"),
+    Moments("webhooks", ("due_at", "failing_since", "lease_until")),
 )
 
 
@@ -159,9 +162,10 @@ def _move_table(session: Session, moments: Moments, by: dt.timedelta, *, before:
     columns = {name: sa.column(name, Timestamp()) for name in (*moments.columns, moments.open_until) if name}
     key: sa.ColumnClause[Any] = sa.column(moments.key)
     table = sa.table(moments.table, key, *columns.values())
+    still_open: sa.ColumnElement[bool] = sa.true()
     if moments.open_while_null:
-        still_open: sa.ColumnElement[bool] = sa.column(moments.open_while_null).is_(None)
-    else:
+        still_open = sa.column(moments.open_while_null).is_(None)
+    elif moments.open_until:
         still_open = columns[moments.open_until] > before
     rows = session.execute(sa.select(key, *(columns[name] for name in moments.columns)).where(still_open)).all()
     if not rows:

@@ -56,7 +56,11 @@ def test_the_exact_bytes_are_for_admins_and_the_audit_says_who_looked(api: Api, 
     assert (reply.status_code, reply.text) == (200, body)
     assert reply.headers["X-Content-SHA256"] == hashlib.sha256(body.encode()).hexdigest()
     rows = [row for row in admin.get("/audit?limit=100").json["items"] if row["action"] == "given.exact"]
-    assert [(row["actor"], row["subject"]) for row in rows] == [("token:the-admin", "node1")]
+    assert [(row["actor"], row["subject"], row["outcome"]) for row in rows] == [
+        ("token:the-viewer", "node1", "refused"),
+        ("token:the-operator", "node1", "refused"),
+        ("token:the-admin", "node1", "done"),
+    ]
 
 
 def test_what_is_not_there_is_refused_in_a_sentence(admin: Asker, body: str) -> None:

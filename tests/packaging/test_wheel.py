@@ -10,7 +10,16 @@ import pytest
 
 from tests.packaging.conftest import ROOT, Built
 
-DATA_FOLDERS = ("kickstarts", "preseeds", "boot", "roles", "web/templates", "web/static", "web/vendor")
+DATA_FOLDERS = (
+    "kickstarts",
+    "preseeds",
+    "boot",
+    "roles",
+    "web/templates",
+    "web/static",
+    "web/translations",
+    "web/vendor",
+)
 STRAYS = ("__pycache__", ".pyc", "package.json", "build.sh", "node_modules", "conftest", "test_", ".DS_Store", "~")
 
 

@@ -7,6 +7,7 @@ from http import HTTPStatus
 
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from tests.api.conftest import Api
 
@@ -14,6 +15,12 @@ from tests.api.conftest import Api
 @pytest.fixture
 def visitor(api: Api) -> FlaskClient:
     return api.app.test_client()
+
+
+def choose(visitor: FlaskClient, referer: str = "", **choices: str) -> TestResponse:
+    """As the form in each page's head does, with that page's token."""
+    csrf = re.findall(r'name="csrf" value="([^"]+)"', visitor.get("/login").text)[0]
+    return visitor.post("/preferences", data={"csrf": csrf, **choices}, headers={"Referer": referer})
 
 
 @pytest.mark.parametrize(
@@ -28,8 +35,7 @@ def test_a_page_speaks_what_the_browser_prefers(visitor: FlaskClient, header: st
 
 
 def test_a_choice_is_kept_and_leads_back(visitor: FlaskClient) -> None:
-    came = {"Referer": "http://localhost/login?back=/racks%3Frack=r1"}
-    reply = visitor.post("/preferences", data={"language": "zh"}, headers=came)
+    reply = choose(visitor, "http://localhost/login?back=/racks%3Frack=r1", language="zh")
     assert (reply.status_code, reply.headers["Location"]) == (HTTPStatus.SEE_OTHER, "/login?back=/racks%3Frack=r1")
     flags = reply.headers["Set-Cookie"]
     assert "HttpOnly" in flags
@@ -41,12 +47,12 @@ def test_a_choice_is_kept_and_leads_back(visitor: FlaskClient) -> None:
     "came", ["http://evil.example/login", "//evil.example", "http://localhost//evil.example/x", "junk"]
 )
 def test_nobody_is_led_to_another_site(visitor: FlaskClient, came: str) -> None:
-    reply = visitor.post("/preferences", data={"theme": "dark"}, headers={"Referer": came})
+    reply = choose(visitor, came, theme="dark")
     assert reply.headers["Location"] == "/"
 
 
 def test_what_is_no_choice_is_not_kept(visitor: FlaskClient) -> None:
-    reply = visitor.post("/preferences", data={"language": "<script>", "theme": "pink"})
+    reply = choose(visitor, language="<script>", theme="pink")
     assert "Set-Cookie" not in reply.headers
     visitor.set_cookie("pxeapp_language", "../../etc")
     visitor.set_cookie("pxeapp_theme", '"><script>')
@@ -66,7 +72,7 @@ def test_what_is_no_choice_is_not_kept(visitor: FlaskClient) -> None:
 def test_the_theme_stands_in_the_page_before_anything_is_drawn(
     visitor: FlaskClient, theme: str, scheme: str, sheet: str
 ) -> None:
-    visitor.post("/preferences", data={"theme": theme})
+    choose(visitor, theme=theme)
     text = visitor.get("/login").text
     assert f'<meta name="color-scheme" content="{scheme}">' in text
     assert (sheet in text) if sheet else ("dark.css" not in text)

@@ -15,7 +15,7 @@ from pxeapp.accounts.permissions import PERMISSIONS, verdict
 from pxeapp.api.accounts import TokenIn
 from pxeapp.api.context import actor, context
 from pxeapp.api.guard import rules, visit
-from pxeapp.api.paging import Page, PageQuery, page
+from pxeapp.api.paging import Page, PageQuery, listed, page
 from pxeapp.db import now
 from pxeapp.errors import Conflict
 
@@ -45,7 +45,45 @@ class ConfirmIn(BaseModel):
     password: Secret
 
 
+class AccountOut(BaseModel):
+    """`projects` null: all machines; `to_do`: what is to be done before anything else is possible."""
+
+    actor: str
+    role: str
+    projects: list[str] | None
+    read_only: bool
+    signed_in_by: str
+    to_do: str
+    may: Annotated[list[str], Field(description="Operations, by their operationId.")]
+
+
+class SessionOut(BaseModel):
+    """A browser that is signed in."""
+
+    id: int
+    present: Annotated[bool, Field(description="The one that asks.")]
+    method: str
+    address: str
+    browser: str
+    created_at: str
+    seen_at: str
+
+
+class TotpOut(BaseModel):
+    """What an authenticator is set up with."""
+
+    secret: str
+    uri: str
+
+
+class RecoveryOut(BaseModel):
+    """Codes in the authenticator's place; each is good once."""
+
+    recovery_codes: list[str]
+
+
 @bp.get("/account")
+@bp.output(AccountOut)
 def show() -> dict[str, Any]:
     """Who you are, and every operation that you may use"""
     who = actor()
@@ -61,12 +99,13 @@ def show() -> dict[str, Any]:
 
 
 @bp.get("/account/sessions", endpoint="sessions")
+@bp.output(Page)
 def list_sessions() -> dict[str, Any]:
     """Your sessions that are alive, the last used first"""
     own_context = context()
     with own_context.database.read() as session:
         rows = sessions.listing(session, _user_id(), rules(own_context.settings), now=now())
-        return {"items": [own.shown_session(row, actor().session_id) for row in rows], "next": None}
+        return listed([own.shown_session(row, actor().session_id) for row in rows])
 
 
 @bp.delete("/account/sessions/<int:number>")
@@ -98,6 +137,7 @@ def password(said: PasswordIn) -> str:
 
 
 @bp.post("/account/totp")
+@bp.output(TotpOut)
 def begin_totp() -> dict[str, Any]:
     """Begin to set up a second factor: the secret for your authenticator"""
     secret, address = own.begin_totp(context().database, context().vault, actor())
@@ -106,6 +146,7 @@ def begin_totp() -> dict[str, Any]:
 
 @bp.post("/account/totp/confirm")
 @bp.input(CodeIn, arg_name="said")
+@bp.output(RecoveryOut)
 def confirm_totp(said: CodeIn) -> dict[str, Any]:
     """Turn the second factor on with a first code; the recovery codes are shown once, in this answer"""
     codes = own.confirm_totp(context().database, context().vault, actor(), said.code, now=now())
@@ -114,6 +155,7 @@ def confirm_totp(said: CodeIn) -> dict[str, Any]:
 
 @bp.post("/account/totp/recovery-codes")
 @bp.input(ConfirmIn, arg_name="said")
+@bp.output(RecoveryOut)
 def renew_recovery_codes(said: ConfirmIn) -> dict[str, Any]:
     """New recovery codes, shown once, in this answer; the old ones are worth nothing any more"""
     return {"recovery_codes": own.renew_recovery_codes(context().database, actor(), said.password, now=now())}

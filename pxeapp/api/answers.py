@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
 
-from pxeapp.api import bmc, consoles
+from pxeapp.api import account, bmc, consoles, exports, lists, templates
 from pxeapp.api.clusters import ClusterOut
 from pxeapp.api.machines import MachineOut
 from pxeapp.api.networks import NetworkOut
@@ -199,8 +199,13 @@ class UserOut(_Open):
 
     name: str
     role: str
+    projects: list[str] | None
     disabled: bool
+    source: str
+    second_factor: bool
+    must_change_password: bool
     created_at: str
+    last_sign_in_at: str | None
 
 
 class TokenOut(_Open):
@@ -209,6 +214,8 @@ class TokenOut(_Open):
     id: int
     name: str
     role: str
+    projects: list[str] | None
+    read_only: bool
     created_at: str
     expires_at: str | None
     last_used_at: str | None
@@ -229,7 +236,14 @@ class AuditOut(_Open):
     actor: str
     action: str
     subject: str
+    outcome: Literal["done", "refused"]
+    address: str
+    request_id: str
+    before: Any
+    after: Any
     details: dict[str, Any]
+    number: int | None
+    hash: str
 
 
 class LogOut(BaseModel):
@@ -328,13 +342,6 @@ class DeliveryOut(BaseModel):
     finished_at: str | None
 
 
-class TargetGroup(BaseModel):
-    """Targets with the same labels, as Prometheus' http_sd_config reads them."""
-
-    targets: list[str]
-    labels: dict[str, str]
-
-
 class AliveOut(BaseModel):
     """It answers."""
 
@@ -387,6 +394,10 @@ ONE: dict[str, type[BaseModel]] = {
     "users.change": UserOut,
     "users.show": UserOut,
     "tokens.create": NewTokenOut,
+    "account.create_token": NewTokenOut,
+    "audit.show": AuditOut,
+    "templates.show": templates.TemplateOut,
+    "exports.inventory": exports.InventoryOut,
     "jobs.order": JobOut,
     "jobs.show": JobOut,
     "jobs.cancel": JobOut,
@@ -406,11 +417,16 @@ MANY: dict[str, type[BaseModel]] = {
     "networks.listing": NetworkOut,
     "releases.listing": ReleaseOut,
     "roles.listing": RoleOut,
+    "lists.listing": lists.FilterOut,
+    "templates.listing": templates.TemplateRowOut,
+    "templates.versions": templates.TemplateVersionOut,
     "deployments.listing": DeploymentOut,
     "deployments.logs": LogOut,
     "sightings.listing": SightingOut,
     "users.listing": UserOut,
     "tokens.listing": TokenOut,
+    "account.tokens": TokenOut,
+    "account.sessions": account.SessionOut,
     "audit.listing": AuditOut,
     "variables.listing": VariableOut,
     "variables.of_machine": VariableOut,
@@ -419,7 +435,9 @@ MANY: dict[str, type[BaseModel]] = {
     "webhooks.listing": WebhookOut,
     "webhooks.deliveries": DeliveryOut,
 }
-MORE: tuple[type[BaseModel], ...] = (RadiusOut, TargetGroup, Selected)
+# Lists without pages, as the tools that read them want them.
+BARE: dict[str, type[BaseModel]] = {"exports.targets": exports.TargetGroup}
+MORE: tuple[type[BaseModel], ...] = (RadiusOut, Selected)
 # What they answer besides 200, and which answers carry an ETag.
 STATUS = {
     "jobs.order": "202", "webhooks.create": "201", "webhooks.test": "202", "webhooks.replay": "202",
@@ -428,15 +446,18 @@ CREATES = frozenset({"machines.replace", "networks.replace", "roles.replace", "c
                      "releases.replace"})  # fmt: skip
 EDITABLE = ("machines", "networks", "roles", "clusters", "releases", "webhooks", "users")
 # What heeds If-Match.
-CONDITIONAL = frozenset(f"{kind}.{what}" for kind in EDITABLE for what in ("change", "replace", "delete")) - {
-    "users.delete"
-}
-TAGGED = frozenset(f"{kind}.{what}" for kind in EDITABLE for what in ("show", "create", "change", "replace"))
+CONDITIONAL = (
+    frozenset(f"{kind}.{what}" for kind in EDITABLE for what in ("change", "replace", "delete"))
+    | {"templates.save", "templates.delete", "templates.rollback"}
+) - {"users.delete"}
+TAGGED = frozenset(f"{kind}.{what}" for kind in EDITABLE for what in ("show", "create", "change", "replace")) | {
+    "templates.show", "templates.save", "templates.rollback", "lists.save",
+}  # fmt: skip
 
 
 def schemas() -> dict[str, Any]:
     """Every model that is named above, and what they are made of."""
-    models = {*ONE.values(), *MANY.values(), *MORE}
+    models = {*ONE.values(), *MANY.values(), *BARE.values(), *MORE}
     _, found = models_json_schema(
         [(model, "serialization") for model in sorted(models, key=lambda each: each.__name__)], ref_template=REF
     )

@@ -9,6 +9,7 @@ from flask import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from pxeapp.api.context import actor, context
+from pxeapp.api.paging import listed
 from pxeapp.consoles import door, recordings, service
 from pxeapp.db import now
 from pxeapp.machines import selectors
@@ -90,7 +91,7 @@ def listing(key: str) -> dict[str, Any]:
     """What was recorded, the newest first: one for each deployment"""
     with context().database.read() as session:
         row = selectors.get(session, key)
-        return {"items": [recordings.wire(each) for each in recordings.of_machine(session, row.id)], "next": None}
+        return listed([recordings.wire(each) for each in recordings.of_machine(session, row.id)])
 
 
 @bp.get("/machines/<key>/console/recordings/<int:number>")

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import select
 
 from pxeapp.api.context import actor, context
-from pxeapp.api.paging import Page, PageQuery, page
+from pxeapp.api.paging import Page, PageQuery, listed, page
 from pxeapp.db import now
 from pxeapp.errors import NotFound
 from pxeapp.machines import selectors
@@ -132,7 +132,7 @@ def show(number: int) -> dict[str, Any]:
 def logs(number: int) -> dict[str, Any]:
     """The logs that its installer sent"""
     with context().database.read() as session:
-        return {"items": node_logs.listing(session, _get(session, number).id), "next": None}
+        return listed(node_logs.listing(session, _get(session, number).id))
 
 
 @bp.get("/deployments/<int:number>/logs/<name>")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from apiflask import APIBlueprint
 from flask import Response, jsonify
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from pxeapp.api.context import context
 from pxeapp.machines import ansible, selectors
@@ -38,6 +38,35 @@ class TargetsQuery(ExportQuery):
     """The port of what is scraped on each machine."""
 
     port: Annotated[int, Field(ge=1, le=65535)] = 9100
+
+
+class GroupOut(BaseModel):
+    """A group of Ansible's."""
+
+    hosts: list[str] = []
+    children: list[str] = []
+
+
+class HostVarsOut(BaseModel):
+    """The variables of every host, so that Ansible asks for none by itself."""
+
+    hostvars: dict[str, dict[str, Any]]
+
+
+class InventoryOut(BaseModel):
+    """Groups by name, `all` among them."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, GroupOut]
+    meta: HostVarsOut = Field(alias="_meta")
+    all: GroupOut
+
+
+class TargetGroup(BaseModel):
+    """Targets with the same labels, as Prometheus' http_sd_config reads them."""
+
+    targets: list[str]
+    labels: dict[str, str]
 
 
 @bp.get("/inventory/ansible")

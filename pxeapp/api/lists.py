@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pxeapp.api import etags
 from pxeapp.api.context import actor, context
-from pxeapp.api.paging import Page
+from pxeapp.api.paging import Page, listed
 from pxeapp.db import now
 from pxeapp.machines import columns as known_columns
 from pxeapp.machines import export, saved_filters, selectors
@@ -88,7 +88,7 @@ def csv_answer(narrowed: Filter, names: list[str], sort: str) -> Response:
 def listing() -> dict[str, Any]:
     """Saved filters: your own, then the shared ones"""
     with context().database.read() as session:
-        return {"items": [saved_filters.wire(row) for row in saved_filters.listing(session, actor())], "next": None}
+        return listed([saved_filters.wire(row) for row in saved_filters.listing(session, actor())])
 
 
 @bp.put("/filters/<name>")

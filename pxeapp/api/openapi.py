@@ -49,10 +49,20 @@ PLAIN = {
     "given.exact": "text/plain",
     "events.stream": "text/event-stream",
     "lists.machines_csv": "text/csv",
-    "audit.export": "application/x-ndjson",
     "consoles.recording": "application/x-asciicast",
     "consoles.recording_text": "text/plain",
 }
+# Those that are written in the form that `?format=` names.
+FORMS = {
+    "audit.export": {
+        "application/x-ndjson": TEXT, "text/csv": TEXT,
+        "application/json": {"schema": answers.page_of(answers.AuditOut)},
+    },
+}  # fmt: skip
+# Lists that are narrowed by the name of something else.
+NARROWED = frozenset({"deployments.listing", "variables.listing"})
+# What only somebody with an account here has: a token that belongs to nobody is told so.
+OWNED = frozenset({"account.sessions", "account.tokens"})
 ETAG = {"ETag": {"description": "The version, for If-Match.", "schema": {"type": "string"}}}
 REPLAY = {REPLAYED: {"description": "`true`: this is the answer from before.", "schema": {"type": "string"}}}
 RETRY = {"Retry-After": {"description": "Seconds.", "schema": {"type": "string"}}}
@@ -134,15 +144,11 @@ def _answers(operation: dict[str, Any], endpoint: str) -> None:
         responses[status] = responses.pop("200")
     good = next((each for each in responses if each.startswith("2")), "200")
     answer = responses.setdefault(good, {"description": "Done."})
-    if endpoint in PLAIN:
-        answer["content"] = {PLAIN[endpoint]: TEXT}
-    elif endpoint in answers.MANY:
-        answer["content"] = {"application/json": {"schema": answers.page_of(answers.MANY[endpoint])}}
-    elif endpoint in answers.ONE:
-        answer["content"] = {"application/json": {"schema": _one(endpoint)}}
+    if content := _content(endpoint):
+        answer["content"] = content
     elif good != "204":
-        for content in answer.get("content", {}).values():
-            content["schema"] = content.get("schema") or {"type": "object"}
+        for said in answer.get("content", {}).values():
+            said["schema"] = said.get("schema") or {"type": "object"}
     if endpoint in answers.TAGGED:
         answer["headers"] = {**answer.get("headers", {}), **ETAG}
     if endpoint in answers.TAGGED and _shows(endpoint):
@@ -154,6 +160,19 @@ def _answers(operation: dict[str, Any], endpoint: str) -> None:
         responses["200"] = {"description": "`dry_run`: what it would touch.", "content": radius}
     if endpoint == "health.readyz":
         responses["503"] = {"description": "Not ready.", "content": answer["content"]}
+
+
+def _content(endpoint: str) -> dict[str, Any] | None:
+    """What our tables say of its answer; None: they say nothing."""
+    if endpoint in FORMS:
+        return FORMS[endpoint]
+    if endpoint in PLAIN:
+        return {PLAIN[endpoint]: TEXT}
+    if endpoint in answers.MANY:
+        return {"application/json": {"schema": answers.page_of(answers.MANY[endpoint])}}
+    if endpoint in answers.BARE:
+        return {"application/json": {"schema": {"type": "array", "items": answers.ref(answers.BARE[endpoint])}}}
+    return {"application/json": {"schema": _one(endpoint)}} if endpoint in answers.ONE else None
 
 
 def _one(endpoint: str) -> dict[str, Any]:
@@ -189,10 +208,12 @@ def _refusals(operation: dict[str, Any], method: str, path: str, endpoint: str, 
     found["401"] = "No valid token."
     found["429"] = "Too many requests; ask again when Retry-After says."
     found["403"] = f"The role {least} is needed."
-    if "{" in path:
+    if "{" in path or endpoint in NARROWED:
         found["404"] = "There is no such thing."
     if operation.get("parameters") or "requestBody" in operation:
         found["422"] = "What was sent is wrong; every problem is listed and nothing was changed."
+    if endpoint in OWNED:
+        found["409"] = "The token belongs to no account here."
     if method != "get":
         found["409"] = "Its state does not allow this; nothing was changed."
     if "requestBody" in operation:

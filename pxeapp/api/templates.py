@@ -12,7 +12,7 @@ from pxeapp.answers import site_templates
 from pxeapp.answers.models import TemplateVersion
 from pxeapp.api import etags
 from pxeapp.api.context import actor, context
-from pxeapp.api.paging import Page
+from pxeapp.api.paging import Page, listed
 from pxeapp.db import now
 from pxeapp.errors import NotFound
 
@@ -44,12 +44,34 @@ class TemplateOut(BaseModel):
     latest: int
 
 
+class TemplateRowOut(BaseModel):
+    """A template without its text; what is said of its last version is null where the site never had its own."""
+
+    path: str
+    of: str
+    replaces_ours: bool
+    version: int | None
+    author: str | None
+    at: str | None
+
+
+class TemplateVersionOut(BaseModel):
+    """A version; `text` is null where the site's own was taken away."""
+
+    version: int
+    text: str | None
+    sha256: str
+    author: str
+    at: str
+    comment: str
+
+
 @bp.get("/templates")
 @bp.output(Page)
 def listing() -> dict[str, Any]:
     """Every template: ours, and the site's own"""
     with context().database.read() as session:
-        return {"items": site_templates.listing(session, context().templates), "next": None}
+        return listed(site_templates.listing(session, context().templates))
 
 
 @bp.get("/templates/<path:path>")
@@ -91,7 +113,7 @@ def delete(path: str) -> str:
 def versions(path: str) -> dict[str, Any]:
     """All versions of a template, the newest first"""
     with context().database.read() as session:
-        return {"items": [wire(row) for row in site_templates.versions(session, path)], "next": None}
+        return listed([wire(row) for row in site_templates.versions(session, path)])
 
 
 @bp.post("/templates/<path:path>/rollback")

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from pxeapp.answers import knowledge, roles
 from pxeapp.api.context import context
-from pxeapp.api.paging import Page
+from pxeapp.api.paging import Page, listed
 from pxeapp.machines import selectors
 from pxeapp.provisioning import effective
 
@@ -31,7 +31,7 @@ def listing(query: VariableQuery) -> dict[str, Any]:
         if query.role:
             roles.get(session, query.role)
         rules = knowledge.rules(session, context().templates)
-        return {"items": effective.reference(rules, query.role or None), "next": None}
+        return listed(effective.reference(rules, query.role or None))
 
 
 @bp.get("/machines/<key>/variables")
@@ -40,4 +40,4 @@ def of_machine(key: str) -> dict[str, Any]:
     """Which variables hold for a machine, and where each is said; secrets masked"""
     with context().database.read() as session:
         machine = selectors.get(session, key)
-        return {"items": effective.of_machine(session, context().templates, machine), "next": None}
+        return listed(effective.of_machine(session, context().templates, machine))

@@ -35,7 +35,12 @@ def rows(database: Database, narrowed: Narrowed) -> Iterator[dict[str, Any]]:
 
 
 def text(database: Database, narrowed: Narrowed, form: str) -> Iterator[str]:
-    """The file, piece by piece."""
+    """The file, piece by piece; raises Invalid before the first one, as what is sent cannot be taken back."""
+    search.check(narrowed)
+    return _pieces(database, narrowed, form)
+
+
+def _pieces(database: Database, narrowed: Narrowed, form: str) -> Iterator[str]:
     if form == "csv":
         yield from _csv(rows(database, narrowed))
     elif form == "jsonl":

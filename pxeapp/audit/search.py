@@ -62,11 +62,16 @@ def shown(row: AuditRow) -> dict[str, Any]:
     }
 
 
-def _select(session: Session, narrowed: Narrowed) -> Select[AuditRow]:
+def check(narrowed: Narrowed) -> None:
+    """Raises Invalid for a text that no database takes."""
     wrong = [name for name, said in asdict(narrowed).items() if isinstance(said, str) and "\0" in said]
     if wrong:
         problems = [FieldProblem(name, "holds a NUL character.", "Take it out.") for name in wrong]
         raise Invalid("The audit cannot be narrowed.", problems=problems)
+
+
+def _select(session: Session, narrowed: Narrowed) -> Select[AuditRow]:
+    check(narrowed)
     conditions: list[ColumnElement[bool]] = [
         getattr(AuditRow, name) == said
         for name in ("actor", "subject", "outcome", "address", "request_id")

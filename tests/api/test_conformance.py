@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from pxeapp.accounts import service
@@ -22,7 +22,7 @@ from tests.sweep import FULL, size
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # its own imports warn of one another
     import schemathesis
-    from schemathesis.checks import CHECKS, not_a_server_error
+    from schemathesis.checks import CHECKS
     from schemathesis.generation import GenerationMode
 
 EXAMPLES = size(2, 40)  # of each operation and mode
@@ -52,6 +52,13 @@ def asked(api: Api, admin: Asker, machine: dict[str, Any]) -> Any:
 NAMED = {"networks": "lan", "clusters": "prod", "webhooks": "chat", "roles": "compute", "releases": "debian-13"}
 
 
+def no_fault(_context: Any, answer: Any, case: Any) -> None:
+    """No 5xx; but nothing in a test holds a console, and that the console process does not answer is said as a 503."""
+    if answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE and "/console" in case.operation.path:
+        return
+    assert answer.status_code < HTTPStatus.INTERNAL_SERVER_ERROR, answer.text[:500]
+
+
 def known(path: str) -> dict[str, Any]:
     """Names that lead somewhere; without them every question would end in a 404."""
     part = path.removeprefix("/api/v1/").partition("/")[0]
@@ -64,11 +71,11 @@ def known(path: str) -> dict[str, Any]:
 
 
 @pytest.mark.soak
-@pytest.mark.skipif(not FULL, reason="it still finds answers that are not described; only `make soak` asks until then")
+@pytest.mark.skipif(not FULL, reason="it takes minutes on a busy host; `make soak` asks")
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.timeout(3600)
 def test_every_operation_answers_only_what_it_says(api: Api, admin: Asker, asked: Any) -> None:
-    checks = [not_a_server_error, *CHECKS.get_by_names(list(NAMES))]
+    checks = [no_fault, *CHECKS.get_by_names(list(NAMES))]
     operations = [each.ok() for each in asked.get_all_operations()]
     operations.sort(key=lambda each: (ORDER.index(each.method), each.path))
     assert len(operations) > 80
@@ -95,8 +102,9 @@ def _ask(api: Api, operation: Any, mode: Any, checks: list[Any], wrong: list[str
         return 0
 
     @settings(
-        max_examples=EXAMPLES, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
-    )
+        max_examples=EXAMPLES, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck),
+        phases=(Phase.explicit, Phase.generate),  # to shrink one finding takes longer than to ask all the rest
+    )  # fmt: skip
     @given(case=strategy, _twice=st.none())
     def ask(case: Any, _twice: None) -> None:
         nonlocal asked

@@ -95,4 +95,5 @@ def test_an_export_streams_what_the_list_shows(api: Api, admin: Asker) -> None:
     assert reply.json["items"] == whole
     assert reply.headers["Content-Disposition"] == "attachment; filename=audit.json"
     assert admin.get("/audit/export?format=xml").status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+    assert admin.get("/audit/export?actor=%00").status_code == HTTPStatus.UNPROCESSABLE_ENTITY
     assert api.of("operator").get("/audit/export").status_code == HTTPStatus.FORBIDDEN

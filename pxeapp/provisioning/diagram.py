@@ -30,8 +30,8 @@ fails with the code in the last column, and `pxeapp machine explain` says what t
 reports starts the wait of `installing` anew.
 
 After `installed` the machine runs from its own disk and, where its role has a checklist for the first boot, sets it up:
-it reports each step as it begins (`setting_up`), which starts the wait anew. That is the machine's activity then: on its
-page, in `pxeapp machine list` and `show`, and in `explain`, with until when it may last, where to read more
+it reports each step as it begins (`setting_up`), which starts the wait anew. That is the machine's activity then: on
+its page, in `pxeapp machine list` and `show`, and in `explain`, with until when it may last, where to read more
 (`/var/log/pxeapp-role.log` on the machine) and how to try again there. A step that does not work is tried again for an
 hour (`first_boot_minutes`); then the attempt ends with the code `setup_failed`, the step and the end of that log as its
 reason. When nothing more is heard while it is set up, it ends with `setup_silent` and the step that it was at.

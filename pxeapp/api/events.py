@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import logging
-import threading
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -25,18 +23,15 @@ from pxeapp.accounts.scope import Projects
 from pxeapp.api.context import actor, context
 from pxeapp.api.guard import Credential, credential
 from pxeapp.db import Database, now
-from pxeapp.errors import PxeError
 from pxeapp.machines.models import Machine
 from pxeapp.streams import Stream, answer
+from pxeapp.watching import Watch
 from pxeapp.webhooks import changes
 
 bp = APIBlueprint("events", __name__, url_prefix="/api/v1", tag="Events")
 FEED = "pxeapp.feed"
-LOOKS_EVERY_S = 1.0
-CHECKS_EVERY = 3  # looks
 AT_ONCE = 200  # changes of one look
 FULL = 64 * 1024  # bytes that wait for a client: it gets more once it has read some
-log = logging.getLogger(__name__)
 
 
 class EventsQuery(BaseModel):
@@ -69,46 +64,11 @@ class Listener:
 
 
 class Feed:
-    """The listeners of one process, and the thread that looks for them."""
+    """What the programs of one process listen to; looked at while any does, see watching.py."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._lock = threading.Lock()
-        self._listeners: set[Listener] = set()
-        self._wanted = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def add(self, listener: Listener) -> None:
-        """From now on it is told."""
-        with self._lock:
-            self._listeners.add(listener)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
-                self._thread.start()
-        self._wanted.set()
-
-    def forget(self, stream: Stream) -> None:
-        """It is gone."""
-        with self._lock:
-            self._listeners = {each for each in self._listeners if each.stream is not stream}
-
-    def _run(self) -> None:
-        looks = 0
-        while True:
-            self._wanted.wait()
-            with self._lock:
-                listeners = list(self._listeners)
-                if not listeners:
-                    self._wanted.clear()
-                    continue
-            looks += 1
-            try:
-                self.look(listeners, check=looks % CHECKS_EVERY == 0)
-            except PxeError as error:
-                log.warning("Event streams wait for the database: %s", error)
-            except Exception:
-                log.exception("A look for event streams failed; the next one comes.")
-            threading.Event().wait(LOOKS_EVERY_S)
+        self.watch: Watch[Listener] = Watch("events", self.look)
 
     def look(self, listeners: list[Listener], *, check: bool) -> None:
         """Tell each what is new to it, as much as it takes."""
@@ -180,8 +140,10 @@ def stream(query: EventsQuery) -> Response:
             after = changes.newest(session)
     feed: Feed = current_app.extensions[FEED]
     by = actor()
-    made = Stream(owner=by.label, on_close=lambda: feed.forget(made))
-    made.send(b"retry: 2000\n: listening\n\n")
+    listener: Listener
+    made = Stream(owner=by.label, on_close=lambda: feed.watch.discard(listener))
     patterns = tuple(filter(None, (each.strip() for each in query.events.split(","))))
-    feed.add(Listener(made, credential(), patterns, allows(by.role, ADMIN), by.projects, after))
+    listener = Listener(made, credential(), patterns, allows(by.role, ADMIN), by.projects, after)
+    made.send(b"retry: 2000\n: listening\n\n")
+    feed.watch.add(listener)
     return answer(made, request.environ)

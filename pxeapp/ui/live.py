@@ -11,9 +11,7 @@ few seconds; one whose session has ended, whose user is disabled or has got othe
 from __future__ import annotations
 
 import datetime as dt
-import logging
 import re
-import threading
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 
@@ -31,16 +29,14 @@ from pxeapp.api.guard import Credential, credential
 from pxeapp.audit import AuditRow
 from pxeapp.bmc.models import BmcOrder
 from pxeapp.db import Database, now
-from pxeapp.errors import NotFound, PxeError
+from pxeapp.errors import NotFound
 from pxeapp.machines.models import Event, Machine, Sighting
 from pxeapp.provisioning.models import Deployment
 from pxeapp.streams import Stream, answer
 from pxeapp.ui.blueprint import bp
+from pxeapp.watching import Watch
 
-log = logging.getLogger(__name__)
 LIVE = "pxeapp.live"
-LOOKS_EVERY_S = 1.0
-CHECKS_EVERY = 3  # looks: the accounts, and the sums over all machines
 OVERLAP_MS = 3000  # a change is told once too often rather than not at all: clocks and commits are not that exact
 MOST_TOPICS = 200
 TOPIC = re.compile(r"machines|deployments|sightings|machine-[1-9][0-9]{0,17}")
@@ -86,61 +82,34 @@ class Seen:
 
 
 class Live:
-    """The listeners of one process, and the thread that looks for them."""
+    """What the pages of one process listen for; looked at while anybody does, see watching.py."""
 
     def __init__(self, database: Database, whose: Callable[[Session, Credential], Actor | None]) -> None:
         self._database = database
         self._whose = whose
-        self._lock = threading.Lock()
-        self._listeners: set[Listener] = set()
-        self._wanted = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._seen = Seen()
+        self._watch: Watch[Listener] = Watch("live", self._look, on_idle=self._forget)
+        self._seen = Seen()  # under the watch's lock
         self._sums: Hashable = None
 
     def listen(self, topics: frozenset[str], who: Credential, by: Actor, since_ms: int | None) -> Stream:
         """A stream of what changes from now on, or from a moment of before."""
         listener: Listener
-
-        def forget() -> None:
-            with self._lock:
-                self._listeners.discard(listener)
-
-        stream = Stream(owner=by.label, on_close=forget)
+        stream = Stream(owner=by.label, on_close=lambda: self._watch.discard(listener))
         listener = Listener(stream, topics, who, by.projects)
         # What a topic looks like is noted before its listener is told that it listens: nothing falls between.
         with self._database.read() as session:
             found = marks(session, topics, self._sums)
         moment = _ms(now())
-        with self._lock:
+        with self._watch.lock:
             self._seen.begin(found, moment)
             told = self._seen.missed(topics, moment + OVERLAP_MS + 1 if since_ms is None else since_ms)
-            self._listeners.add(listener)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="live", daemon=True)
-                self._thread.start()
-        stream.send(b"retry: 2000\n" + _events(told, _ms(now())))
-        self._wanted.set()
+            stream.send(b"retry: 2000\n" + _events(told, _ms(now())))
+            self._watch.add(listener)
         return stream
 
-    def _run(self) -> None:
-        looks = 0
-        while True:
-            self._wanted.wait()
-            with self._lock:
-                listeners = list(self._listeners)
-                if not listeners:
-                    self._wanted.clear()
-                    self._seen = Seen()  # what changes while nobody listens is not seen
-                    continue
-            looks += 1
-            try:
-                self._look(listeners, check=looks % CHECKS_EVERY == 0)
-            except PxeError as error:
-                log.warning("Live pages wait for the database: %s", error)
-            except Exception:
-                log.exception("A look for live pages failed; the next one comes.")
-            threading.Event().wait(LOOKS_EVERY_S)
+    def _forget(self) -> None:
+        """What changes while nobody listens is not seen."""
+        self._seen = Seen()
 
     def _look(self, listeners: list[Listener], *, check: bool) -> None:
         topics = frozenset().union(*(each.topics for each in listeners))
@@ -150,8 +119,8 @@ class Live:
             found = marks(session, topics, self._sums)
             ended = self._ended(session, listeners) if check else frozenset()
         moment = _ms(now())
-        with self._lock:
-            keep = frozenset().union(*(each.topics for each in self._listeners))
+        with self._watch.lock:
+            keep = frozenset().union(*(each.topics for each in self._watch.present()))
             changed = self._seen.compare(found, moment, keep=keep)
         for each in listeners:
             if each in ended:

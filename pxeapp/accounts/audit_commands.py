@@ -124,10 +124,7 @@ def _narrowed(*, actor: str, subject: str, action: str, refused: bool, since: st
 
 
 def _moment(name: str, said: str) -> dt.datetime | None:
-    if not said:
-        return None
     try:
-        found = dt.datetime.fromisoformat(said)
+        return search.moment(said)
     except ValueError:
         raise Invalid(f"--{name} {said[:40]!r} is no moment.", hint="Write 2026-11-25 or 2026-11-25T23:00.") from None
-    return found if found.tzinfo else found.replace(tzinfo=dt.UTC)

@@ -31,6 +31,14 @@ class Narrowed:
     until: dt.datetime | None = None
 
 
+def moment(said: str) -> dt.datetime | None:
+    """A moment as somebody wrote it, UTC unless it says otherwise; nothing for nothing. ValueError: it is none."""
+    if not said:
+        return None
+    found = dt.datetime.fromisoformat(said)
+    return found if found.tzinfo else found.replace(tzinfo=dt.UTC)
+
+
 def page(
     session: Session, narrowed: Narrowed, *, after: int = 0, limit: int = 100, newest_first: bool = False
 ) -> Sequence[AuditRow]:

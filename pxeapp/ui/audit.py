@@ -68,14 +68,11 @@ def _narrowed(said: dict[str, str]) -> tuple[Narrowed, dict[str, str]]:
 
 
 def _moment(name: str, said: str) -> dt.datetime | None:
-    if not said:
-        return None
     try:
-        found = dt.datetime.fromisoformat(said)
+        return search.moment(said)
     except ValueError:
         problem = FieldProblem(name, "is no moment.", "Write 2026-11-25 or 2026-11-25T23:00, in UTC.")
         raise Invalid("The audit cannot be narrowed.", problems=[problem]) from None
-    return found if found.tzinfo else found.replace(tzinfo=dt.UTC)
 
 
 def _plain(value: Any) -> str:

@@ -16,6 +16,8 @@ _HEREDOC = re.compile(r"<<'(?P<mark>\w+)'\n.*?^(?P=mark)$", re.MULTILINE | re.DO
 _LINK = re.compile(r"!?\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 _INLINE = re.compile(r"`([^`\n]+)`")
 _HEADING = re.compile(r"^(#+) (?P<title>.+)$", re.MULTILINE)
+_TABLE = re.compile(r"(?:^\|.*\n)+", re.MULTILINE)
+_RULE = re.compile(r"\|(?: ?:?-+:? ?\|)+")  # below a table's head; without it a browser shows bars
 _ENDS = (";", "|", "&&", "||", "(", ")", "&")
 
 
@@ -41,6 +43,12 @@ def blocks(page: Path) -> list[Block]:
 def prose(page: Path) -> str:
     """The page without its fenced blocks."""
     return _FENCE.sub("", page.read_text())
+
+
+def torn_rows(page: Path) -> list[str]:
+    """The first row of whatever looks like a table and is shown as plain text, because it has no head."""
+    tables = [match[0].splitlines() for match in _TABLE.finditer(prose(page))]
+    return [rows[0] for rows in tables if len(rows) < 2 or not _RULE.fullmatch(rows[1])]
 
 
 def commands(text: str) -> Iterator[list[str]]:

@@ -77,6 +77,11 @@ def test_every_setting_is_in_the_table_with_its_default() -> None:
 
 
 @named
+def test_every_row_stands_in_a_table(page: Path) -> None:
+    assert pages.torn_rows(page) == []
+
+
+@named
 def test_no_page_names_a_setting_that_does_not_exist(page: Path) -> None:
     known = {PREFIX + name.upper() for name in DEFAULTS} | NOT_SETTINGS
     assert set(re.findall(r"PXEAPP_[A-Z_]+[A-Z]", page.read_text())) <= known

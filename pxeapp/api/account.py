@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from apiflask import APIBlueprint
+from flask import current_app
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 
@@ -205,7 +206,8 @@ def revoke_token(number: int) -> str:
 
 
 def _may(endpoint: str) -> bool:
-    return not verdict(actor(), endpoint, "POST" if not endpoint.endswith(("listing", "show")) else "GET")
+    methods = {method for rule in current_app.url_map.iter_rules(endpoint) for method in rule.methods or ()}
+    return any(not verdict(actor(), endpoint, method) for method in methods - {"HEAD", "OPTIONS"})
 
 
 def _user_id() -> int:

@@ -20,6 +20,12 @@ from pxeapp.machines.models import Bmc
 from pxeapp.vault import Vault
 
 FAKE_FOLDER = "fake-bmc"  # below the data directory
+Login = tuple[str, int, str, str]
+
+
+def login_of(bmc: Bmc) -> Login:
+    """What we log in with, the password as it is sealed: one that was refused is told from a corrected one by it."""
+    return bmc.address, bmc.port, bmc.username, bmc.password_encrypted
 
 
 @dataclass(frozen=True, slots=True)

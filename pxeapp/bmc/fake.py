@@ -68,6 +68,12 @@ class FakeBmc:
             return []
         return [json.loads(line) for line in self._log.read_text().splitlines()]
 
+    def logins_refused(self) -> int:
+        """How often somebody came with a wrong password: real ones lock an account after a few."""
+        with self._state() as state:
+            count: int = state.get("logins_refused", 0)
+            return count
+
     def truth(self) -> PowerState:
         """The power as it really is, whatever the BMC says."""
         with self._state() as state:
@@ -192,6 +198,8 @@ class FakeBmc:
             illness = state["behaviour"]
             if illness == "hanging_once":
                 state["behaviour"] = "answering"
+            if illness == "wrong_password":
+                state["logins_refused"] = state.get("logins_refused", 0) + 1
         if illness == "silent":
             time.sleep(TIMEOUT_S)
             raise BmcUnreachable(self._name, TIMEOUT_S)

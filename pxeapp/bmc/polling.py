@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, and_, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from pxeapp.bmc import orders, power
-from pxeapp.bmc.connect import Connector
+from pxeapp.bmc.connect import Connector, Login, login_of
 from pxeapp.bmc.errors import BmcWrongPassword
 from pxeapp.bmc.models import PowerAction
 from pxeapp.bmc.ports import PowerState
@@ -26,7 +26,6 @@ from pxeapp.machines.models import Bmc, Machine
 
 EVERY = dt.timedelta(seconds=60)
 REFUSED_EVERY = dt.timedelta(minutes=30)
-Login = tuple[str, int, str, str]
 Health = Literal["well", "sick"]
 SICK: ColumnElement[bool] = and_(Machine.power == "unknown", Machine.power_seen_at.is_not(None))
 HEALTH: dict[Health, ColumnElement[bool]] = {"well": ~SICK, "sick": SICK}
@@ -82,7 +81,7 @@ class Poller:
         return state
 
     def _ask(self, bmc: Bmc, now: dt.datetime) -> PowerState:
-        login = (bmc.address, bmc.port, bmc.username, bmc.password_encrypted)
+        login = login_of(bmc)
         refused, since = self._refused.pop(bmc.machine_id, (None, now))
         if refused == login and abs(now - since) < REFUSED_EVERY:
             self._refused[bmc.machine_id] = (login, since)

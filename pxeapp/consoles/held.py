@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pxeapp.bmc.errors import BmcError
+from pxeapp.bmc.connect import Login
+from pxeapp.bmc.errors import BmcError, BmcWrongPassword
 from pxeapp.bmc.ports import SerialLine
 from pxeapp.consoles.recordings import Recorder
 from pxeapp.errors import PxeError
@@ -20,10 +21,20 @@ KEPT = 256 * 1024  # bytes of what was said, for whoever comes later
 LINGER_S = 60.0  # after the last viewer left: a page is reloaded, and its console is still there
 RELEASE_S = 120.0
 BACKOFF_S = (1.0, 2.0, 5.0, 10.0, 30.0)
-FOR_GOOD_S = 300.0  # after a wrong password and the like: trying again would lock the account
+FOR_GOOD_S = 300.0  # after a wrong password, which would lock the account, and what else does not pass by itself
 CALM_S = 0.5
+CORRECTED_S = 5.0  # how often a refused login is looked at: it may have been corrected
 Open = Callable[[Callable[[bytes], None], bool], SerialLine]
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A login that the BMC refused: until when it is not tried again, however many come to look."""
+
+    login: Login | None
+    until: float
+    said: str
 
 
 @dataclass
@@ -33,6 +44,7 @@ class Held:
     machine_id: int
     name: str
     open: Open  # makes the line; raises a BmcError
+    login: Callable[[], Login | None]  # as it is in our records now
     calm: Callable[[], bool]  # whether no power command is just on its way to this BMC
     changed: Callable[[int], None]  # wakes whoever shows it
     clock: Callable[[], dt.datetime]
@@ -48,6 +60,7 @@ class Held:
     recording: int | None = None
     released_until: float = 0.0  # somebody said: let go of it, another program wants it
     _take: bool = False
+    _refusal: Refusal | None = None
     _line: SerialLine | None = None
     _thread: threading.Thread | None = None
     _stopping: threading.Event = field(default_factory=threading.Event)
@@ -67,6 +80,11 @@ class Held:
             return False
         lingering = time.monotonic() - self.left_at < LINGER_S
         return self.viewers > 0 or self.recorder is not None or lingering
+
+    @property
+    def refused(self) -> bool:
+        """Whether a login was refused a short while ago; it must not be forgotten with the last viewer."""
+        return self._refusal is not None and time.monotonic() < self._refusal.until
 
     @property
     def runs(self) -> bool:
@@ -101,7 +119,7 @@ class Held:
         with self.lock:
             self.viewers += 1
         self.begin()
-        self._poke.set()  # do not let them wait for the end of a long pause
+        self._poke.set()  # do not let them wait for the end of a long pause; a refused login stays refused
 
     def leave(self) -> None:
         """A viewer left."""
@@ -110,8 +128,9 @@ class Held:
             self.left_at = time.monotonic()
 
     def take(self) -> None:
-        """Next time end another program's console."""
+        """Next time end another program's console; a refused login is tried once more, for somebody asks for it."""
         self._take = True
+        self._refusal = None
         self.released_until = 0.0
         self.begin()
         self._poke.set()
@@ -164,10 +183,15 @@ class Held:
                 self._set("calm", "A power command is on its way to this BMC; the console follows.")
                 self._stopping.wait(CALM_S)
                 continue
+            if (refusal := self._standing_refusal()) is not None:
+                self._set("waiting", refusal.said)
+                self._poke.clear()
+                self._poke.wait(min(CORRECTED_S, max(0.0, refusal.until - time.monotonic())))
+                continue
             self._set("opening")
             began = time.monotonic()
             trouble = self._once()
-            if trouble is None:
+            if trouble is None or isinstance(trouble, BmcWrongPassword):
                 continue
             tries = 0 if time.monotonic() - began > LINGER_S else tries + 1
             pause = BACKOFF_S[min(tries, len(BACKOFF_S) - 1)]
@@ -179,16 +203,31 @@ class Held:
         released = time.monotonic() < self.released_until
         self._set("closed", "It was given to another program for two minutes." if released else "")
 
+    def _standing_refusal(self) -> Refusal | None:
+        """The refusal that still holds: its time is not over, and the login is the same."""
+        refusal = self._refusal
+        if refusal is None or time.monotonic() >= refusal.until:
+            return None
+        try:
+            return refusal if self.login() == refusal.login else None
+        except PxeError:
+            return refusal  # the database is away for a moment; the next look comes
+
     def _once(self) -> PxeError | None:
         """Hold the line until it is lost, which is returned, or no longer wanted."""
         line: SerialLine | None = None
+        login: Login | None = None
         try:
+            login = self.login()
             take, self._take = self._take, False
             self._opening_since = time.monotonic()
             line = self.open(self._heard, take)
             self._line, self._opening_since = line, None
             self._set("open")
             line.run(lambda: not self.wanted)
+        except BmcWrongPassword as trouble:
+            self._refusal = Refusal(login, time.monotonic() + FOR_GOOD_S, str(trouble))
+            return trouble
         except PxeError as trouble:
             return trouble
         except Exception as error:

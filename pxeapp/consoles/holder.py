@@ -18,7 +18,7 @@ from typing import Any
 from sqlalchemy import select
 
 from pxeapp.appliance import clock
-from pxeapp.bmc.connect import Connector
+from pxeapp.bmc.connect import Connector, Login, login_of
 from pxeapp.bmc.errors import BmcError
 from pxeapp.bmc.models import PowerAction
 from pxeapp.bmc.ports import Console, SerialLine
@@ -106,22 +106,31 @@ class Holder:
                     raise Refused("Too many consoles are held at once. Close some; recorded ones count.")
                 found = self._held[machine_id] = Held(
                     machine_id=machine_id, name=name, open=functools.partial(self._open, machine_id),
-                    calm=functools.partial(self._calm, machine_id), changed=self._show.ring, clock=now,
+                    login=functools.partial(self._login, machine_id), calm=functools.partial(self._calm, machine_id),
+                    changed=self._show.ring, clock=now,
                 )  # fmt: skip
             return found
 
     # --- lines --------------------------------------------------------------------------------------------------------
 
     def _open(self, machine_id: int, heard: Callable[[bytes], None], take: bool) -> SerialLine:  # noqa: FBT001
-        with self.database.read() as session:
-            bmc = session.scalar(select(Bmc).where(Bmc.machine_id == machine_id))
-            session.expunge_all()
+        bmc = self._bmc(machine_id)
         if bmc is None:
             raise NoConsole("The machine has no BMC in our records, so there is no console.")
         driver = self._connector.driver(bmc)
         if not isinstance(driver, Console):
             raise NoConsole(f"A BMC of type {bmc.type!r} has no console that we can open.")
         return driver.serial_line(heard, take=take)
+
+    def _bmc(self, machine_id: int) -> Bmc | None:
+        with self.database.read() as session:
+            bmc = session.scalar(select(Bmc).where(Bmc.machine_id == machine_id))
+            session.expunge_all()
+            return bmc
+
+    def _login(self, machine_id: int) -> Login | None:
+        bmc = self._bmc(machine_id)
+        return login_of(bmc) if bmc is not None else None
 
     def _calm(self, machine_id: int) -> bool:
         """Whether no power command is between its intent and its sending: then its session goes first."""
@@ -141,7 +150,7 @@ class Holder:
             for machine_id, held in list(self._held.items()):
                 if held.wanted:
                     held.begin()  # its thread may just have ended when somebody came
-                elif not held.runs and not held.viewers:
+                elif not held.runs and not held.viewers and not held.refused:
                     del self._held[machine_id]
 
     def _worn(self) -> bool:

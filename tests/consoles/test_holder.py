@@ -17,6 +17,7 @@ from pxeapp.consoles import door, held, keeping, recordings
 from pxeapp.consoles.models import ConsoleRecording
 from pxeapp.db import now
 from pxeapp.errors import Conflict, Unavailable
+from pxeapp.machines.models import Bmc
 from pxeapp.provisioning.models import Deployment
 from tests.consoles.conftest import Desk, wait_until
 
@@ -163,6 +164,43 @@ def test_a_wrong_password_is_not_tried_again_and_again(desk: Desk) -> None:
         wait_until(lambda: browser.look().standing.get("state") == "waiting", what="the refusal")
         assert "refuses" in browser.standing["detail"]
         assert held.FOR_GOOD_S >= 300
+
+
+def test_a_refused_login_is_counted_once_however_many_come_to_look(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held, "LINGER_S", 0.1)
+    desk.fake.behave("wrong_password")
+    for _ in range(10):  # each reloads the page
+        with door.watch(desk.settings, desk.machine_id) as sock:
+            browser = Browser(sock)
+            wait_until(lambda: browser.look().standing.get("state") == "waiting", what="the refusal")  # noqa: B023
+            assert "refuses" in browser.standing["detail"]
+    wait_until(lambda: not desk.holder._held[desk.machine_id].runs, what="the end, when nobody looks")
+    with door.watch(desk.settings, desk.machine_id) as sock:
+        browser = Browser(sock)
+        wait_until(lambda: browser.look().standing.get("state") == "waiting", what="the refusal, not forgotten")
+        assert desk.fake.logins_refused() == 1
+        door.ask(desk.settings, {"do": "take", "machine": desk.machine_id})
+        wait_until(lambda: desk.fake.logins_refused() == 2, what="the try that somebody asked for")
+
+
+def test_a_corrected_login_is_tried_at_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held, "CORRECTED_S", 0.05)
+    desk.fake.behave("wrong_password")
+    with door.watch(desk.settings, desk.machine_id) as sock:
+        browser = Browser(sock)
+        wait_until(lambda: browser.look().standing.get("state") == "waiting", what="the refusal")
+        desk.fake.behave("answering")
+        with desk.database.write() as session:
+            session.scalars(select(Bmc)).one().username = "root"
+        wait_until(lambda: browser.look().standing["state"] == "open", what="the line")
+        assert desk.fake.logins_refused() == 1
+
+
+def test_a_refused_login_is_tried_again_when_its_time_is_over(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held, "FOR_GOOD_S", 0.2)
+    desk.fake.behave("wrong_password")
+    with door.watch(desk.settings, desk.machine_id):
+        wait_until(lambda: desk.fake.logins_refused() >= 3, what="the next tries")
 
 
 def test_a_console_that_another_program_holds_is_taken_only_when_asked(

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pxeapp.api.context import actor, context
 from pxeapp.api.paging import listed
-from pxeapp.consoles import door, recordings, service
+from pxeapp.consoles import recordings, service
 from pxeapp.db import now
 from pxeapp.machines import selectors
 
@@ -70,7 +70,8 @@ def show(key: str) -> dict[str, Any]:
 @bp.output({}, status_code=204)
 def keys(key: str, said: KeysIn) -> str:
     """Type on the console"""
-    type_keys(key, said.text.encode())
+    own = context()
+    service.type_keys(own.database, own.settings, key, said.text.encode(), actor=actor().label, now=now())
     return ""
 
 
@@ -104,19 +105,6 @@ def recording(key: str, number: int) -> Response:
 def recording_text(key: str, number: int) -> Response:
     """A recording as plain text, without what a terminal would obey"""
     return answer_recording(key, number, text=True)
-
-
-def type_keys(key: str, data: bytes) -> None:
-    """Type, noting who before anything leaves; the pages use it as well."""
-    own, moment = context(), now()
-    data = service.typed(data)
-    with own.database.read() as session:
-        row = selectors.get(session, key)
-        service.refuse_without(row)
-    if service.needs_note(row.id, actor=actor().label, now=moment):
-        with own.database.write() as session:
-            service.note_typing(session, selectors.get(session, key), actor=actor().label, now=moment)
-    door.keys(own.settings, row.id, data)
 
 
 def answer_recording(key: str, number: int, *, text: bool) -> Response:

@@ -13,17 +13,17 @@ import sys
 import termios
 import time
 import tty
+from collections.abc import Callable
 from typing import Any, cast
 
 import click
-from rich.console import Console
-from rich.table import Table
 from sqlalchemy import select as sql_select
 
 from pxeapp import audit, config
 from pxeapp.bmc import orders, wire
 from pxeapp.bmc.models import BmcOrder, SelEntry
 from pxeapp.bmc.readings import DEVICES, Device, Override
+from pxeapp.commandline import ACTOR, as_json, print_table
 from pxeapp.config import Settings
 from pxeapp.consoles import door, service
 from pxeapp.db import Database, now
@@ -33,11 +33,8 @@ from pxeapp.machines.models import Machine
 from pxeapp.provisioning import lifecycle
 from pxeapp.vault import open_vault
 
-ACTOR = "user:local"
-PIPE_WIDTH = 1000
 LOOK_EVERY_S = 0.25
 LEAVE = b"~."  # at the beginning of a line, as ssh has it
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 refresh = click.option("--refresh", is_flag=True, help="Have the BMC asked first, and wait for it.")
 
 
@@ -58,11 +55,11 @@ def sensors(key: str, refresh: bool, as_json: bool) -> None:
         return
     if read is None:
         raise NotFound(f"{row.name}'s sensors were never read.", hint="Add --refresh.")
-    table = Table("SENSOR", "VALUE", "UNIT", "HEALTH", "STATES", box=None, pad_edge=False)
+    rows = []
     for each in value["items"]:
         shown = "" if each["value"] is None else f"{each['value']:g}"
-        table.add_row(each["name"], shown, each["unit"], each["health"], ", ".join(each["states"]))
-    _show(table)
+        rows.append((each["name"], shown, each["unit"], each["health"], ", ".join(each["states"])))
+    print_table(("SENSOR", "VALUE", "UNIT", "HEALTH", "STATES"), rows)
     click.echo(f"Seen {read.seen_at:%Y-%m-%d %H:%M:%S} UTC.")
 
 
@@ -85,11 +82,11 @@ def sel(key: str, refresh: bool, clear: bool, limit: int, as_json: bool) -> None
     if as_json:
         click.echo(json.dumps({"items": found, "next": None}, indent=2))
         return
-    table = Table("AT", "SEVERITY", "SENSOR", "EVENT", box=None, pad_edge=False)
+    rows = []
     for entry in found:
         event = entry["event"] if entry["asserted"] else f"{entry['event']} (over)"
-        table.add_row(str(entry["at"] or "clock not set")[:19], entry["severity"], entry["sensor"], event)
-    _show(table)
+        rows.append((str(entry["at"] or "clock not set")[:19], entry["severity"], entry["sensor"], event))
+    print_table(("AT", "SEVERITY", "SENSOR", "EVENT"), rows)
 
 
 @click.command("boot-device")
@@ -141,7 +138,7 @@ def console(key: str, direct: bool) -> None:
         service.opened(session, row, actor=ACTOR, now=now())
     with door.attach(settings, row.id) as sock:
         click.echo(f"{row.name}'s console; `~.` closes it. Others who look see what you type.", err=True)
-        _terminal(sock)
+        _terminal(sock, typing=lambda: service.note_typing(database, row, actor=ACTOR, now=now()))
 
 
 COMMANDS = (sensors, sel, boot_device, console)
@@ -175,12 +172,8 @@ def _wait(database: Database, row: Machine, number: int) -> None:
     raise Unavailable("The BMC worker did not take the order.", hint="Check that `pxeapp bmc-worker` runs.")
 
 
-def _show(table: Table) -> None:
-    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table, crop=False)
-
-
-def _terminal(sock: socket.socket) -> None:
-    """Pass keys and words on until somebody leaves; a terminal is as it was afterwards."""
+def _terminal(sock: socket.socket, *, typing: Callable[[], None]) -> None:
+    """Pass keys and words on until somebody leaves; a terminal is as it was afterwards. `typing`: before keys leave."""
     keys, is_tty = sys.stdin.fileno(), sys.stdin.isatty()
     before = termios.tcgetattr(keys) if is_tty else None
     sock.settimeout(None)
@@ -206,6 +199,7 @@ def _terminal(sock: socket.socket) -> None:
                 if at_start and typed == LEAVE[:1]:
                     tilde = True
                     continue
+                typing()
                 sock.sendall((LEAVE[:1] if tilde else b"") + typed)
                 tilde, at_start = False, typed.endswith((b"\r", b"\n"))
     finally:

@@ -14,7 +14,9 @@ from sqlalchemy.orm import Session
 from pxeapp import audit
 from pxeapp.config import Settings
 from pxeapp.consoles import door
+from pxeapp.db import Database
 from pxeapp.errors import Conflict, FieldProblem, Invalid
+from pxeapp.machines import selectors
 from pxeapp.machines.models import Machine
 
 KEYS_LIMIT = 4096  # bytes at once; a paste of more comes in pieces
@@ -50,23 +52,28 @@ def opened(session: Session, row: Machine, *, actor: str, now: dt.datetime) -> N
     audit.record(session, at=now, actor=actor, action="console.open", subject=row.name)
 
 
-def note_typing(session: Session, row: Machine, *, actor: str, now: dt.datetime) -> None:
-    """Note who types, once in a while and before the keys leave."""
+def type_keys(database: Database, settings: Settings, key: str, data: bytes, *, actor: str, now: dt.datetime) -> None:
+    """Type on a machine's console, noting who before anything leaves; raises Invalid and Conflict."""
+    data = typed(data)
+    with database.read() as session:
+        row = selectors.get(session, key)
+        refuse_without(row)
+    note_typing(database, row, actor=actor, now=now)
+    door.keys(settings, row.id, data)
+
+
+def note_typing(database: Database, row: Machine, *, actor: str, now: dt.datetime) -> None:
+    """Note who types: in a transaction of its own, once in a while, and before the keys leave."""
     with _lock:
         before = _told.get((actor, row.id))
-        if before is not None and abs(now - before) < TOLD_EVERY:
-            return
+    if before is not None and abs(now - before) < TOLD_EVERY:
+        return
+    with database.write() as session:
+        audit.record(session, at=now, actor=actor, action="console.type", subject=row.name)
+    with _lock:  # only now is it written down: what could not be is said with the next key
         if len(_told) > 10_000:
             _told.clear()
         _told[actor, row.id] = now
-    audit.record(session, at=now, actor=actor, action="console.type", subject=row.name)
-
-
-def needs_note(row_id: int, *, actor: str, now: dt.datetime) -> bool:
-    """Whether `note_typing` has something to say: then, and only then, a transaction is worth it."""
-    with _lock:
-        before = _told.get((actor, row_id))
-    return before is None or abs(now - before) >= TOLD_EVERY
 
 
 def typed(data: bytes) -> bytes:

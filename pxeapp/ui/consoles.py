@@ -9,7 +9,6 @@ from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from pxeapp.accounts.permissions import OPERATOR, allows
-from pxeapp.api import consoles as api
 from pxeapp.api.context import actor, context
 from pxeapp.api.guard import credential
 from pxeapp.consoles import recordings, service
@@ -53,7 +52,8 @@ def console_stream(key: str) -> ResponseReturnValue:
 @bp.post("/machines/<key>/console/keys")
 def console_keys(key: str) -> ResponseReturnValue:
     """Type: the body is what was typed."""
-    api.type_keys(key, request.get_data(cache=False))
+    own, keys = context(), request.get_data(cache=False)
+    service.type_keys(own.database, own.settings, key, keys, actor=actor().label, now=now())
     return "", HTTPStatus.NO_CONTENT
 
 

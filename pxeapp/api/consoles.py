@@ -81,9 +81,7 @@ def keys(key: str, said: KeysIn) -> str:
 def act(key: str, said: ActIn) -> str:
     """Send a break, take the console from another program, or give it back"""
     own = context()
-    with own.database.write() as session:
-        row = selectors.get(session, key)
-        service.act(session, own.settings, row, said.action, actor=actor().label, now=now())
+    service.act(own.database, own.settings, key, said.action, actor=actor().label, now=now())
     return ""
 
 

@@ -86,9 +86,13 @@ def typed(data: bytes) -> bytes:
     return data
 
 
-def act(session: Session, settings: Settings, row: Machine, what: Act, *, actor: str, now: dt.datetime) -> None:
-    """A break, or taking it from another program, or giving it back."""
-    refuse_without(row)
-    audit.record(session, at=now, actor=actor, action=f"console.{what}", subject=row.name)
-    session.flush()
+def act(database: Database, settings: Settings, key: str, what: Act, *, actor: str, now: dt.datetime) -> None:
+    """A break, or taking it from another program, or giving it back; who asked for it is noted before it is done.
+
+    The console process may take seconds to answer; no transaction waits for it.
+    """
+    with database.write() as session:
+        row = selectors.get(session, key)
+        refuse_without(row)
+        audit.record(session, at=now, actor=actor, action=f"console.{what}", subject=row.name)
     door.ask(settings, {"do": what, "machine": row.id})

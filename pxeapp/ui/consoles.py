@@ -64,9 +64,7 @@ def console_act(key: str) -> ResponseReturnValue:
     try:
         if what not in ACTS:
             raise Invalid(f"{what!r} is nothing that a console can do.")
-        with own.database.write() as session:
-            row = selectors.get(session, key)
-            service.act(session, own.settings, row, cast(service.Act, what), actor=actor().label, now=now())
+        service.act(own.database, own.settings, key, cast(service.Act, what), actor=actor().label, now=now())
     except PxeError as error:
         return _page(key, said(str(error))), HTTPStatus.UNPROCESSABLE_ENTITY
     return redirect(url_for("ui.console_page", key=key), HTTPStatus.SEE_OTHER)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import socket
 import subprocess
 import sys
+import threading
 from typing import Any
 
 import pytest
@@ -81,6 +83,31 @@ def test_nothing_is_noted_where_nothing_can_be_typed(desk: Desk) -> None:
     assert noted(desk, "console.type") == []
 
 
+def test_others_may_write_while_the_console_process_takes_its_time(desk: Desk) -> None:
+    desk.end()
+    wrote: list[str] = []
+
+    def answer(server: socket.socket) -> None:
+        sock, _ = server.accept()
+        with sock:
+            door.read_line(sock)
+            with desk.database.write() as session:
+                session.add(Machine(name="node2", mac="52:54:00:00:00:02", created_at=now(), updated_at=now()))
+            wrote.extend(noted(desk, "console.take"))
+            sock.sendall(b'{"ok": true}\n')
+
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(door.socket_path(desk.settings)))
+        server.listen()
+        slow = threading.Thread(target=answer, args=(server,))
+        slow.start()
+        service.act(desk.database, desk.settings, "node1", "take", actor="user:ada", now=now())
+        slow.join(30)
+    assert wrote == ["user:ada"], "it was noted before it was done"
+    door.socket_path(desk.settings).unlink()
+    desk.restart_after_end()
+
+
 def test_who_types_in_a_terminal_is_noted(desk: Desk) -> None:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PXEAPP_")}
     environ |= {"PXEAPP_DATA_DIR": str(desk.settings.data_dir), "PXEAPP_DATABASE_URL": desk.database.url}
@@ -91,13 +118,14 @@ def test_who_types_in_a_terminal_is_noted(desk: Desk) -> None:
     try:
         assert process.stdin is not None
         wait_until(
-            lambda: door.ask(desk.settings, {"do": "state", "machine": desk.machine_id})["state"] == "open", what="line"
-        )
+            lambda: door.ask(desk.settings, {"do": "state", "machine": desk.machine_id})["state"] == "open",
+            seconds=120, what="line",
+        )  # fmt: skip
         assert noted(desk, "console.open") == ["user:local"]
         assert noted(desk, "console.type") == []
         process.stdin.write(b"uname\r")
         process.stdin.flush()
-        wait_until(lambda: typed(desk) == b"uname\r", what="what was typed")
+        wait_until(lambda: typed(desk) == b"uname\r", seconds=60, what="what was typed")
         assert noted(desk, "console.type") == ["user:local"]
     finally:
         process.kill()

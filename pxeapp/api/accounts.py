@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
 from apiflask import APIBlueprint
@@ -88,10 +89,11 @@ def show(name: str) -> Response:
 @users.post("/users")
 @users.input(UserIn, arg_name="said")
 @users.output({}, status_code=201)
-def create(said: UserIn) -> dict[str, Any]:
+def create(said: UserIn) -> Response:
     """Add a user"""
     with context().database.write() as session:
-        return service.shown(service.create_user(session, **said.model_dump(), actor=actor().label, now=now()))
+        row = service.create_user(session, **said.model_dump(), actor=actor().label, now=now())
+        return etags.answer(service.shown(row), HTTPStatus.CREATED)
 
 
 @users.patch("/users/<name>")
@@ -112,6 +114,7 @@ def change(name: str, said: UserChange) -> Response:
 def delete(name: str) -> str:
     """Remove a user with their tokens"""
     with context().database.write() as session:
+        etags.check(service.shown(service.get_user(session, name)))
         service.delete_user(session, name, actor=actor().label, now=now())
     return ""
 

@@ -446,10 +446,9 @@ CREATES = frozenset({"machines.replace", "networks.replace", "roles.replace", "c
                      "releases.replace"})  # fmt: skip
 EDITABLE = ("machines", "networks", "roles", "clusters", "releases", "webhooks", "users")
 # What heeds If-Match.
-CONDITIONAL = (
-    frozenset(f"{kind}.{what}" for kind in EDITABLE for what in ("change", "replace", "delete"))
-    | {"templates.save", "templates.delete", "templates.rollback"}
-) - {"users.delete"}
+CONDITIONAL = frozenset(f"{kind}.{what}" for kind in EDITABLE for what in ("change", "replace", "delete")) | {
+    "templates.save", "templates.delete", "templates.rollback", "lists.save", "lists.delete",
+}  # fmt: skip
 TAGGED = frozenset(f"{kind}.{what}" for kind in EDITABLE for what in ("show", "create", "change", "replace")) | {
     "templates.show", "templates.save", "templates.rollback", "lists.save",
 }  # fmt: skip

@@ -8,11 +8,13 @@ from typing import Annotated, Any
 from apiflask import APIBlueprint
 from flask import Response, stream_with_context
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.orm import Session
 
 from pxeapp.api import etags
 from pxeapp.api.context import actor, context
 from pxeapp.api.paging import Page, listed
 from pxeapp.db import now
+from pxeapp.errors import NotFound
 from pxeapp.machines import columns as known_columns
 from pxeapp.machines import export, saved_filters, selectors
 from pxeapp.machines.columns import MOST as MOST_COLUMNS
@@ -97,6 +99,10 @@ def listing() -> dict[str, Any]:
 def save(name: str, said: FilterIn) -> Response:
     """Save a filter under this name; shared ones need the role operator"""
     with context().database.write() as session:
+        try:
+            _check(session, name, shared=said.shared)
+        except NotFound:
+            etags.check_new()
         row = saved_filters.save(
             session, actor(), name,
             text=said.query, shared=said.shared, sort=said.sort, columns=said.columns, now=now(),
@@ -110,5 +116,11 @@ def save(name: str, said: FilterIn) -> Response:
 def delete(name: str, query: SharedQuery) -> str:
     """Forget a saved filter"""
     with context().database.write() as session:
+        _check(session, name, shared=query.shared)
         saved_filters.delete(session, actor(), name, shared=query.shared, now=now())
     return ""
+
+
+def _check(session: Session, name: str, *, shared: bool) -> None:
+    """If-Match, against the filter as it is kept; raises NotFound."""
+    etags.check(saved_filters.wire(saved_filters.get(session, actor(), name, shared=shared, lock=True)))

@@ -89,7 +89,7 @@ def save(path: str, said: TemplateIn) -> Response:
     """Save the site's own template of this name; it counts on every host within seconds"""
     own = context()
     with own.database.write() as session:
-        _check(session, path)
+        _check(session, path, creates=True)
         site_templates.save(
             session, own.templates, path, said.text, author=actor().label, comment=said.comment, now=now()
         )
@@ -140,13 +140,15 @@ def wire(row: TemplateVersion) -> dict[str, Any]:
     }
 
 
-def _check(session: Any, path: str) -> None:
-    """If-Match, against the template as it is; there may be none yet."""
+def _check(session: Any, path: str, *, creates: bool = False) -> None:
+    """If-Match, against the template as it is; where there is none, nothing but a PUT makes one."""
     try:
         present = site_templates.shown(session, context().templates, path)
     except NotFound:
-        return
-    etags.check(present)
+        if creates:
+            etags.check_new()
+    else:
+        etags.check(present)
 
 
 def _brought(path: str) -> Response:

@@ -31,9 +31,9 @@ def listing(session: Session, actor: Actor) -> Sequence[SavedFilter]:
     return session.scalars(select(SavedFilter).where(visible).order_by(*order)).all()
 
 
-def get(session: Session, actor: Actor, name: str, *, shared: bool) -> SavedFilter:
+def get(session: Session, actor: Actor, name: str, *, shared: bool, lock: bool = False) -> SavedFilter:
     """One of them; raises NotFound."""
-    found = _find(session, _scope(actor, shared=shared), name)
+    found = _find(session, _scope(actor, shared=shared), name, lock=lock)
     if found is None:
         which = "shared filter" if shared else "filter of yours"
         raise NotFound(f"There is no {which} called {name[:80]!r}.", hint="See the list of saved filters.")
@@ -93,10 +93,11 @@ def wire(row: SavedFilter) -> dict[str, Any]:
     }
 
 
-def _find(session: Session, scope: str, name: str) -> SavedFilter | None:
+def _find(session: Session, scope: str, name: str, *, lock: bool = False) -> SavedFilter | None:
     if "\0" in name:
         return None
-    return session.scalar(select(SavedFilter).where(SavedFilter.scope == scope, SavedFilter.name == name))
+    query = select(SavedFilter).where(SavedFilter.scope == scope, SavedFilter.name == name)
+    return session.scalar(query.with_for_update() if lock else query)
 
 
 def _scope(actor: Actor, *, shared: bool) -> str:

@@ -182,3 +182,40 @@ def test_a_site_can_insist_on_if_match(api: Api, admin: Asker, machine: Any) -> 
     tag = admin.get("/machines/node1").headers["ETag"]
     assert admin.patch("/machines/node1", json={"serial": "X1"}, headers={"If-Match": tag}).status_code == HTTPStatus.OK
     assert admin.delete("/machines/node1", headers={"If-Match": "*"}).status_code == HTTPStatus.NO_CONTENT
+
+
+def test_if_match_holds_for_users_and_saved_filters(admin: Asker) -> None:
+    made = admin.post("/users", json={"name": "eve", "password": "a-password-of-length"})
+    assert made.headers["ETag"] == admin.get("/users/eve").headers["ETag"]
+    admin.patch("/users/eve", json={"role": "operator"})
+    assert (
+        admin.delete("/users/eve", headers={"If-Match": made.headers["ETag"]}).status_code
+        == HTTPStatus.PRECONDITION_FAILED
+    )
+    assert admin.get("/users/eve").json["role"] == "operator"
+    tag = admin.get("/users/eve").headers["ETag"]
+    assert admin.delete("/users/eve", headers={"If-Match": tag}).status_code == HTTPStatus.NO_CONTENT
+
+    path, body = "/filters/broken", {"query": "state=failed", "shared": True}
+    assert admin.put(path, json=body, headers={"If-Match": "*"}).status_code == HTTPStatus.PRECONDITION_FAILED
+    assert admin.get("/filters").json["items"] == []
+    first = admin.put(path, json=body, headers={"If-None-Match": "*"}).headers["ETag"]
+    assert admin.put(path, json=body, headers={"If-None-Match": "*"}).status_code == HTTPStatus.PRECONDITION_FAILED
+    second = admin.put(path, json={**body, "query": "role=compute"}, headers={"If-Match": first})
+    assert second.status_code == HTTPStatus.OK
+    assert admin.put(path, json=body, headers={"If-Match": first}).status_code == HTTPStatus.PRECONDITION_FAILED
+    assert admin.delete(f"{path}?shared=1", headers={"If-Match": first}).status_code == HTTPStatus.PRECONDITION_FAILED
+    assert [each["query"] for each in admin.get("/filters").json["items"]] == ["role=compute"]
+    deleted = admin.delete(f"{path}?shared=1", headers={"If-Match": second.headers["ETag"]})
+    assert deleted.status_code == HTTPStatus.NO_CONTENT
+
+
+def test_a_site_that_insists_on_if_match_means_users_templates_and_filters_too(api: Api, admin: Asker) -> None:
+    admin.post("/users", json={"name": "eve", "password": "a-password-of-length"})
+    filters, template = "/filters/all?shared=1", "/templates/kickstarts/monitor.ks"
+    object.__setattr__(api.context.settings, "require_if_match", True)
+    assert admin.put("/filters/all", json={"query": "", "shared": True}).status_code == HTTPStatus.OK  # it is new
+    assert admin.put(template, json={"text": "one"}).status_code == HTTPStatus.OK
+    for path in ("/users/eve", filters, template):
+        assert admin.delete(path).status_code == HTTPStatus.PRECONDITION_REQUIRED
+        assert admin.delete(path, headers={"If-Match": "*"}).status_code == HTTPStatus.NO_CONTENT

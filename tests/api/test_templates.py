@@ -29,6 +29,14 @@ def test_a_template_is_put_read_changed_with_its_etag_and_deleted(admin: Asker) 
     assert admin.delete(PATH).status_code == 404
 
 
+def test_if_match_on_a_template_that_is_not_there_creates_none(admin: Asker) -> None:
+    for tag in ('"1"', "*"):
+        refused = admin.put(PATH, json={"text": "one"}, headers={"If-Match": tag})
+        assert refused.status_code == 412
+        assert admin.get(PATH).status_code == 404
+    assert admin.delete(PATH, headers={"If-Match": '"1"'}).status_code == 404
+
+
 def test_ours_are_listed_and_read_but_never_deleted(admin: Asker) -> None:
     items = {each["path"]: each["of"] for each in admin.get("/templates").json["items"]}
     assert items["preseeds/base.cfg"] == "ours"

@@ -54,6 +54,8 @@ class Show:
         self._epoll.register(self._bell, select.EPOLLIN)
         self._viewers: dict[int, Viewer] = {}
         self._new: list[Viewer] = []
+        self._rung: set[int] = set()  # the machines whose consoles have something new
+        self._round_at = 0.0
         self._lock = threading.Lock()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="console-show", daemon=True)
@@ -66,15 +68,20 @@ class Show:
     def stop(self) -> None:
         """End every stream."""
         self._stopping = True
-        self.ring(0)
+        self._wake()
         self._thread.join(5)
         for viewer in list(self._viewers.values()):
             self._drop(viewer)
         self._epoll.close()
         os.close(self._bell)
 
-    def ring(self, _machine_id: int) -> None:
-        """Something is new; from any thread."""
+    def ring(self, machine_id: int) -> None:
+        """Something is new on this machine's console; from any thread."""
+        with self._lock:
+            self._rung.add(machine_id)
+        self._wake()
+
+    def _wake(self) -> None:
         with contextlib.suppress(OSError):
             os.eventfd_write(self._bell, 1)
 
@@ -90,7 +97,7 @@ class Show:
         viewer.held.arrive()
         with self._lock:
             self._new.append(viewer)
-        self.ring(0)
+        self.ring(viewer.held.machine_id)  # the others are told how many they are
 
     def _run(self) -> None:
         while not self._stopping:
@@ -102,18 +109,31 @@ class Show:
                 time.sleep(0.1)
 
     def _turn(self) -> None:
+        """Serve whoever has a reason: its console rang, its socket is ready, or it is new; and all, every second."""
+        ready = set()
         for descriptor, what in self._epoll.poll(TIMER_S):
             if descriptor == self._bell:
                 with contextlib.suppress(BlockingIOError):
                     os.eventfd_read(self._bell)
             elif (viewer := self._viewers.get(descriptor)) is not None:
+                ready.add(descriptor)
                 self._look(viewer, what)
-        with self._lock:
+        with self._lock:  # after the bell: what rings from here on rings it again
             new, self._new = self._new, []
+            rung, self._rung = self._rung, set()
         for viewer in new:
             self._viewers[viewer.sock.fileno()] = viewer
             self._epoll.register(viewer.sock.fileno(), select.EPOLLIN)
-        for viewer in list(self._viewers.values()):
+            ready.add(viewer.sock.fileno())
+        everybody = time.monotonic() >= self._round_at
+        if everybody:
+            self._round_at = time.monotonic() + TIMER_S
+        due = [
+            viewer
+            for descriptor, viewer in self._viewers.items()
+            if everybody or descriptor in ready or viewer.held.machine_id in rung
+        ]
+        for viewer in due:
             self._serve(viewer)
 
     def _look(self, viewer: Viewer, what: int) -> None:
@@ -190,3 +210,4 @@ class Show:
             viewer.sock.shutdown(socket.SHUT_RDWR)
         viewer.sock.close()
         viewer.held.leave()
+        self.ring(viewer.held.machine_id)

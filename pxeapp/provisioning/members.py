@@ -87,14 +87,14 @@ def change_cluster(session: Session, templates: Templates, hand: Hand, name: str
 
 def change_role(session: Session, templates: Templates, hand: Hand, row: Role, said: Mapping[str, Any]) -> Role:
     """Change a role in the same way; what it declares to be secret is sealed wherever it is said."""
-    values = role_vars.settled(hand, row.name, said, row)
+    values, declared = role_vars.settled(hand, row.name, said, row), row.variables
     with _fitting_still(session, templates, f"The role {row.name}", Machine.role == row.name) as problems:
         if not OF_ROLES & values.keys():
             problems.asked = None
         changed = roles.change(session, row.name, values, actor=hand.actor, now=hand.now)
         if "layout" not in changed.vars:
             problems.layout = "storage.layout"
-    if "variables" in values:
+    if changed.variables != declared:  # whoever sends all of a role declares nothing new: no machine is looked at
         sealing.seal_open_secrets(session, hand.vault, templates, now=hand.now)
         session.refresh(changed)
     return changed

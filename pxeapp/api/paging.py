@@ -21,6 +21,14 @@ class RowNumber(IntegerConverter):
         super().__init__(url_map, max=MAX_NUMBER)
 
 
+def row_number(text: str, most: int = MAX_NUMBER) -> int:
+    """A number out of an address or a form, `most` at the most; 0 for what is none, however long it is."""
+    if not text.isascii() or not text.isdigit():
+        return 0
+    digits = text.lstrip("0")
+    return most if len(digits) > len(str(most)) else min(int(digits or "0"), most)
+
+
 class PageQuery(BaseModel):
     """Where the page starts and how long it is."""
 
@@ -30,7 +38,7 @@ class PageQuery(BaseModel):
     @property
     def after_id(self) -> int:
         """`after` where the key is a number; whatever is not one starts at the beginning."""
-        return min(int(self.after), MAX_NUMBER) if self.after.isascii() and self.after.isdigit() else 0
+        return row_number(self.after)
 
 
 class Page(BaseModel):

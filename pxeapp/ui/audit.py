@@ -10,6 +10,7 @@ from flask import render_template, request
 from flask.typing import ResponseReturnValue
 
 from pxeapp.api.context import context
+from pxeapp.api.paging import row_number
 from pxeapp.audit import search
 from pxeapp.audit.models import AuditRow
 from pxeapp.audit.search import Narrowed
@@ -26,8 +27,7 @@ TIMES = ("since", "until")
 def audit() -> ResponseReturnValue:
     """The page."""
     said = {name: request.args.get(name, "").strip()[:200] for name in (*TEXTS, *TIMES)}
-    after = request.args.get("after", "")
-    start = int(after) if after.isascii() and after.isdigit() and len(after) < 10 else 0
+    start = row_number(request.args.get("after", ""))
     query = {name: value for name, value in said.items() if value}
     try:
         narrowed, moments = _narrowed(said)

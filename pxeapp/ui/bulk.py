@@ -15,6 +15,7 @@ from pxeapp.accounts.permissions import allows
 from pxeapp.accounts.service import Actor
 from pxeapp.answers.models import Role
 from pxeapp.api.context import actor, context
+from pxeapp.api.paging import row_number
 from pxeapp.db import now
 from pxeapp.errors import Conflict, Forbidden, Invalid
 from pxeapp.jobs import service as jobs
@@ -91,7 +92,7 @@ def bulk_order() -> ResponseReturnValue:
         with context().database.write() as session:
             job = bulk.order(
                 session, action=choice.action, options=_options(choice), selection=_selection(),
-                expect=int(shown), actor=actor(), now=now(),
+                expect=row_number(shown), actor=actor(), now=now(),
             )  # fmt: skip
             number = job.id
     except (Conflict, Invalid) as error:
@@ -170,10 +171,9 @@ def _confirmation(session: Session, problem: str) -> ResponseReturnValue:
 
 def _job_view(number: int) -> dict[str, Any]:
     outcome = request.args.get("outcome", "")[:12]
-    after = request.args.get("after", "0")
+    start = row_number(request.args.get("after", ""))
     with context().database.read() as session:
         job = jobs.get(session, number)
-        start = int(after) if after.isascii() and after.isdigit() and len(after) < 10 else 0
         items = jobs.items(session, job, after=start, limit=ITEMS + 1, outcome=outcome)
         ended = jobs.counts(session, [job])[job.id]
         return {

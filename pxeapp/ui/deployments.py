@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from pxeapp.accounts.permissions import OPERATOR, allows
 from pxeapp.answers.models import Role
 from pxeapp.api.context import actor, context
+from pxeapp.api.paging import row_number
 from pxeapp.db import now
 from pxeapp.errors import NotFound
 from pxeapp.machines import selectors
@@ -131,12 +132,12 @@ def _get(session: Session, number: int) -> tuple[Deployment, Machine]:
 
 def _view() -> dict[str, Any]:
     values = {name: request.args.get(name, "").replace("\0", "")[:63] for name in FIELDS}
-    before = request.args.get("before", 0, type=int)
+    before = row_number(request.args.get("before", ""))
     with context().database.read() as session:
         both = select(Deployment, Machine).join(Machine, Machine.id == Deployment.machine_id)
         found = both.where(*_conditions(values))
         if before:
-            found = found.where(Deployment.id < min(before, 2**31 - 1))
+            found = found.where(Deployment.id < before)
         rows = session.execute(found.order_by(Deployment.id.desc()).limit(PAGE + 1)).all()
         shown = [(deployment, machine) for deployment, machine in rows[:PAGE]]
         lasts = _lasts(session, [machine.id for _deployment, machine in shown])

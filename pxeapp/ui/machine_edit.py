@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from pxeapp.answers.models import Role
 from pxeapp.api.context import actor, context, site
+from pxeapp.api.paging import row_number
 from pxeapp.db import now
 from pxeapp.errors import FieldProblem, Invalid, PxeError
 from pxeapp.machines import projects, selectors, service, wire
@@ -52,7 +53,7 @@ def save_machine(key: str) -> ResponseReturnValue:
             change = MachineChange.model_validate(values)
         except ValidationError as error:
             raise Invalid("The machine cannot be saved.", problems=wire.problems(error)) from None
-        version = int(form["version"]) if form["version"].isascii() and form["version"].isdigit() else None
+        version = row_number(form["version"]) if form["version"] else None
         with context().database.write() as session:
             row = selectors.get(session, key, lock=True)
             service.change(

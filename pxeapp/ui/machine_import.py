@@ -19,6 +19,7 @@ from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from pxeapp.api.context import actor, context, site
+from pxeapp.api.paging import row_number
 from pxeapp.db import now
 from pxeapp.errors import FieldProblem, Invalid, PxeError
 from pxeapp.machines import imports, readers
@@ -89,7 +90,7 @@ def run_import() -> ResponseReturnValue:
 @bp.get("/machines/imported")
 def imported() -> ResponseReturnValue:
     """What an import did."""
-    counts = {name: request.args.get(name, 0, type=int) for name in ("created", "updated", "unchanged")}
+    counts = {name: row_number(request.args.get(name, "")) for name in ("created", "updated", "unchanged")}
     return render_template("imported.html", **counts)
 
 

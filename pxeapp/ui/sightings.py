@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from pxeapp.accounts.permissions import ADMIN, allows, needed
 from pxeapp.api.context import actor, context, site
+from pxeapp.api.paging import row_number
 from pxeapp.db import now
 from pxeapp.errors import FieldProblem, Invalid
 from pxeapp.machines import adopting
@@ -52,8 +53,7 @@ def sightings_part() -> ResponseReturnValue:
 
 def _view() -> dict[str, Any]:
     search = request.args.get("search", "")[:100]
-    first = request.args.get("from", "")
-    offset = min(int(first), 10**6) if first.isascii() and first.isdigit() else 0
+    offset = row_number(request.args.get("from", ""), most=10**6)
     with context().database.read() as session:
         found = adopting.latest(session, search, limit=PAGE + 1, offset=offset)
         return {

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from pxeapp.accounts.permissions import ADMIN, allows
 from pxeapp.answers import site_templates
 from pxeapp.api.context import actor, context, site
+from pxeapp.api.paging import row_number
 from pxeapp.db import now
 from pxeapp.errors import Invalid, NotFound, PxeError
 from pxeapp.machines import selectors
@@ -70,7 +71,7 @@ def template_page(path: str) -> ResponseReturnValue:
     with context().database.read() as session:
         about = _about(session, path)
         text = about["text"]
-        number = request.args.get("version", 0, type=int)
+        number = row_number(request.args.get("version", ""))
         if number:
             text = site_templates.version(session, path, number).content or ""
             sheet.notice = _("This is version %(number)s; saving it makes it the newest.", number=number)
@@ -106,7 +107,7 @@ def edit_template(path: str) -> ResponseReturnValue:
 def rollback_template(path: str) -> ResponseReturnValue:
     """Make an earlier version the newest."""
     own = context()
-    number = request.form.get("version", 0, type=int)
+    number = row_number(request.form.get("version", ""))
     with own.database.write() as session:
         site_templates.rollback(session, own.templates, path, number, author=actor().label, now=now())
     site_templates.bring(own.database, own.settings.templates_dir)

@@ -9,6 +9,7 @@ from typing import Any
 from werkzeug.datastructures import MultiDict
 
 from pxeapp.accounts import tokens
+from pxeapp.api.paging import row_number
 from pxeapp.errors import FieldProblem, Invalid
 
 MOST_DAYS = 3650
@@ -36,7 +37,8 @@ def projects(form: MultiDict[str, str]) -> list[str] | None:
 def _expires(days: str, now: dt.datetime) -> dt.datetime | None:
     if not days:
         return None
-    if not days.isascii() or not days.isdigit() or not 0 < int(days) <= MOST_DAYS:
+    number = row_number(days, most=MOST_DAYS + 1)
+    if not 0 < number <= MOST_DAYS:
         problem = FieldProblem("days", "is no number of days.", f"Write 1 to {MOST_DAYS}, or leave it empty.")
         raise Invalid("The token cannot be made.", problems=[problem])
-    return now + dt.timedelta(days=int(days))
+    return now + dt.timedelta(days=number)

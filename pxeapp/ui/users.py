@@ -14,6 +14,7 @@ from pxeapp.accounts.models import ApiToken, User
 from pxeapp.accounts.permissions import ROLES
 from pxeapp.api import guard
 from pxeapp.api.context import actor, context
+from pxeapp.api.paging import row_number
 from pxeapp.db import now
 from pxeapp.errors import FieldProblem, Invalid, PxeError
 from pxeapp.ui import token_form
@@ -129,8 +130,7 @@ def delete_user(name: str) -> ResponseReturnValue:
 
 
 def _view() -> dict[str, Any]:
-    after, tokens_after = request.args.get("after", "")[:63], request.args.get("tokens_after", "")
-    start = int(tokens_after) if tokens_after.isascii() and tokens_after.isdigit() and len(tokens_after) < 10 else 0
+    after, start = request.args.get("after", "")[:63], row_number(request.args.get("tokens_after", ""))
     with context().database.read() as session:
         found = select(User).where(User.name > after).order_by(User.name).limit(PAGE + 1)
         rows = session.scalars(found).all() if "\0" not in after else []

@@ -112,7 +112,8 @@ def create(said: ClusterIn) -> Response:
 @bp.output(ClusterOut)
 def change(name: str, said: ClusterChange) -> Response:
     """Change a cluster; machines get it at their next deployment"""
-    return _change(name, said.model_dump(exclude_unset=True))
+    with context().database.write() as session:
+        return _change(session, name, said.model_dump(exclude_unset=True))
 
 
 @bp.put("/clusters/<name>")
@@ -128,7 +129,7 @@ def replace(name: str, said: ClusterPut) -> Response:
             values = {**said.model_dump(include={"description", "vars", "secrets"}), "name": name}
             row = clusters.create(session, _hand(session), values)
             return etags.answer(_wire(session, row), HTTPStatus.CREATED)
-    return _change(name, said.model_dump(include={"description", "vars", "secrets"}))
+        return _change(session, name, said.model_dump(include={"description", "vars", "secrets"}))
 
 
 @bp.delete("/clusters/<name>")
@@ -152,10 +153,9 @@ def rotate(name: str, said: RotateIn) -> Response:
         return etags.answer(_wire(session, row))
 
 
-def _change(name: str, said: dict[str, Any]) -> Response:
-    with context().database.write() as session:
-        row = members.save_cluster(session, context().templates, _hand(session), name, said, agree=etags.check)
-        return etags.answer(_wire(session, row))
+def _change(session: Session, name: str, said: dict[str, Any]) -> Response:
+    row = members.save_cluster(session, context().templates, _hand(session), name, said, agree=etags.check)
+    return etags.answer(_wire(session, row))
 
 
 def _hand(session: Session) -> Hand:

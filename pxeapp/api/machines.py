@@ -9,6 +9,7 @@ from apiflask import APIBlueprint
 from flask import Response, jsonify, request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 from werkzeug.exceptions import UnsupportedMediaType
 
 from pxeapp.api import etags
@@ -18,7 +19,7 @@ from pxeapp.db import now
 from pxeapp.errors import FieldProblem, Invalid, NotFound
 from pxeapp.machines import imports as importing
 from pxeapp.machines import readers, selectors, service, wire
-from pxeapp.machines.models import Event
+from pxeapp.machines.models import Event, Machine
 from pxeapp.machines.selectors import Filter
 from pxeapp.machines.wire import MachineChange, MachineIn
 
@@ -176,7 +177,8 @@ def show(key: str) -> Response:
 @bp.output(MachineOut)
 def change(key: str, said: MachinePatch) -> Response:
     """Change a machine; what is left out stays, within `bmc` too. If-Match guards against a race"""
-    return _change(key, said.model_dump(exclude_unset=True))
+    with context().database.write() as session:
+        return _change(session, selectors.get(session, key, lock=True), said.model_dump(exclude_unset=True))
 
 
 @bp.put("/machines/<key>")
@@ -186,14 +188,14 @@ def replace(key: str, said: MachinePut) -> Response:
     """Have a machine of this name, as it is sent: what is left out is emptied, but the BMC's password stays"""
     with context().database.write() as session:
         try:
-            selectors.get(session, key)
+            row = selectors.get(session, key, lock=True)
         except NotFound:
             etags.check_new()
             if said.name != key:
                 raise _another_name(key) from None
             row = service.create(session, context().vault, site(session), said, actor=actor().label, now=now())
             return etags.answer(wire.machine(row), HTTPStatus.CREATED)
-    return _change(key, {**NOTHING, **said.model_dump(exclude_unset=True)})
+        return _change(session, row, {**NOTHING, **said.model_dump(exclude_unset=True)})
 
 
 @bp.delete("/machines/<key>")
@@ -244,14 +246,12 @@ def event(row: Event) -> dict[str, Any]:
     }
 
 
-def _change(key: str, values: dict[str, Any]) -> Response:
-    with context().database.write() as session:
-        row = selectors.get(session, key, lock=True)
-        shown = wire.machine(row)
-        etags.check(shown)
-        said = _understood(shown, values)
-        service.change(session, context().vault, site(session), row, said, actor=actor().label, now=now())
-        return etags.answer(wire.machine(row))
+def _change(session: Session, row: Machine, values: dict[str, Any]) -> Response:
+    shown = wire.machine(row)
+    etags.check(shown)
+    said = _understood(shown, values)
+    service.change(session, context().vault, site(session), row, said, actor=actor().label, now=now())
+    return etags.answer(wire.machine(row))
 
 
 def _another_name(key: str) -> Invalid:

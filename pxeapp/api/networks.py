@@ -8,6 +8,7 @@ from typing import Any
 from apiflask import APIBlueprint
 from flask import Response
 from pydantic import BaseModel, ConfigDict
+from sqlalchemy.orm import Session
 
 from pxeapp.api import etags
 from pxeapp.api.context import actor, context
@@ -85,7 +86,8 @@ def create(said: NetworkIn) -> Response:
 @bp.output(NetworkOut)
 def change(name: str, said: NetworkChange) -> Response:
     """Change a network; DHCP follows within seconds"""
-    return _change(name, said.model_dump(exclude_unset=True))
+    with context().database.write() as session:
+        return _change(session, name, said.model_dump(exclude_unset=True))
 
 
 @bp.put("/networks/<name>")
@@ -101,7 +103,7 @@ def replace(name: str, said: NetworkPut) -> Response:
             values = {**said.model_dump(exclude={"name"}, exclude_none=True), "name": name}
             row = networks.create(session, values, actor=actor().label, now=now())
             return etags.answer(networks.wire(row), HTTPStatus.CREATED)
-    return _change(name, said.model_dump(exclude={"name"}))
+        return _change(session, name, said.model_dump(exclude={"name"}))
 
 
 @bp.delete("/networks/<name>")
@@ -114,9 +116,8 @@ def delete(name: str) -> str:
     return ""
 
 
-def _change(name: str, said: dict[str, Any]) -> Response:
-    with context().database.write() as session:
-        row = members.save_network(
-            session, context().templates, name, said, agree=etags.check, actor=actor().label, now=now()
-        )
-        return etags.answer(networks.wire(row))
+def _change(session: Session, name: str, said: dict[str, Any]) -> Response:
+    row = members.save_network(
+        session, context().templates, name, said, agree=etags.check, actor=actor().label, now=now()
+    )
+    return etags.answer(networks.wire(row))

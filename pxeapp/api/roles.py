@@ -93,7 +93,8 @@ def create(said: RoleIn) -> Response:
 @bp.output(RoleOut)
 def change(name: str, said: RoleChange) -> Response:
     """Change a role; machines get it at their next deployment"""
-    return _change(name, said.model_dump(exclude_none=True))
+    with context().database.write() as session:
+        return _change(session, name, said.model_dump(exclude_none=True))
 
 
 @bp.put("/roles/<name>")
@@ -107,17 +108,16 @@ def replace(name: str, said: RolePut) -> Response:
         except NotFound:
             etags.check_new()
             return _create(session, {**said.model_dump(exclude={"name", "builtin"}), "name": name})
-    return _change(name, said.model_dump(exclude={"name", "builtin"}))
+        return _change(session, name, said.model_dump(exclude={"name", "builtin"}))
 
 
 def _create(session: Session, said: dict[str, Any]) -> Response:
     return etags.answer(roles.wire(role_vars.create(session, _hand(session), said)), HTTPStatus.CREATED)
 
 
-def _change(name: str, said: dict[str, Any]) -> Response:
-    with context().database.write() as session:
-        row = members.save_role(session, context().templates, _hand(session), name, said, agree=etags.check)
-        return etags.answer(roles.wire(row))
+def _change(session: Session, name: str, said: dict[str, Any]) -> Response:
+    row = members.save_role(session, context().templates, _hand(session), name, said, agree=etags.check)
+    return etags.answer(roles.wire(row))
 
 
 def _hand(session: Session) -> Hand:

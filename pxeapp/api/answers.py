@@ -447,10 +447,11 @@ CREATES = frozenset({"machines.replace", "networks.replace", "roles.replace", "c
 EDITABLE = ("machines", "networks", "roles", "clusters", "releases", "webhooks", "users")
 # What heeds If-Match.
 CONDITIONAL = frozenset(f"{kind}.{what}" for kind in EDITABLE for what in ("change", "replace", "delete")) | {
-    "templates.save", "templates.delete", "templates.rollback", "lists.save", "lists.delete",
+    "templates.save", "templates.delete", "templates.rollback", "lists.save", "lists.delete", "clusters.rotate",
 }  # fmt: skip
 TAGGED = frozenset(f"{kind}.{what}" for kind in EDITABLE for what in ("show", "create", "change", "replace")) | {
-    "templates.show", "templates.save", "templates.rollback", "lists.save",
+    "templates.show", "templates.save", "templates.rollback", "lists.save", "clusters.rotate", "machines.bring",
+    "releases.verify",
 }  # fmt: skip
 
 

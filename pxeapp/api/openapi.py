@@ -220,7 +220,7 @@ def _refusals(operation: dict[str, Any], method: str, path: str, endpoint: str, 
         found["400"] = "The body cannot be parsed."
         found["413"] = f"The body is longer than {LONGER.get(endpoint, MAX_BODY)} bytes."
         found["415"] = "The body's Content-Type is not possible here."
-    if IF_MATCH in operation.get("parameters", []) or endpoint == "clusters.rotate":
+    if endpoint in answers.CONDITIONAL:
         found["412"] = "If-Match was sent, and it was changed meanwhile."
         found["428"] = "This site insists on If-Match, and none was sent."
     return found

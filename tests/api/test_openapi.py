@@ -117,11 +117,14 @@ def test_every_answer_of_json_has_a_schema_and_those_that_matter_say_every_field
         schema = named[endpoint]["responses"]["200"]["content"]["application/json"]["schema"]
         assert schema["required"] == ["items", "next"]
         assert schema["properties"]["items"]["items"]["anyOf"][0]["$ref"].endswith("Out")
-    for endpoint in ("machines.change", "networks.replace", "clusters.delete", "releases.delete"):
+    for endpoint in ("machines.change", "networks.replace", "clusters.delete", "releases.delete", "clusters.rotate",
+                     "users.delete", "lists.save", "lists.delete"):  # fmt: skip
         assert "If-Match" in {each["name"] for each in named[endpoint]["parameters"]}
         assert {"412", "428"} <= named[endpoint]["responses"].keys()
     assert "Idempotency-Key" in {each["name"] for each in named["deployments.deploy"]["parameters"]}
-    assert "ETag" in named["machines.show"]["responses"]["200"]["headers"]
+    for endpoint in ("machines.show", "machines.bring", "clusters.rotate", "releases.verify"):
+        assert "ETag" in named[endpoint]["responses"]["200"]["headers"]
+    assert "ETag" in named["users.create"]["responses"]["201"]["headers"]
 
 
 def test_each_example_is_taken_as_it_stands(api: Api, document: dict[str, Any]) -> None:

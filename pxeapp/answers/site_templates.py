@@ -74,7 +74,7 @@ def shown(session: Session, templates: Templates, path: str) -> dict[str, Any]:
     last = _last(session, path)
     return {
         "path": path,
-        "of": "site" if path in set(templates.of_the_site()) else "ours",
+        "of": "site" if templates.has_own(path) else "ours",
         "text": source.text(),
         "ours": ours(path),
         "latest": last.number if last is not None else 0,
@@ -84,7 +84,7 @@ def shown(session: Session, templates: Templates, path: str) -> dict[str, Any]:
 def ours(path: str) -> str | None:
     """What ours of this name says; None: we have none."""
     file = data_root() / path
-    return file.read_text() if path in _ours() else None
+    return file.read_text() if _PATH.fullmatch(path) and _is_template(file) else None
 
 
 def versions(session: Session, path: str) -> Sequence[TemplateVersion]:
@@ -95,11 +95,8 @@ def versions(session: Session, path: str) -> Sequence[TemplateVersion]:
 
 def version(session: Session, path: str, number: int) -> TemplateVersion:
     """One of them; raises NotFound."""
-    row = session.scalar(
-        select(TemplateVersion).where(TemplateVersion.path == path, TemplateVersion.number == number)
-        if "\0" not in path
-        else select(TemplateVersion).where(TemplateVersion.id < 0)
-    )
+    found = select(TemplateVersion).where(TemplateVersion.path == path, TemplateVersion.number == number)
+    row = session.scalar(found) if "\0" not in path else None
     if row is None:
         raise NotFound(f"There is no version {number} of {path[:80]!r}.", hint="See its list of versions.")
     return row
@@ -160,7 +157,7 @@ def delete(
     session: Session, templates: Templates, path: str, *, author: str, comment: str = "", now: dt.datetime
 ) -> TemplateVersion:
     """Take the site's own away, so that ours counts again; its versions stay. Raises NotFound where there is none."""
-    if path not in set(templates.of_the_site()):
+    if not templates.has_own(path):
         raise NotFound(
             f"The site has no template {path[:80]!r} of its own.", hint="Ours cannot be deleted, only replaced."
         )
@@ -181,7 +178,7 @@ def rollback(
 
 def _record_by_hand(session: Session, templates: Templates, path: str, *, now: dt.datetime) -> None:
     """What lies there and is no version yet is somebody's work."""
-    if path not in set(templates.of_the_site()):
+    if not templates.has_own(path):
         return
     source = templates.find(path)
     text = source.text() if source is not None else None
@@ -225,8 +222,12 @@ def _last(session: Session, path: str) -> TemplateVersion | None:
 
 def _ours() -> set[str]:
     root = data_root()
-    paths = (path for folder in TEMPLATE_FOLDERS for path in (root / folder).rglob("*") if path.is_file())
-    return {str(path.relative_to(root)) for path in paths if path.suffix not in (".pyc", ".md")}
+    paths = (path for folder in TEMPLATE_FOLDERS for path in (root / folder).rglob("*"))
+    return {str(path.relative_to(root)) for path in paths if _is_template(path)}
+
+
+def _is_template(file: Path) -> bool:
+    return file.is_file() and file.suffix not in (".pyc", ".md")
 
 
 def bring(database: Database, folder: Path) -> int:

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from pxeapp.answers import render
 from pxeapp.answers.checks.known import Known
+from pxeapp.answers.site_templates import DATA
 from pxeapp.answers.spec import AnswerSpec
 from pxeapp.boot.spec import InstallBoot
 from pxeapp.config import Settings
@@ -42,7 +43,6 @@ from pxeapp.templates import Templates
 from pxeapp.templates.versions import recording
 from pxeapp.vault import Vault
 
-DATA = (".yaml", ".ini")  # below roles/: read, not rendered
 PATIENCE = 20.0  # seconds of checking; whose new files are not checked by then are counted
 LINE = re.compile(r"\bline \d+")
 AT_ONCE = 2  # renderings in confined processes: as many of them are kept warm, see templates/pool.py

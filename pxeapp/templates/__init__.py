@@ -91,6 +91,10 @@ class Templates:
                 self._left_alone[name] = time.monotonic() + ALONE_S
         return self._render_ours(name, variables)
 
+    def has_own(self, name: str) -> bool:
+        """Whether the site has one of this name, which then counts instead of ours."""
+        return self._sources.has_own(name)
+
     def of_the_site(self) -> list[str]:
         """The names of all templates that the site has, those included that only others use."""
         return self._sources.of_the_site()

@@ -82,6 +82,14 @@ class Sources:
                 return Source(Path(path), path, _version(path, about))
         return _ours(name)
 
+    def has_own(self, name: str) -> bool:
+        """Whether the site has a template of exactly this name; `of_the_site` lists them all."""
+        if self._site is None or "\0" in name:
+            return False
+        path = _place(self._site, name)
+        # A loader takes `boot//x` for `boot/x`; it is not that template's name.
+        return path == f"{self._site}/{name}" and _regular(path) is not None
+
     def has(self, name: str) -> bool:
         """Whether there is a template of this name."""
         return _ours(name) is not None or self.find(name) is not None

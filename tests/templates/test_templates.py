@@ -133,6 +133,18 @@ def test_the_sites_template_wins_and_falls_back_to_ours(site: Path) -> None:
     assert Templates(site).first("kickstarts/none.ks", "kickstarts/neither.ks") == "kickstarts/neither.ks"
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["kickstarts/ours.ks", "kickstarts//own.ks", "kickstarts/./own.ks", "kickstarts", "kickstarts/\0", "x/y", ""],
+)
+def test_the_site_has_a_template_of_its_own_by_its_exact_name_only(site: Path, name: str) -> None:
+    templates = write(site, "mine\n", "kickstarts/own.ks")
+    assert templates.has_own("kickstarts/own.ks")
+    assert templates.of_the_site() == ["kickstarts/own.ks"]
+    assert not templates.has_own(name)
+    assert not Templates().has_own("kickstarts/own.ks")
+
+
 def test_a_template_that_the_site_adds_or_removes_counts_at_once(site: Path) -> None:
     """Operators correct a kickstart while the appliance runs; nobody restarts it for that."""
     name = next(name for name in OURS if name.startswith("kickstarts/"))

@@ -61,6 +61,8 @@ class Credential:
     token: str = field(default="", repr=False)
     secret: str = field(default="", repr=False)
     rules: Rules | None = None
+    subject: str = field(default="", repr=False)  # a token of Keystone's
+    settings: Settings | None = field(default=None, repr=False, compare=False)
 
     def holds(self, session: Session, moment: dt.datetime, endpoint: str) -> bool:
         """Whether it would be let in now."""
@@ -71,6 +73,8 @@ class Credential:
         try:
             if self.token:
                 found, _stale = service.by_token(session, self.token, now=moment)
+            elif self.subject and self.settings is not None:
+                found = keystone.lately(self.settings, self.subject, moment)
             elif self.rules is not None:
                 found = sessions.whose(session, self.secret, self.rules, now=moment).actor
             else:
@@ -84,7 +88,10 @@ def credential() -> Credential:
     """That of this request; the guard has let it in."""
     if token := _bearer():
         return Credential(token=token)
-    return Credential(secret=str(cookie.get(SECRET, "")), rules=rules(context().settings))
+    settings = context().settings
+    if subject := _keystone_token():
+        return Credential(subject=subject, settings=settings)
+    return Credential(secret=str(cookie.get(SECRET, "")), rules=rules(settings))
 
 
 def install(app: Flask) -> None:
@@ -180,12 +187,15 @@ def _bearer() -> str:
     return secret.strip() if kind.lower() == "bearer" else ""
 
 
+def _keystone_token() -> str:
+    return request.headers.get("X-Auth-Token", "") if context().settings.keystone_url else ""
+
+
 def _who() -> Actor:
-    own = context()
     if token := _bearer():
         return _by_token(token)
-    if (subject := request.headers.get("X-Auth-Token", "")) and own.settings.keystone_url:
-        return keystone.whose(own.settings, subject, now())
+    if subject := _keystone_token():
+        return keystone.whose(context().settings, subject, now())
     if SECRET in cookie:
         found = _by_session(str(cookie[SECRET]))
         _check_csrf()

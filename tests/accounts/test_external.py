@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import threading
 import time
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -19,10 +20,14 @@ from sqlalchemy import select
 from pxeapp import config
 from pxeapp.accounts import grants, keystone, oidc, service
 from pxeapp.accounts.models import User
+from pxeapp.api.context import actor
+from pxeapp.api.events import Feed, Listener
+from pxeapp.api.guard import credential
 from pxeapp.app import create_app
 from pxeapp.audit import AuditRow
 from pxeapp.config import Grant
 from pxeapp.db import now
+from pxeapp.streams import Stream
 from tests.accounts.provider import CLIENT, SECRET, Keystone, Provider, served
 from tests.api.conftest import Api, api, prepared
 from tests.ports import free_port
@@ -259,6 +264,65 @@ def test_a_keystone_that_is_away_is_a_503(api: Api) -> None:
     app = create_app(config.load(settings))
     assert ask(app.test_client(), "good").status_code == HTTPStatus.SERVICE_UNAVAILABLE
     app.extensions["pxeapp"].database.dispose()
+
+
+@pytest.fixture
+def program(openstack: tuple[Keystone, FlaskClient]) -> tuple[Keystone, Feed, Listener]:
+    """A program that listens to changes with a token of Keystone's, and the looks at it."""
+    fake, client = openstack
+    app = client.application
+    with app.test_request_context("/api/v1/events", headers={"X-Auth-Token": "good"}):
+        assert app.preprocess_request() is None
+        who, by = credential(), actor()
+    return fake, Feed(app.extensions["pxeapp"].database), Listener(Stream(owner="t"), who, (), False, by.projects, 0)
+
+
+def look_again(feed: Feed, listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The looks of half a minute later: the first has Keystone asked, the second goes by what it said."""
+    later = now() + keystone.REMEMBERED
+    monkeypatch.setattr("pxeapp.api.events.now", lambda: later)
+    feed.look([listener], check=True)
+    for thread in threading.enumerate():
+        if thread.name == "keystone":
+            thread.join(10)
+    feed.look([listener], check=True)
+
+
+def test_a_stream_of_a_keystone_token_goes_on_while_keystone_knows_it(
+    program: tuple[Keystone, Feed, Listener], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake, feed, listener = program
+    feed.look([listener], check=True)
+    assert (listener.stream.closed, len(fake.asked)) == (False, 1), "by what is remembered"
+    look_again(feed, listener, monkeypatch)
+    assert (listener.stream.closed, len(fake.asked)) == (False, 2)
+
+
+@pytest.mark.parametrize("roles", [None, ("reader",), ("admin",)])
+def test_it_ends_when_keystone_refuses_the_token_or_gives_other_rights(
+    program: tuple[Keystone, Feed, Listener], monkeypatch: pytest.MonkeyPatch, roles: tuple[str, ...] | None
+) -> None:
+    fake, feed, listener = program
+    if roles is None:
+        del fake.tokens["good"]
+    else:
+        fake.tokens["good"] = said(*roles)
+    look_again(feed, listener, monkeypatch)
+    assert listener.stream.closed
+    assert listener.stream.take() == b"event: bye\ndata: {}\n\n"
+
+
+def test_it_outlives_a_keystone_that_is_silent_but_not_its_token(
+    program: tuple[Keystone, Feed, Listener], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake, feed, listener = program
+    fake.status = 500
+    look_again(feed, listener, monkeypatch)
+    assert (listener.stream.closed, len(fake.asked)) == (False, 2)
+    end = dt.datetime.fromisoformat(SOON)
+    monkeypatch.setattr("pxeapp.api.events.now", lambda: end)
+    feed.look([listener], check=True)
+    assert listener.stream.closed
 
 
 def test_without_the_setting_a_keystone_token_is_nothing(api: Api) -> None:

@@ -17,7 +17,6 @@ from sqlalchemy.orm import Session
 from pxeapp.bmc import orders, power
 from pxeapp.bmc.connect import Connector, Login, login_of
 from pxeapp.bmc.errors import BmcWrongPassword
-from pxeapp.bmc.models import PowerAction
 from pxeapp.bmc.ports import PowerState
 from pxeapp.commits import GroupCommit
 from pxeapp.db import Database
@@ -48,7 +47,12 @@ class Poller:
         has_bmc = exists().where(Bmc.machine_id == Machine.id)
         calm = ~orders.being_asked(Machine.id, now)
         with self.database.read() as session:
-            due = select(Machine.id).where(has_bmc, stale, HEALTH[health], ~_busy(), calm).order_by(seen).limit(limit)
+            due = (
+                select(Machine.id)
+                .where(has_bmc, stale, HEALTH[health], ~orders.being_switched(Machine.id), calm)
+                .order_by(seen)
+                .limit(limit)
+            )
             waiting = session.scalars(due).all()
         if not waiting:
             return []
@@ -74,7 +78,8 @@ class Poller:
         if state != before:
 
             def keep(session: Session) -> None:
-                if not session.scalar(select(Machine.id).where(Machine.id == machine_id, _busy())):
+                switched = orders.being_switched(Machine.id)
+                if not session.scalar(select(Machine.id).where(Machine.id == machine_id, switched)):
                     power.observed(session, machine_id, state, now=now)  # an action that began meanwhile knows better
 
             self.commits.write(keep)
@@ -97,7 +102,3 @@ class Poller:
             return "unknown"
         except PxeError:  # every BmcError is one; so is an address that is not allowed, or a key that does not fit
             return "unknown"
-
-
-def _busy() -> ColumnElement[bool]:
-    return exists().where(PowerAction.machine_id == Machine.id, PowerAction.finished_at.is_(None))

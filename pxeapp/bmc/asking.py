@@ -138,7 +138,10 @@ class Asker:
         try:
             driver: Any = self.connector.driver(bmc)
             try:
-                keep = DOES[order.kind](self, driver, order)
+                does = DOES[order.kind]
+                if not isinstance(driver, does.port):
+                    raise CannotDo(does.words)
+                keep = does.work(self, driver, order)
             finally:
                 driver.close()
         except PxeError as trouble:
@@ -227,35 +230,25 @@ def _keeps(order: BmcOrder, kind: str, value: dict[str, Any], told: str = "") ->
     return keep
 
 
-def _sensors(_: Asker, driver: Any, order: BmcOrder) -> Keep:
-    if not isinstance(driver, Sensors):
-        raise CannotDo("read sensors")
+def _sensors(_: Asker, driver: Sensors, order: BmcOrder) -> Keep:
     found = driver.sensors()
     health = worst([each.health for each in found])
     return _keeps(order, "sensors", {"items": [each.to_dict() for each in found], "health": health})
 
 
-def _sel(asker: Asker, driver: Any, order: BmcOrder) -> Keep:
-    if not isinstance(driver, Sel):
-        raise CannotDo("read an event log")
+def _sel(asker: Asker, driver: Sel, order: BmcOrder) -> Keep:
     return asker.store_log(order.machine_id, driver)
 
 
-def _clear_sel(asker: Asker, driver: Any, order: BmcOrder) -> Keep:
-    if not isinstance(driver, Sel):
-        raise CannotDo("clear an event log")
+def _clear_sel(asker: Asker, driver: Sel, order: BmcOrder) -> Keep:
     return asker.clear_log(driver, order)
 
 
-def _boot_device(_: Asker, driver: Any, order: BmcOrder) -> Keep:
-    if not isinstance(driver, BootOverride):
-        raise CannotDo("read the boot device")
+def _boot_device(_: Asker, driver: BootOverride, order: BmcOrder) -> Keep:
     return _keeps(order, "boot_device", _said(driver.override()))
 
 
-def _set_boot_device(_: Asker, driver: Any, order: BmcOrder) -> Keep:
-    if not isinstance(driver, BootOverride):
-        raise CannotDo("set the boot device")
+def _set_boot_device(_: Asker, driver: BootOverride, order: BmcOrder) -> Keep:
     wanted = Override(**order.argument)
     if not driver.set_override(wanted):
         raise NoAnswerToCommand(f"boot from {wanted.device}")
@@ -277,15 +270,11 @@ def _said(seen: Override | None, *, confirmed: bool = True) -> dict[str, Any]:
     return {**(seen.to_dict() if seen else empty), "confirmed": confirmed}
 
 
-def _identity(_: Asker, driver: Any, order: BmcOrder) -> Keep:
-    if not isinstance(driver, Who):
-        raise CannotDo("read who it is")
+def _identity(_: Asker, driver: Who, order: BmcOrder) -> Keep:
     return _keeps(order, "identity", driver.identity().to_dict())
 
 
-def _identify(_: Asker, driver: Any, order: BmcOrder) -> Keep:
-    if not isinstance(driver, Identify):
-        raise CannotDo("blink a light")
+def _identify(_: Asker, driver: Identify, order: BmcOrder) -> Keep:
     seconds = int(order.argument.get("seconds", 15))
     driver.identify(seconds)
 
@@ -295,12 +284,20 @@ def _identify(_: Asker, driver: Any, order: BmcOrder) -> Keep:
     return keep
 
 
-DOES: dict[str, Callable[[Asker, Any, BmcOrder], Keep]] = {
-    "sensors": _sensors,
-    "sel": _sel,
-    "clear_sel": _clear_sel,
-    "boot_device": _boot_device,
-    "set_boot_device": _set_boot_device,
-    "identity": _identity,
-    "identify": _identify,
+class Does(NamedTuple):
+    """How an order is carried out: by a driver with this port; of one without it we say that we cannot do this."""
+
+    port: type[Any]
+    words: str
+    work: Callable[[Asker, Any, BmcOrder], Keep]
+
+
+DOES = {
+    "sensors": Does(Sensors, "read sensors", _sensors),
+    "sel": Does(Sel, "read an event log", _sel),
+    "clear_sel": Does(Sel, "clear an event log", _clear_sel),
+    "boot_device": Does(BootOverride, "read the boot device", _boot_device),
+    "set_boot_device": Does(BootOverride, "set the boot device", _set_boot_device),
+    "identity": Does(Who, "read who it is", _identity),
+    "identify": Does(Identify, "blink a light", _identify),
 }

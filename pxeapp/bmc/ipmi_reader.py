@@ -83,6 +83,15 @@ class Reader(Command):
             raise IpmiException(answer["error"], answer["code"])  # type: ignore[no-untyped-call]
         return {**answer, "data": memoryview(answer["data"])}
 
+    def unless(self, code: int, netfn: int, command: int, data: Any) -> Any:
+        """One question; None where the BMC answers this code, which says something here. Other refusals are raised."""
+        answer = self.raw_command(netfn, command, data)
+        if answer.get("code") == code:
+            return None
+        if "error" in answer:
+            raise IpmiException(answer["error"], code=answer["code"])  # type: ignore[no-untyped-call]
+        return answer
+
     @property
     def spent_s(self) -> float:
         """For how long it has been asking."""
@@ -104,11 +113,9 @@ def sensors(reader: Reader) -> list[Reading]:
     found = []
     for key in list(records.get_sensor_numbers())[:SENSORS_LIMIT]:
         record = records.sensors[key]
-        answer = reader.raw_command(SENSOR, 0x2D, (record.sensor_number,))
-        if answer.get("code") == NOT_PRESENT:
+        answer = reader.unless(NOT_PRESENT, SENSOR, 0x2D, (record.sensor_number,))
+        if answer is None:
             continue
-        if "error" in answer:
-            raise IpmiException(answer["error"], code=answer["code"])  # type: ignore[no-untyped-call]
         seen = record.decode_sensor_reading(reader, answer["data"])
         limits = _thresholds(reader, record) if record.has_thresholds and reader.spent_s < THRESHOLDS_S else {}
         found.append(reading(seen, limits))
@@ -161,11 +168,9 @@ def event_log(reader: Reader) -> EventLog:
     entries: list[LogEntry] = []
     number = 0
     while number != LAST_RECORD and len(entries) < RECORDS_LIMIT:
-        answer = reader.raw_command(STORAGE, GET_SEL_ENTRY, struct.pack("<HHBB", 0, number, 0, 0xFF))
-        if answer.get("code") == NOT_PRESENT:
+        answer = reader.unless(NOT_PRESENT, STORAGE, GET_SEL_ENTRY, struct.pack("<HHBB", 0, number, 0, 0xFF))
+        if answer is None:
             break  # it is empty, or was emptied meanwhile
-        if "error" in answer:
-            raise IpmiException(answer["error"], code=answer["code"])  # type: ignore[no-untyped-call]
         data = bytes(answer["data"])
         following = struct.unpack_from("<H", data)[0]
         if len(data) != 18 or following == number:
@@ -183,11 +188,9 @@ def clear_event_log(reader: Reader, read: EventLog) -> bool:
         return False
     step = CLEAR_START
     for _ in range(CLEAR_LOOKS):
-        answer = reader.raw_command(STORAGE, CLEAR_SEL, (*reserved, *b"CLR", step))
-        if answer.get("code") == RESERVATION_LOST:
+        answer = reader.unless(RESERVATION_LOST, STORAGE, CLEAR_SEL, (*reserved, *b"CLR", step))
+        if answer is None:
             return False
-        if "error" in answer:
-            raise IpmiException(answer["error"], code=answer["code"])  # type: ignore[no-untyped-call]
         if answer["data"] and answer["data"][0] & 0x0F == 1:
             return True
         step = CLEAR_STATUS

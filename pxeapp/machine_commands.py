@@ -6,14 +6,10 @@ Nothing here moves hardware or starts work: rows are changed, and the running wo
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import click
-from rich.console import Console
-from rich.table import Table
 from sqlalchemy import select
 
 from pxeapp import config, wiring
@@ -21,6 +17,7 @@ from pxeapp.api.context import Context, known_site
 from pxeapp.api.machines import event as event_wire
 from pxeapp.api.power import wire as power_wire
 from pxeapp.bmc import power as powering
+from pxeapp.commandline import ACTOR, as_json, print_table
 from pxeapp.consoles import bmc_commands
 from pxeapp.db import now
 from pxeapp.machines import imports, readers, selectors, wire
@@ -32,10 +29,8 @@ from pxeapp.provisioning import explain as explaining
 from pxeapp.provisioning import wire as deployment_wire
 from pxeapp.provisioning.activity import Activity
 
-ACTOR = "user:local"  # whoever may run this on the appliance may read its database anyway
+COLUMNS = ("name", "mac", "state", "power", "role", "release", "at")  # of `machine list`
 FORMS = {".json": "json", ".yaml": "yaml", ".yml": "yaml", ".csv": "csv"}
-PIPE_WIDTH = 1000
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group()
@@ -95,7 +90,7 @@ def list_machines(state: str, role: str, cluster: str, search: str, as_json: boo
         return
     for row in rows:
         row["at"] = row["activity"]["what"] if row["activity"] else row["fault"]
-    _table(("name", "mac", "state", "power", "role", "release", "at"), rows)
+    print_table(COLUMNS, [[str(row[name] or "") for name in COLUMNS] for row in rows])
 
 
 @machine.command("show")
@@ -263,11 +258,3 @@ def _context() -> Context:
 
 def _print(value: object) -> None:
     click.echo(json.dumps(value, indent=2))
-
-
-def _table(columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
-    """Aligned, without rules; where no terminal limits it, one line for each row, as grep and awk want it."""
-    table = Table(*columns, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*(str(row[name] or "") for name in columns))
-    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table, crop=False)

@@ -15,6 +15,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pxeapp.app import create_app
+from pxeapp.bmc import orders
+from pxeapp.bmc.models import SelEntry
 from pxeapp.cli import COMMANDS, main
 from pxeapp.config import load
 from pxeapp.db import Database, now
@@ -122,6 +124,29 @@ def test_without_a_schema_the_sentence_names_the_command_that_makes_it(
 ) -> None:
     monkeypatch.setenv("PXEAPP_DATA_DIR", str(tmp_path / "data"))
     assert "pxeapp db upgrade" in refused("machine", "list")
+
+
+def test_what_a_bmc_calls_its_sensors_is_shown_to_the_letter(appliance: Path) -> None:
+    good("machine", "import", "machines.yaml")
+    number = json.loads(good("machine", "show", "node1", "--json"))["id"]
+    sensors = [
+        {"name": name, "value": 1, "unit": "V", "health": "ok", "states": ["[on]"]}
+        for name in ("PSU [/x]", "Fan [cpu1]")
+    ]
+    database = Database(load().database_url)
+    with database.write() as session:
+        orders.keep(session, number, "sensors", {"items": sensors}, now=now())
+        session.add(
+            SelEntry(
+                machine_id=number, raw="00" * 16, record=1, at=None, sensor="PSU [/x]", event="Fan [cpu1] failed",
+                severity="critical", seen_at=now(),
+            )
+        )  # fmt: skip
+    database.dispose()
+    shown = good("machine", "sensors", "node1")
+    assert re.search(r"^PSU \[/x\] +1 +V +ok +\[on\] *$", shown, re.MULTILINE)
+    assert "Fan [cpu1]" in shown
+    assert re.search(r"critical +PSU \[/x\] +Fan \[cpu1\] failed", good("machine", "sel", "node1"))
 
 
 def test_machines_are_imported_listed_and_shown(appliance: Path) -> None:

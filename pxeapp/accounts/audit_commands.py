@@ -13,10 +13,10 @@ import click
 from pxeapp import config
 from pxeapp.audit import chain, export, pruning, search
 from pxeapp.audit.search import Narrowed
+from pxeapp.commandline import ACTOR, as_json
 from pxeapp.db import Database, now
 from pxeapp.errors import Invalid
 
-ACTOR = "user:local"
 MOST = 100_000
 
 
@@ -42,7 +42,7 @@ def narrowing(command: Any) -> Any:
 @audit.command("list")
 @narrowing
 @click.option("--limit", type=click.IntRange(1, MOST), default=100, show_default=True, help="The newest so many.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@as_json
 def audit_list(limit: int, as_json: bool, **said: Any) -> None:
     """List the newest rows, oldest first."""
     with Database(config.load().database_url).read() as session:
@@ -76,7 +76,7 @@ def audit_export(form: str, output: Path | None, **said: Any) -> None:
 
 @audit.command("verify")
 @click.option("--expect", default="", help="A hash that was noted down earlier: it must still be in the chain.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@as_json
 def audit_verify(expect: str, as_json: bool) -> None:
     """Look whether any row was changed or taken out; exit code 1 when one was."""
     with Database(config.load().database_url).read() as session:

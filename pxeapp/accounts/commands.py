@@ -14,10 +14,9 @@ from pxeapp import config
 from pxeapp.accounts import passwords, service, sessions, tokens
 from pxeapp.accounts.models import ApiToken, User
 from pxeapp.accounts.permissions import ROLES
+from pxeapp.commandline import ACTOR, as_json
 from pxeapp.db import Database, now
 
-ACTOR = "user:local"  # whoever may run this command on the appliance may read its database anyway
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 only_projects = click.option(
     "--project", "projects", multiple=True, help="Only machines of this project; may be given more than once."
 )

@@ -6,9 +6,8 @@ import click
 
 from pxeapp import config
 from pxeapp.appliance import observing
+from pxeapp.commandline import ACTOR
 from pxeapp.db import Database, now
-
-ACTOR = "user:local"  # whoever may run this command on the appliance may write its database anyway
 
 
 @click.command()

@@ -23,6 +23,7 @@ from pxeapp.backup import archive, making
 from pxeapp.backup import manifest as manifests
 from pxeapp.backup.making import NoRoom, Say
 from pxeapp.backup.manifest import BadBackup, Manifest
+from pxeapp.commandline import ACTOR
 from pxeapp.config import Settings
 from pxeapp.db import Database
 from pxeapp.errors import Conflict
@@ -31,8 +32,6 @@ from pxeapp.provisioning.restored import Found
 from pxeapp.storage import postgresql
 from pxeapp.storage.sqlite import COMPANIONS, SqliteFile
 from pxeapp.vault import open_vault
-
-ACTOR = "user:local"
 
 
 class Occupied(Conflict):

@@ -10,13 +10,13 @@ import click
 
 from pxeapp import config, wiring
 from pxeapp.api.context import known_site
+from pxeapp.commandline import ACTOR, as_json
 from pxeapp.db import now
 from pxeapp.errors import FieldProblem, Invalid, PxeError
 from pxeapp.machines import imports, readers
 from pxeapp.netbox.reading import NetBox
 from pxeapp.netbox.translating import Choices, Skipped, machines
 
-ACTOR = "user:local"
 SHOWN = 20
 
 
@@ -41,7 +41,7 @@ def netbox() -> None:
 @click.option("--bmc-password-file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--ca-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Of a CA of your own.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, change nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@as_json
 def import_(
     url: str, token_file: Path, site: tuple[str, ...], role: tuple[str, ...], tag: tuple[str, ...], status: str,
     map_role: tuple[str, ...], release: str, boot_tag: str, bmc_username: str, bmc_password_file: Path | None,

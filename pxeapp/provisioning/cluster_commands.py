@@ -15,14 +15,12 @@ from pxeapp import config
 from pxeapp.answers import clusters
 from pxeapp.answers.cluster_secrets import Hand
 from pxeapp.answers.variables.schema import TEXTS
+from pxeapp.commandline import ACTOR, as_json
 from pxeapp.db import Database, now
 from pxeapp.machines.models import Cluster
 from pxeapp.provisioning import members
 from pxeapp.templates import Templates
 from pxeapp.vault import open_vault
-
-ACTOR = "user:local"  # whoever may run this on the appliance may read its database anyway
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group()

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Sequence
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from pxeapp import config
 from pxeapp.answers import knowledge, roles
+from pxeapp.commandline import as_json, print_table
 from pxeapp.db import Database
 from pxeapp.machines import selectors
 from pxeapp.provisioning import effective
 from pxeapp.templates import Templates
 
-PIPE_WIDTH = 1000
-
 
 @click.command()
 @click.argument("machine", required=False)
 @click.option("--role", default="", help="The variables that this role knows; left out: those of all roles.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@as_json
 def variables(machine: str | None, role: str, as_json: bool) -> None:
     """Print every variable there is; with a MACHINE, those that hold for it and where each is said."""
     settings = config.load()
@@ -39,22 +34,15 @@ def variables(machine: str | None, role: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"items": items, "next": None}, indent=2))
     elif machine is not None:
-        _table(("name", "value", "from"), [{**item, "value": _shown(item["value"])} for item in items])
+        print_table(("name", "value", "from"), [(item["name"], _shown(item["value"]), item["from"]) for item in items])
     else:
-        _table(("name", "type", "default", "scope", "notes", "help"), [_row(item) for item in items])
+        print_table(("name", "type", "default", "scope", "notes", "help"), [_row(item) for item in items])
 
 
-def _row(item: dict[str, Any]) -> dict[str, str]:
-    notes = [word for word in ("required", "secret") if item.get(word)]
-    return {**item, "default": _shown(item["default"]), "notes": ", ".join(notes)}
+def _row(item: dict[str, Any]) -> tuple[str, ...]:
+    notes = ", ".join(word for word in ("required", "secret") if item.get(word))
+    return item["name"], item["type"], _shown(item["default"]), item["scope"], notes, item["help"]
 
 
 def _shown(value: Any) -> str:
     return "" if value is None else value if isinstance(value, str) else json.dumps(value)
-
-
-def _table(columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
-    table = Table(*columns, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*(str(row[name]).replace("[", r"\[") for name in columns))
-    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table, crop=False)

@@ -8,6 +8,7 @@ import sys
 import click
 
 from pxeapp import config
+from pxeapp.commandline import ACTOR, as_json
 from pxeapp.db import Database, now
 from pxeapp.errors import Conflict
 from pxeapp.machines import selectors
@@ -18,8 +19,6 @@ from pxeapp.provisioning.plan import Tools
 from pxeapp.templates import Templates
 from pxeapp.vault import open_vault
 
-ACTOR = "user:local"  # whoever may run this on the appliance may read its key file anyway
-
 
 @click.command()
 @click.argument("machine")
@@ -27,7 +26,7 @@ ACTOR = "user:local"  # whoever may run this on the appliance may read its key f
 @click.option("--kind", default="", help="Show this one: ipxe, grub, pxelinux, kickstart, preseed, script, ...")
 @click.option("--diff", "diff", is_flag=True, help="Beside what it would get today; exit code 1 if that differs.")
 @click.option("--exact", is_flag=True, help="With its tokens and secrets; the audit says who looked.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@as_json
 def given(machine: str, deployment: int | None, kind: str, diff: bool, exact: bool, as_json: bool) -> None:
     """List what a MACHINE was given, show it, and compare it with what it would get today."""
     settings = config.load()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import ColumnElement, case, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
@@ -19,9 +20,10 @@ from pxeapp.bmc.models import PowerAction
 from pxeapp.db import now
 from pxeapp.errors import PxeError
 from pxeapp.jobs.models import JobItem
-from pxeapp.machines import selectors
+from pxeapp.jobs.service import WAITING
+from pxeapp.machines import adopting, selectors
 from pxeapp.machines.lifecycle import State
-from pxeapp.machines.models import Machine, Sighting
+from pxeapp.machines.models import Machine
 from pxeapp.provisioning.models import Deployment, DeploymentRecord
 from pxeapp.provisioning.steps import Step
 from pxeapp.traffic.tally import BOUNDS, CLASSES, Tally
@@ -29,6 +31,7 @@ from pxeapp.webhooks import telling
 from pxeapp.webhooks.models import Webhook
 
 Sample = tuple[str, Mapping[str, str], float]
+Column = InstrumentedAttribute[Any] | ColumnElement[Any]
 
 
 @dataclass(slots=True)
@@ -76,13 +79,11 @@ def _machines(page: Page, session: Session) -> None:
     for name, column in (("maintenance", Machine.maintenance), ("locked", Machine.locked)):
         number = session.scalar(select(func.count()).select_from(Machine).where(column.is_(True))) or 0
         page.one(f"pxeapp_machines_{name}", f"Machines with {name} set.", number)
-    strangers = select(func.count()).select_from(Sighting).where(Sighting.machine_id.is_(None))
-    page.one("pxeapp_unknown_machines", "Seen, not registered.", session.scalar(strangers) or 0)
+    page.one("pxeapp_unknown_machines", "Seen, not registered.", adopting.count(session))
 
 
 def _deployments(page: Page, session: Session) -> None:
-    ended = {str(outcome or "running"): number for outcome, number in _rows(session, Deployment.outcome)}
-    page.gauge("pxeapp_deployments", "Deployments by outcome.", "outcome", ended)
+    page.gauge("pxeapp_deployments", "Deployments by outcome.", "outcome", _ended(session, Deployment.outcome))
     running = Deployment.outcome.is_(None)
     steps = {**dict.fromkeys(map(str, Step), 0), **_counted(session, Deployment.step, running)}
     page.gauge("pxeapp_deployments_running", "Running deployments by step.", "step", steps)
@@ -115,8 +116,7 @@ def _deployments(page: Page, session: Session) -> None:
 
 
 def _power(page: Page, session: Session) -> None:
-    ended = {str(outcome or "running"): number for outcome, number in _rows(session, PowerAction.outcome)}
-    page.gauge("pxeapp_power_actions", "Power actions by outcome.", "outcome", ended)
+    page.gauge("pxeapp_power_actions", "Power actions by outcome.", "outcome", _ended(session, PowerAction.outcome))
     wrong = _counted(session, PowerAction.error_code, PowerAction.error_code != "")
     page.gauge("pxeapp_bmc_errors", "Power actions that a BMC failed, by error.", "code", wrong)
     late = select(func.count()).where(PowerAction.finished_at.is_(None), PowerAction.deadline < now())
@@ -131,7 +131,7 @@ def _work(page: Page, session: Session, own: Context) -> None:
         "1 while nothing is moved until told to resume.",
         int(observing.present(session) is not None),
     )
-    waiting = session.scalar(select(func.count()).select_from(JobItem).where(JobItem.outcome == "waiting")) or 0
+    waiting = session.scalar(select(func.count()).select_from(JobItem).where(JobItem.outcome == WAITING)) or 0
     page.one("pxeapp_job_machines_waiting", "Machines of jobs that are still to be worked on.", waiting)
     page.one("pxeapp_webhook_deliveries_waiting", "Deliveries that wait.", telling.waiting(session))
     broken = case((Webhook.enabled.is_(False), "disabled"), (Webhook.failures > 0, "failing"), else_="ok")
@@ -167,18 +167,18 @@ def _timed() -> list[str]:
     return [str(step) for step in Step if hasattr(DeploymentRecord, str(step))]
 
 
-def _rows(
-    session: Session, column: InstrumentedAttribute[str | None] | ColumnElement[str], *conditions: ColumnElement[bool]
-) -> list[tuple[str | None, int]]:
+def _ended(session: Session, outcome: Column) -> dict[str, float]:
+    """By outcome; what has none yet is running."""
+    return {str(key or "running"): number for key, number in _grouped(session, outcome)}
+
+
+def _counted(session: Session, column: Column, *conditions: ColumnElement[bool]) -> dict[str, float]:
+    return {str(key): number for key, number in _grouped(session, column, *conditions)}
+
+
+def _grouped(session: Session, column: Column, *conditions: ColumnElement[bool]) -> list[tuple[Any, int]]:
     query = select(column, func.count()).where(*conditions).group_by(column)
     return [(key, number) for key, number in session.execute(query)]
-
-
-def _counted(
-    session: Session, column: InstrumentedAttribute[str] | ColumnElement[str], *conditions: ColumnElement[bool]
-) -> dict[str, float]:
-    query = select(column, func.count()).where(*conditions).group_by(column)
-    return {str(key): number for key, number in session.execute(query)}
 
 
 def _escaped(value: str) -> str:

@@ -16,6 +16,7 @@ from pxeapp.machines import imports
 from pxeapp.machines import mac as macs
 from pxeapp.machines.models import Machine, Sighting
 from pxeapp.machines.records import Record
+from pxeapp.machines.selectors import holds, holds_mac
 from pxeapp.machines.service import Site
 from pxeapp.vault import Vault
 
@@ -29,10 +30,7 @@ def strangers(search: str = "") -> ColumnElement[bool]:
     text = search.strip().replace("\0", "")
     if not text:
         return unknown
-    like = "%" + text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-    mac = macs.parse_or_none(text)
-    by_mac = Sighting.mac == mac if mac else Sighting.mac.ilike(like, escape="\\")
-    return unknown & or_(by_mac, *(cast(column, String).ilike(like, escape="\\") for column in SEARCHED))
+    return unknown & or_(holds_mac(Sighting.mac, text), *(holds(cast(column, String), text) for column in SEARCHED))
 
 
 def count(session: Session, search: str = "") -> int:

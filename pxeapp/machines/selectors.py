@@ -268,14 +268,26 @@ def _refuse_nul(**said: str) -> None:
 
 
 def _search(text: str) -> ColumnElement[bool]:
-    """By part of the name or the serial number; by the whole MAC in any spelling, or part of it in ours; by address."""
-    like = f"%{_escaped(text)}%"
-    mac = macs.parse_or_none(text)
-    by_mac = Machine.mac == mac if mac else Machine.mac.ilike(like, escape="\\")
-    found = [Machine.name.ilike(like, escape="\\"), cast(Machine.serial, String).ilike(like, escape="\\"), by_mac]
+    """By part of the name or the serial number; by the MAC; by address."""
+    found = [holds(Machine.name, text), holds(cast(Machine.serial, String), text), holds_mac(Machine.mac, text)]
     if _ADDRESS.fullmatch(text):
         found.append(_at_address(f"*{text}*"))
     return or_(*found)
+
+
+def holds(column: Any, text: str) -> ColumnElement[bool]:
+    """Whether a column has this text in any place, in small letters or capitals."""
+    found: ColumnElement[bool] = column.ilike(f"%{_escaped(text)}%", escape="\\")
+    return found
+
+
+def holds_mac(column: Any, text: str) -> ColumnElement[bool]:
+    """Whether a column of MACs has this one: the whole of it in any spelling, or a part of it in ours."""
+    mac = macs.parse_or_none(text)
+    if mac is None:
+        return holds(column, text)
+    found: ColumnElement[bool] = column == mac
+    return found
 
 
 def _escaped(text: str) -> str:

@@ -15,12 +15,11 @@ from sqlalchemy.orm import Session, selectinload
 from pxeapp.api.context import context
 from pxeapp.bmc.polling import SICK
 from pxeapp.db import now
+from pxeapp.machines import adopting
 from pxeapp.machines.lifecycle import FAILED, TRANSITIONAL, State
-from pxeapp.machines.models import Event, Machine, Sighting
-from pxeapp.provisioning import steps
-from pxeapp.provisioning.explain import EXPECTED
+from pxeapp.machines.models import Event, Machine
+from pxeapp.provisioning import explain, steps
 from pxeapp.provisioning.models import Deployment
-from pxeapp.provisioning.steps import Step
 from pxeapp.ui.blueprint import bp
 
 SHOWN = 8  # of each list; more of it is a link away
@@ -41,7 +40,7 @@ class Flight:
     @property
     def done(self) -> int:
         """How many of the steps are behind it, in percent."""
-        return round(100 * steps.rank(self.deployment.step) / steps.rank(Step.VERIFIED))
+        return steps.percent(self.deployment.step)
 
     @property
     def late(self) -> bool:
@@ -50,10 +49,8 @@ class Flight:
 
     @property
     def word(self) -> str:
-        """The last word of the installer or of the role's set-up, or what it waits for."""
-        if self.deployment.progress and self.deployment.step in (Step.INSTALLING, Step.INSTALLED):
-            return self.deployment.progress
-        return EXPECTED[Step(self.deployment.step)]
+        """What it said last, or what it waits for."""
+        return explain.word(self.deployment)
 
 
 @dataclass(slots=True)
@@ -123,8 +120,8 @@ def _view() -> dict[str, Any]:
                 session,
                 select(func.count()).where(Deployment.outcome.is_(None), Deployment.step_deadline < moment - LATE),
             ),
-            "strangers": _strangers(session),
-            "strangers_total": _count(session, select(func.count()).where(Sighting.machine_id.is_(None))),
+            "strangers": adopting.latest(session, limit=SHOWN),
+            "strangers_total": adopting.count(session),
             "events": _events(session),
         }
 
@@ -158,11 +155,6 @@ def _flights(session: Session, moment: dt.datetime) -> list[Flight]:
         .order_by(Deployment.step_deadline, Deployment.id)
     )
     return [Flight(machine, row, moment) for machine, row in session.execute(found.limit(SHOWN))]
-
-
-def _strangers(session: Session) -> Sequence[Sighting]:
-    found = select(Sighting).where(Sighting.machine_id.is_(None)).order_by(Sighting.last_seen.desc())
-    return session.scalars(found.limit(SHOWN)).all()
 
 
 def _events(session: Session) -> list[tuple[Event, str]]:

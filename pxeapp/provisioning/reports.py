@@ -174,15 +174,7 @@ def inventory(session: Session) -> list[dict[str, Any]]:
             select(column, func.count(Machine.id), active, free, failed).group_by(column).order_by(column)
         )
         items += [
-            {
-                "by": kind,
-                "what": what or "",
-                "machines": count,
-                "active": on,
-                "available": spare,
-                "failed": bad,
-                "bytes": None,
-            }
+            _line(kind, what or "", count, active=on, available=spare, failed=bad)
             for what, count, on, spare, bad in found
         ]
     model = select(Sighting.manufacturer, Sighting.product, func.count()).where(Sighting.machine_id.is_not(None))
@@ -190,20 +182,28 @@ def inventory(session: Session) -> list[dict[str, Any]]:
         if maker or product:
             items.append(_line("model", " ".join(filter(None, (maker, product))), count))
     disks = select(Disk.purpose, func.count(Disk.id), func.sum(Disk.size_bytes)).group_by(Disk.purpose)
-    items += [_line("disks", purpose, count, size) for purpose, count, size in session.execute(disks)]
+    items += [_line("disks", purpose, count, size=size) for purpose, count, size in session.execute(disks)]
     return items
 
 
-def _line(kind: str, what: str, count: int, size: int | None = None) -> dict[str, Any]:
-    known = int(size) if size is not None else None
+def _line(
+    kind: str,
+    what: str,
+    count: int,
+    *,
+    active: int | None = None,
+    available: int | None = None,
+    failed: int | None = None,
+    size: int | None = None,
+) -> dict[str, Any]:
     return {
         "by": kind,
         "what": what,
         "machines": count,
-        "active": None,
-        "available": None,
-        "failed": None,
-        "bytes": known,
+        "active": active,
+        "available": available,
+        "failed": failed,
+        "bytes": int(size) if size is not None else None,
     }
 
 

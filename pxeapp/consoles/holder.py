@@ -28,7 +28,7 @@ from pxeapp.consoles.held import Held
 from pxeapp.consoles.keeping import Keeping
 from pxeapp.consoles.showing import Show, Viewer
 from pxeapp.db import Database, now
-from pxeapp.errors import PxeError, Unavailable
+from pxeapp.errors import Conflict, PxeError, Unavailable
 from pxeapp.machines.models import Bmc, Machine
 from pxeapp.vault import open_vault
 
@@ -46,10 +46,6 @@ class NoConsole(BmcError):
     """This machine cannot have one."""
 
     code = "cannot"
-
-
-class Refused(Exception):
-    """What was asked for is not possible now; the text is the sentence."""
 
 
 class Holder:
@@ -93,7 +89,7 @@ class Holder:
                 door.socket_path(self.settings).unlink()
             self._stop_all()
             self._show.stop()
-            self._keeping.close(now())
+            self._keeping.close()
             pool.shutdown(wait=False, cancel_futures=True)
         return code
 
@@ -103,7 +99,7 @@ class Holder:
             found = self._held.get(machine_id)
             if found is None:
                 if len(self._held) >= HELD_LIMIT:
-                    raise Refused("Too many consoles are held at once. Close some; recorded ones count.")
+                    raise Conflict("Too many consoles are held at once. Close some; recorded ones count.")
                 found = self._held[machine_id] = Held(
                     machine_id=machine_id, name=name, open=functools.partial(self._open, machine_id),
                     login=functools.partial(self._login, machine_id), calm=functools.partial(self._calm, machine_id),
@@ -209,8 +205,6 @@ class Holder:
         try:
             said = json.loads(door.read_line(sock) or b"null")
             kept = self._answer(sock, said)
-        except Refused as refusal:
-            self._reply(sock, {"error": str(refusal)})
         except PxeError as error:
             self._reply(sock, {"error": error.sentence, "hint": error.hint})
         except (ValueError, KeyError, TypeError, OSError):
@@ -234,7 +228,7 @@ class Holder:
             self._reply(sock, {"state": "closed", "detail": "", "viewers": 0, "recording": None})
             return False
         if held is None:
-            raise Refused("Nobody has this console open. Open it first.")
+            raise Conflict("Nobody has this console open. Open it first.")
         self._reply(sock, self._does[what](said, held))
         return False
 
@@ -242,7 +236,7 @@ class Holder:
         held = self.held(int(said["machine"]), self._name(int(said["machine"])))
         after = str(said.get("after", ""))
         if not self._show.room:
-            raise Refused("Too many consoles are watched at once. Close some windows.")
+            raise Conflict("Too many consoles are watched at once. Close some windows.")
         if said["do"] == "attach":
             viewer = Viewer(sock, held, "raw", self._from(held, after), on_input=held.type)
         else:
@@ -261,17 +255,17 @@ class Holder:
         with self.database.read() as session:
             name = session.scalar(select(Machine.name).where(Machine.id == machine_id))
         if name is None:
-            raise Refused("There is no such machine.")
+            raise Conflict("There is no such machine.")
         return name
 
     def _type(self, said: dict[str, Any], held: Held) -> dict[str, Any]:
         if not held.type(base64.b64decode(said["data"], validate=True)):
-            raise Refused(f"The console is not open ({held.state}); nothing was typed.")
+            raise Conflict(f"The console is not open ({held.state}); nothing was typed.")
         return {"ok": True}
 
     def _break(self, _: dict[str, Any], held: Held) -> dict[str, Any]:
         if not held.send_break():
-            raise Refused(f"The console is not open ({held.state}); no break was sent.")
+            raise Conflict(f"The console is not open ({held.state}); no break was sent.")
         return {"ok": True}
 
     def _take(self, _: dict[str, Any], held: Held) -> dict[str, Any]:
@@ -280,7 +274,7 @@ class Holder:
 
     def _release(self, _: dict[str, Any], held: Held) -> dict[str, Any]:
         if held.recorder is not None:
-            raise Refused("Its deployment is being recorded; the console is given back when that has ended.")
+            raise Conflict("Its deployment is being recorded; the console is given back when that has ended.")
         held.release()
         return {"ok": True}
 

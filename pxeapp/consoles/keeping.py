@@ -16,7 +16,7 @@ from pxeapp.consoles.held import Held
 from pxeapp.consoles.models import ConsoleRecording
 from pxeapp.consoles.recordings import Recorder
 from pxeapp.db import Database
-from pxeapp.errors import Unavailable
+from pxeapp.errors import Conflict, Unavailable
 from pxeapp.machines.models import Bmc, Machine
 from pxeapp.provisioning.models import Deployment
 
@@ -64,9 +64,8 @@ class Keeping:
         except Exception:
             log.exception("Recording consoles had trouble")
 
-    def close(self, now: dt.datetime) -> None:
+    def close(self) -> None:
         """The process ends: the files are whole, and the next process goes on with them."""
-        del now
         for kept in self._kept.values():
             kept.held.record(None, None)
         self._kept.clear()
@@ -88,7 +87,7 @@ class Keeping:
             title = f"{row.name}, attempt {row.attempt}: {row.release} as {row.role}"
             try:
                 held = self.held(row.machine_id, row.name)
-            except Exception as error:  # noqa: BLE001 - too many consoles at once: this one is not recorded
+            except Conflict as error:  # too many consoles at once: this one is not recorded
                 log.warning("The console of %s is not recorded: %s", row.name, error)
                 continue
             with self.database.write() as session:
@@ -110,14 +109,14 @@ class Keeping:
                 .outerjoin(Deployment, Deployment.id == ConsoleRecording.deployment_id)
                 .where(ConsoleRecording.ended_at.is_(None))
             ).all()
+        known = {row.deployment_id for row in open_rows}
         running = {row.deployment_id for row in open_rows if row.deployment_id and row.outcome is None}
         over = []
         for deployment_id, kept in self._kept.items():
-            known = any(row.deployment_id == deployment_id for row in open_rows)
             if deployment_id in running:
                 continue
             kept.over_since = kept.over_since or now
-            if not known or now - kept.over_since >= LAST_WORDS or now < kept.over_since:
+            if deployment_id not in known or now - kept.over_since >= LAST_WORDS or now < kept.over_since:
                 over.append(deployment_id)
         left = [row.id for row in open_rows if row.deployment_id not in running | set(self._kept)]
         for deployment_id in over:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from pxeapp.bmc.rmcp import Answer, Garbage, LoginRefused, NoAnswer, RmcpSession, pyghmi_session
+from pxeapp.bmc.rmcp import Answer, Garbage, NoAnswer, RmcpSession, pyghmi_session
 
 APPLICATION = 0x06
 ACTIVATE, DEACTIVATE, INSTANCE_INFO = 0x48, 0x49, 0x4B  # of payloads (section 24)
@@ -234,6 +234,3 @@ class SolSession(RmcpSession):
         if left:
             self._typed.appendleft((left, 0))
         self._under_way = None
-
-
-__all__ = ["LineEnded", "LineRefused", "LoginRefused", "SolSession"]

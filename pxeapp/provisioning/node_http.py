@@ -1,7 +1,7 @@
 """HTTP as far as machines need it: a request, a reply, and routes to functions, as a WSGI application.
 
 When forty racks boot at once, what stands between the socket and an answer is paid for thousands of times a minute. A
-framework would cost more than the token's check; there are nine routes here, no cookies, no forms and no sessions.
+framework would cost more than the token's check; there are eight routes here, no cookies, no forms and no sessions.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import random
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from pxeapp.lab.fleet import wire
 from pxeapp.lab.fleet.bmc import SimulatedBmc
@@ -74,18 +74,12 @@ class SimulatedMachine:
     troubles: list[str] = field(default_factory=list)
     _life: asyncio.Task[None] | None = field(default=None, repr=False)
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Whatever it begins to do it says on its serial port, as firmware, installers and systems do."""
-        if name == "doing" and value != getattr(self, "doing", "off"):
-            self.bmc.says(f"{self.name}: {value}\r\n".encode())
-        object.__setattr__(self, name, value)
-
     def switched(self, *, power: bool) -> None:
         """Its BMC switched it; called in the event loop."""
         if self._life is not None:
             self._life.cancel()
             self._life = None
-        self.doing = "off"
+        self._begins("off")
         if power:
             self._life = asyncio.get_running_loop().create_task(self._live())
 
@@ -96,18 +90,24 @@ class SimulatedMachine:
         if life is not None:
             await asyncio.wait([life])
 
+    def _begins(self, what: str) -> None:
+        """Whatever it begins to do it says on its serial port, as firmware, installers and systems do."""
+        if what != self.doing:
+            self.bmc.says(f"{self.name}: {what}\r\n".encode())
+        self.doing = what
+
     async def _live(self) -> None:
         try:
             await self._boot(from_network=self.bmc.booted_from == "network" or not self.installed)
         except Failed as trouble:
             self.troubles.append(f"{self.doing}: {trouble}")
-            self.doing = "stuck"
+            self._begins("stuck")
 
     async def _boot(self, *, from_network: bool) -> None:
-        self.doing = "self-test"
+        self._begins("self-test")
         await self._take(self.pace.self_test_s)
         if from_network and self.fault != "no_pxe":
-            self.doing = "netboot"
+            self._begins("netboot")
             script = await self._netboot()
             if self.fault == "loader_only":
                 return
@@ -124,10 +124,10 @@ class SimulatedMachine:
         return (await self._get(asks)).decode()
 
     async def _install(self, script: str) -> None:
-        self.doing = "loading"
+        self._begins("loading")
         for url in MEDIA.findall(script):
             await self._get(url, keep=False)
-        self.doing = "starting"
+        self._begins("starting")
         await self._take(self.pace.start_s)
         found = ANSWER.search(script)
         if found is None:
@@ -137,7 +137,7 @@ class SimulatedMachine:
         if callback is None:
             raise Failed("its answer file names no address to report to")
         self.installed = False
-        self.doing = "installing"
+        self._begins("installing")
         await self._report(callback[0], "started", "The simulated installer started.")
         if self.fault == "installer_silent":
             return
@@ -151,20 +151,20 @@ class SimulatedMachine:
         await self._report(callback[0], "installed", "Everything is on the simulated disk.")
         self.installed, self.calls_home = True, callback[0]
         self.installs += 1
-        self.doing = "rebooting"
+        self._begins("rebooting")
         await self._take(self.pace.reboot_s)
         await self._boot(from_network=False)
 
     async def _boot_disk(self) -> None:
         if not self.installed:
-            self.doing = "no system"
+            self._begins("no system")
             return
-        self.doing = "starting up"
+        self._begins("starting up")
         await self._take(self.pace.start_s)
         if self.calls_home and self.fault != "no_first_boot":
             await self._report(self.calls_home, "first_boot", "It runs from its simulated disk.")
             self.calls_home = ""
-        self.doing = "running"
+        self._begins("running")
 
     async def _get(self, url: str, *, keep: bool = True) -> bytes:
         async def fetch() -> bytes:

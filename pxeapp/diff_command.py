@@ -67,9 +67,7 @@ def diff(machines: tuple[str, ...], **said: Any) -> None:
     context = wiring.create_context(config.load())
     with context.database.read() as session:
         wanted = _wanted(session, machines, said)
-        look = Look(
-            context.settings, context.vault, context.templates, known_site(session, context.settings, context.templates)
-        )
+        look = Look(context.checker, known_site(session, context.settings, context.templates))
         found = diffs.compare(session, look, wanted.proposal(), wanted.select.selection(), now=now())
     if said["as_json"]:
         click.echo(json.dumps(found.to_dict(said["limit"]), indent=2))

@@ -68,12 +68,6 @@ def forgive(database: Database, limits: Limits, now: dt.datetime) -> None:
         session.execute(delete(SignInTry).where(SignInTry.key.in_(list(limits)), SignInTry.at == now))
 
 
-def forget(database: Database, limits: Limits) -> None:
-    """Begin to count anew, as after an admin gave a new password."""
-    with database.write() as session:
-        session.execute(delete(SignInTry).where(SignInTry.key.in_(list(limits))))
-
-
 def _refuse_more(limits: Limits, found: object, now: dt.datetime) -> None:
     for key, number, first in found:  # type: ignore[attr-defined]
         if number >= limits[key]:

@@ -154,10 +154,11 @@ def list_tokens(query: PageQuery) -> dict[str, Any]:
 @tokens.output({}, status_code=201)
 def create_token(said: TokenIn) -> dict[str, Any]:
     """Make a token; its secret is shown once, in this answer"""
-    making.refuse_past(said.expires_at, now())
+    moment = now()
+    making.refuse_past(said.expires_at, moment)
     with context().database.write() as session:
         owner = session.get(User, actor().user_id) if actor().user_id else None
-        row, secret = service.create_token(session, **said.model_dump(), user=owner, actor=actor().label, now=now())
+        row, secret = service.create_token(session, **said.model_dump(), user=owner, actor=actor().label, now=moment)
         return {**making.shown(row), "token": secret}
 
 

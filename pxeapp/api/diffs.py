@@ -10,12 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from pxeapp.accounts.permissions import ADMIN, allows
 from pxeapp.api.clusters import ClusterChange
 from pxeapp.api.context import actor, context, site
+from pxeapp.api.narrowing import Narrowed
 from pxeapp.api.networks import NetworkChange
 from pxeapp.api.releases import ReleaseChange
 from pxeapp.api.roles import RoleChange
 from pxeapp.db import now
 from pxeapp.errors import Forbidden
-from pxeapp.machines.selectors import Filter
 from pxeapp.provisioning import diffs
 from pxeapp.provisioning.diffs import Look
 from pxeapp.provisioning.proposals import Proposal, Selection
@@ -26,21 +26,15 @@ MOST = 1000
 Name = Annotated[str, Field(max_length=255)]
 
 
-class Select(BaseModel):
+class Select(Narrowed):
     """Which machines; all of them when left out."""
 
     model_config = ConfigDict(extra="forbid")
-    names: Annotated[list[Name], Field(max_length=10_000)] = []
-    state: str = ""
-    role: str = ""
-    release: str = ""
-    cluster: str = ""
-    label: Annotated[str, Field(description="key=value")] = ""
-    search: str = ""
+    names: list[Name] = Field(default=[], max_length=10_000)
 
     def selection(self) -> Selection:
         """In our words."""
-        return Selection(tuple(self.names), Filter(**self.model_dump(exclude={"names"})))
+        return Selection(tuple(self.names), self.filter())
 
 
 class DiffIn(BaseModel):
@@ -98,6 +92,6 @@ def compare(said: DiffIn) -> dict[str, Any]:
         )
     own = context()
     with own.database.read() as session:
-        look = Look(own.settings, own.vault, own.templates, site(session))
+        look = Look(own.checker, site(session))
         found = diffs.compare(session, look, said.proposal(), said.select.selection(), now=now())
     return found.to_dict(said.limit)

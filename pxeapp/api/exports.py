@@ -9,32 +9,13 @@ from flask import Response, jsonify
 from pydantic import BaseModel, ConfigDict, Field
 
 from pxeapp.api.context import context
+from pxeapp.api.narrowing import Narrowed
 from pxeapp.machines import ansible, selectors
-from pxeapp.machines.selectors import Filter
 
 bp = APIBlueprint("exports", __name__, url_prefix="/api/v1", tag="Exports")
-Word = Annotated[str, Field(max_length=255)]
 
 
-class ExportQuery(BaseModel):
-    """Narrow it, as GET /machines."""
-
-    state: Word = ""
-    role: Word = ""
-    release: Word = ""
-    cluster: Word = ""
-    label: Annotated[str, Field(max_length=400, description="key=value")] = ""
-    search: Word = ""
-
-    def narrowed(self) -> Filter:
-        """In our words."""
-        return Filter(
-            state=self.state, role=self.role, release=self.release, cluster=self.cluster, label=self.label,
-            search=self.search,
-        )  # fmt: skip
-
-
-class TargetsQuery(ExportQuery):
+class TargetsQuery(Narrowed):
     """The port of what is scraped on each machine."""
 
     port: Annotated[int, Field(ge=1, le=65535)] = 9100
@@ -70,11 +51,11 @@ class TargetGroup(BaseModel):
 
 
 @bp.get("/inventory/ansible")
-@bp.input(ExportQuery, location="query", arg_name="query")
-def inventory(query: ExportQuery) -> dict[str, Any]:
+@bp.input(Narrowed, location="query", arg_name="query")
+def inventory(query: Narrowed) -> dict[str, Any]:
     """Machines as Ansible's dynamic inventory: groups by role, state, release, cluster, rack and label"""
     with context().database.read() as session:
-        return ansible.inventory(session, query.narrowed())
+        return ansible.inventory(session, query.filter())
 
 
 @bp.get("/prometheus/targets")
@@ -83,7 +64,7 @@ def inventory(query: ExportQuery) -> dict[str, Any]:
 def targets(query: TargetsQuery) -> Response:
     """Machines as Prometheus' targets"""
     with context().database.read() as session:
-        rows = list(selectors.every(session, query.narrowed()))
+        rows = list(selectors.every(session, query.filter()))
         seen = ansible.addresses(session, rows)
     groups = []
     for row in rows:

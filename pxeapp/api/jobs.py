@@ -10,33 +10,22 @@ from flask import Response, jsonify, url_for
 from pydantic import BaseModel, ConfigDict, Field
 
 from pxeapp.api.context import actor, context
+from pxeapp.api.narrowing import Narrowed, Word
 from pxeapp.api.paging import PageQuery, page
 from pxeapp.db import now
 from pxeapp.jobs import service as jobs
-from pxeapp.machines.selectors import Filter
 from pxeapp.provisioning import bulk
 from pxeapp.provisioning.bulk import Selection
 
 bp = APIBlueprint("jobs", __name__, url_prefix="/api/v1", tag="Jobs")
 Key = Annotated[str, Field(min_length=1, max_length=255)]
-Word = Annotated[str, Field(max_length=255)]
-OPTIONS = frozenset({"release", "role", "reimage", "power", "set", "remove", "on", "reason", "verb"})
+OPTIONS = {name.removeprefix("*") for _, names in bulk.ACTIONS.values() for name in names}
 
 
-class FilterIn(BaseModel):
+class FilterIn(Narrowed):
     """As the parameters of GET /machines."""
 
     model_config = ConfigDict(extra="forbid")
-    state: Word = ""
-    role: Word = ""
-    release: Word = ""
-    cluster: Word = ""
-    power: Word = ""
-    label: Annotated[str, Field(max_length=400, description="key=value")] = ""
-    search: Word = ""
-    rack: Word = ""
-    network: Word = ""
-    q: Annotated[str, Field(max_length=500)] = ""
 
 
 class BulkIn(BaseModel):
@@ -68,7 +57,7 @@ class BulkIn(BaseModel):
 
     def selection(self) -> Selection:
         """In our words."""
-        narrowed = Filter(**self.filter.model_dump()) if self.filter is not None else None
+        narrowed = self.filter.filter() if self.filter is not None else None
         return Selection(tuple(self.machines), narrowed, self.everything)
 
 
@@ -92,7 +81,7 @@ class ItemQuery(PageQuery):
 )
 def order(said: BulkIn) -> Response:
     """Do one thing to many machines"""
-    options = said.model_dump(include=set(OPTIONS), exclude_none=True)
+    options = said.model_dump(include=OPTIONS, exclude_none=True)
     if said.dry_run:
         with context().database.read() as session:
             bulk.check(said.action, options, actor())

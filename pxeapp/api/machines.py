@@ -14,13 +14,13 @@ from werkzeug.exceptions import UnsupportedMediaType
 
 from pxeapp.api import etags
 from pxeapp.api.context import actor, context, site
+from pxeapp.api.narrowing import Narrowed
 from pxeapp.api.paging import Page, PageQuery, listed, page
 from pxeapp.db import now
 from pxeapp.errors import FieldProblem, Invalid, NotFound
 from pxeapp.machines import imports as importing
 from pxeapp.machines import readers, selectors, service, wire
 from pxeapp.machines.models import Event, Machine
-from pxeapp.machines.selectors import Filter
 from pxeapp.machines.wire import MachineChange, MachineIn
 
 bp = APIBlueprint("machines", __name__, url_prefix="/api/v1", tag="Machines")
@@ -41,20 +41,9 @@ NOTHING: dict[str, Any] = {
 }  # fmt: skip
 
 
-class MachineQuery(PageQuery):
+class MachineQuery(Narrowed, PageQuery):
     """Narrow the list; `search` looks at name, serial and MAC."""
 
-    state: str = ""
-    role: str = ""
-    release: str = ""
-    cluster: str = ""
-    project: str = ""
-    power: str = ""
-    label: Annotated[str, Field(description="key=value")] = ""
-    search: str = ""
-    rack: str = ""
-    network: Annotated[str, Field(description="One with a card in it.")] = ""
-    q: Annotated[str, Field(max_length=500, description="A query, as the machines' page takes it.")] = ""
     sort: Annotated[str, Field(description=f"One of {', '.join(selectors.SORTS)}; a minus turns it round.")] = "name"
 
 
@@ -121,9 +110,8 @@ class BringIn(BaseModel):
 @bp.output(Page)
 def listing(query: MachineQuery) -> dict[str, Any]:
     """List machines"""
-    narrowed = Filter(**query.model_dump(exclude={"after", "limit", "sort"}))
     with context().database.read() as session:
-        rows, following = selectors.page(session, narrowed, after=query.after, limit=query.limit, sort=query.sort)
+        rows, following = selectors.page(session, query.filter(), after=query.after, limit=query.limit, sort=query.sort)
         return listed([wire.machine(row) for row in rows], following)
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import datetime as dt
-import io
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -13,10 +11,10 @@ from flask import Response, jsonify
 from pydantic import AwareDatetime, BaseModel, Field
 from sqlalchemy.orm import Session
 
+from pxeapp import csv_text
 from pxeapp.api.context import context
 from pxeapp.db import now
 from pxeapp.errors import FieldProblem, Invalid
-from pxeapp.machines.export import safe
 from pxeapp.provisioning import reports
 from pxeapp.provisioning.reports import Period
 
@@ -133,9 +131,6 @@ def _written(name: str, form: str, whole: Mapping[str, Any]) -> Response:
 
 
 def as_csv(columns: Sequence[str], items: Sequence[Mapping[str, Any]]) -> str:
-    """The rows with a head; nothing in it is run as a formula."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(columns)
-    writer.writerows(["" if item[name] is None else safe(str(item[name])) for name in columns] for item in items)
-    return text.getvalue()
+    """The rows with a head."""
+    rows = (["" if item[name] is None else str(item[name]) for name in columns] for item in items)
+    return csv_text.lines([columns, *rows])

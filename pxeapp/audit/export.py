@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterator
 from typing import Any
 
+from pxeapp import csv_text
 from pxeapp.audit import search
 from pxeapp.audit.search import Narrowed
 from pxeapp.db import Database
@@ -18,8 +17,6 @@ COLUMNS = (
     "number", "hash",
 )  # fmt: skip
 MEDIA = {"csv": "text/csv; charset=utf-8", "json": "application/json", "jsonl": "application/x-ndjson"}
-# What a spreadsheet would take for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def rows(database: Database, narrowed: Narrowed) -> Iterator[dict[str, Any]]:
@@ -53,19 +50,12 @@ def _pieces(database: Database, narrowed: Narrowed, form: str) -> Iterator[str]:
 
 
 def _csv(found: Iterator[dict[str, Any]]) -> Iterator[str]:
-    yield _line(COLUMNS)
+    yield csv_text.lines([COLUMNS])
     for row in found:
-        yield _line([_cell(row[name]) for name in COLUMNS])
+        yield csv_text.lines([[_cell(row[name]) for name in COLUMNS]])
 
 
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    said = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return f"'{said}" if said.startswith(_FORMULA) else said
-
-
-def _line(cells: Any) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer).writerow(cells)
-    return buffer.getvalue()
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -81,7 +81,9 @@ def _write(session: Session, through: int, file: Path) -> tuple[int, str]:
             written += 1
         target.flush()
         os.fsync(target.fileno())
-    if hashlib.sha256(file.read_bytes()).hexdigest() != digest.hexdigest():
+    with file.open("rb") as source:
+        again = hashlib.file_digest(source, "sha256")
+    if again.hexdigest() != digest.hexdigest():
         raise Conflict(f"{file} cannot be read back as it was written; nothing was taken out.")
     return written, digest.hexdigest()
 

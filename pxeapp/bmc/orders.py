@@ -122,6 +122,12 @@ def latest(session: Session, machine_id: int, *kinds: str) -> BmcOrder | None:
     return session.scalar(of_kind.order_by(BmcOrder.id.desc()).limit(1))
 
 
+def latest_of_each(session: Session, machine_id: int) -> dict[str, BmcOrder]:
+    """The last order of each kind, finished or not."""
+    last = select(func.max(BmcOrder.id)).where(BmcOrder.machine_id == machine_id).group_by(BmcOrder.kind)
+    return {row.kind: row for row in session.scalars(select(BmcOrder).where(BmcOrder.id.in_(last)))}
+
+
 def fact(session: Session, machine_id: int, kind: str) -> BmcFact | None:
     """What was read last, and when."""
     return session.get(BmcFact, (machine_id, kind))

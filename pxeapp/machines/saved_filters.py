@@ -117,8 +117,7 @@ def _check(name: str, sort: str) -> None:
     if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable() or "/" in name:
         fix = f"Use one line of at most {LONGEST_NAME} characters, without a slash."
         problems.append(FieldProblem("name", f"{name[:LONGEST_NAME]!r} cannot be its name.", fix))
-    if sort and sort.removeprefix("-") not in selectors.SORTS:
-        fix = f"Use one of {', '.join(selectors.SORTS)}, with a minus before it for the other direction."
-        problems.append(FieldProblem("sort", repr(sort[:40]), fix))
+    if sort and (problem := selectors.sort_problem(sort)):
+        problems.append(problem)
     if problems:
         raise Invalid("The filter cannot be saved.", problems=problems)

@@ -98,11 +98,17 @@ def page(
 
 
 def _sorted_by(sort: str) -> tuple[Any, bool]:
-    column = SORTS.get(sort.removeprefix("-"))
-    if column is None:
-        fix = f"Use one of {', '.join(SORTS)}, with a minus before it for the other direction."
-        raise Invalid("The list cannot be sorted so.", problems=[FieldProblem("sort", repr(sort[:40]), fix)], hint=fix)
-    return column, sort.startswith("-")
+    if problem := sort_problem(sort):
+        raise Invalid("The list cannot be sorted so.", problems=[problem], hint=problem.fix)
+    return SORTS[sort.removeprefix("-")], sort.startswith("-")
+
+
+def sort_problem(sort: str) -> FieldProblem | None:
+    """Why a list cannot be sorted so."""
+    if sort.removeprefix("-") in SORTS:
+        return None
+    fix = f"Use one of {', '.join(SORTS)}, with a minus before it for the other direction."
+    return FieldProblem("sort", repr(sort[:40]), fix)
 
 
 def _parts(query: Select[Machine], column: Any, *, falling: bool, after: str) -> Iterator[Select[Machine]]:

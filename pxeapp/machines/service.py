@@ -351,18 +351,22 @@ def _taken(session: Session, said: MachineChange, own_id: int | None) -> Iterabl
 def _taken_macs(session: Session, said: MachineChange, own_id: int) -> Iterable[str]:
     """A MAC is one card's, whether a machine boots from it or not: of two that have it we would boot either."""
     cards = [card.mac for card in said.interfaces or []]
-    for mac in dict.fromkeys([*([said.mac] if said.mac else []), *cards]):
-        of_card = session.scalar(
-            select(Machine.name)
-            .join(Interface, Interface.machine_id == Machine.id)
-            .where(Interface.mac == mac, Machine.id != own_id)
-        )
-        if of_card is not None:
-            yield f"The MAC {mac} belongs to a card of {of_card}."
-        elif mac in cards and mac != said.mac:
-            boots = session.scalar(select(Machine.name).where(Machine.mac == mac, Machine.id != own_id))
-            if boots is not None:
-                yield f"The MAC {mac} is the one that {boots} boots from."
+    wanted = dict.fromkeys([*([said.mac] if said.mac else []), *cards])
+    if not wanted:
+        return
+    of_cards = (
+        select(Interface.mac, Machine.name)
+        .join(Machine, Machine.id == Interface.machine_id)
+        .where(Interface.mac.in_(wanted), Machine.id != own_id)
+    )
+    card_of = dict(session.execute(of_cards).tuples().all())
+    boots = select(Machine.mac, Machine.name).where(Machine.mac.in_(cards), Machine.id != own_id)
+    boot_of = dict(session.execute(boots).tuples().all()) if cards else {}
+    for mac in wanted:
+        if mac in card_of:
+            yield f"The MAC {mac} belongs to a card of {card_of[mac]}."
+        elif mac != said.mac and mac in boot_of:
+            yield f"The MAC {mac} is the one that {boot_of[mac]} boots from."
 
 
 def _plain(said: MachineChange, name: str) -> Any:

@@ -48,6 +48,12 @@ def sets_up(deployment: Deployment) -> bool:
     return deployment.outcome is None and deployment.step == Step.INSTALLED and bool(deployment.progress)
 
 
+def last_word(deployment: Deployment) -> str:
+    """What an attempt said last of the step that it is at: why it waits for its turn, or how far its installer is."""
+    speaks = deployment.step in (Step.REQUESTED, Step.INSTALLING, Step.INSTALLED)
+    return deployment.progress if speaks and deployment.outcome is None else ""
+
+
 def of(deployment: Deployment | None) -> Activity | None:
     """What the machine of this attempt is at; None when the attempt is over."""
     if deployment is None or deployment.outcome is not None:

@@ -23,7 +23,6 @@ from pxeapp.answers.checks.known import Known
 from pxeapp.answers.site_templates import DATA
 from pxeapp.answers.spec import AnswerSpec
 from pxeapp.boot.spec import InstallBoot
-from pxeapp.config import Settings
 from pxeapp.errors import PxeError
 from pxeapp.faults import Fault
 from pxeapp.machines.models import Cluster, Machine
@@ -41,7 +40,6 @@ from pxeapp.software import releases as software_releases
 from pxeapp.software.models import Release
 from pxeapp.templates import Templates
 from pxeapp.templates.versions import recording
-from pxeapp.vault import Vault
 
 PATIENCE = 20.0  # seconds of checking; whose new files are not checked by then are counted
 LINE = re.compile(r"\bline \d+")
@@ -192,17 +190,20 @@ def _some(names: Sequence[str], limit: int) -> dict[str, Any]:
 class Look:
     """What is needed to look at machines twice."""
 
-    settings: Settings
-    vault: Vault
-    templates: Templates
+    checker: Checker  # the process's own, as things are now
     site: Site
     patience: float = PATIENCE
+
+    @property
+    def tools(self) -> plan.Tools:
+        """What composing and rendering are done with now."""
+        return self.checker.tools
 
 
 def compare(session: Session, look: Look, proposal: Proposal, selection: Selection, *, now: dt.datetime) -> Comparison:
     """The difference that the proposal would make; raises Invalid for one that could not be saved."""
     proposal.refuse_nothing()
-    then_templates = look.templates.proposing(proposal.templates)
+    then_templates = look.tools.templates.proposing(proposal.templates)
     for name, text in proposal.templates.items():
         if text is not None and not name.endswith(DATA):
             then_templates.check(name)
@@ -212,7 +213,7 @@ def compare(session: Session, look: Look, proposal: Proposal, selection: Selecti
         names = [machine.name for machine in machines]
         own = [own_values(machine) for machine in machines]
         before = _standings(session, look, machines, running, {})
-        means = Means(look.vault, then_templates, look.site)
+        means = Means(look.tools.vault, then_templates, look.site)
         clusters = proposals.put(session, means, proposal, machines, now=now)
         moved = proposal.to_release is not None or proposal.to_role is not None
         own = [[*was, *own_values(machine)] for was, machine in zip(own, machines, strict=True)]
@@ -234,11 +235,9 @@ def _standings(
     running: Mapping[int, tuple[str, str]],
     clusters: Mapping[str, Cluster],
 ) -> list[Standing]:
-    tools = plan.Tools(look.settings, look.vault, look.templates)
-    known = plan.Known(session, tools, clusters)
+    known = plan.Known(session, look.tools, clusters)
     rows: dict[str, Release] = {}
     installers: dict[str, Known] = {}
-    checker = Checker(look.settings, look.vault, look.templates)
     found = []
     for machine in machines:
         release, role = running.get(machine.id, (machine.release, machine.role))
@@ -248,9 +247,9 @@ def _standings(
         try:
             if release not in rows:
                 rows[release] = software_releases.get(session, release)
-                installers[release] = checker.known(rows[release])
-            urls = plan.unissued(look.settings)
-            spec = plan.answer_spec(session, tools, machine, rows[release], role, urls, known)
+                installers[release] = look.checker.known(rows[release])
+            urls = plan.unissued(look.tools.settings)
+            spec = plan.answer_spec(session, look.tools, machine, rows[release], role, urls, known)
             boot = plan.boot_of(machine, rows[release], spec)
             found.append(Standing(release, role, spec, boot, known=installers[release]))
         except PxeError as error:
@@ -288,10 +287,9 @@ class _Comparing:
         self._then = then
         self._proposed = frozenset(proposal.templates)
         # One that is new may be chosen where another was; which files that concerns is seen by rendering them.
-        self._new = any(look.templates.find(name) is None for name in self._proposed)
+        self._new = any(look.tools.templates.find(name) is None for name in self._proposed)
         self._veil = Veil()
-        self._now_checker = Checker(look.settings, look.vault, look.templates)
-        self._then_checker = self._now_checker.proposing(then)
+        self._then_checker = look.checker.proposing(then)
         self._until = time.monotonic() + look.patience
 
     def all(self, pairs: Sequence[Pair]) -> Comparison:
@@ -329,7 +327,7 @@ class _Comparing:
             yield f"The new files of {unchecked} machines were not checked, for that would have taken too long."
 
     def _each(self, pairs: Sequence[Pair]) -> Iterator[_Found]:
-        if not self._proposed and not self._look.templates.of_the_site():
+        if not self._proposed and not self._look.tools.templates.of_the_site():
             yield from map(self._one, pairs)
             return
         with ThreadPoolExecutor(AT_ONCE) as pool:  # they wait for renderers
@@ -343,7 +341,7 @@ class _Comparing:
         files: list[_Compared] = []
         touched = False
         if not problem:
-            now, then = self._makers(before, self._look.templates), self._makers(after, self._then)
+            now, then = self._makers(before, self._look.tools.templates), self._makers(after, self._then)
             for kind in dict.fromkeys([*now, *then]):
                 try:
                     file, seen = self._file(kind, now.get(kind), then.get(kind))
@@ -381,7 +379,7 @@ class _Comparing:
             try:
                 faults = self._then_checker.faults_of(file.after, after.spec, after.known, shape)
                 present = (
-                    self._now_checker.faults_of(file.before, before.spec, before.known, Shape(before.spec))
+                    self._look.checker.faults_of(file.before, before.spec, before.known, Shape(before.spec))
                     if (faults and before.spec is not None)
                     else []
                 )
@@ -395,7 +393,7 @@ class _Comparing:
         spec, boot = standing.spec, standing.boot
         if spec is None or boot is None:
             return {}
-        loader = makers.of_loader(self._look.settings, templates, boot)
+        loader = makers.of_loader(self._look.tools.settings, templates, boot)
         installer = makers.of_installer(templates, spec)
         return {
             **{kind: (boot, spec, maker) for kind, maker in loader.items()},

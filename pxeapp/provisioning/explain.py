@@ -95,6 +95,11 @@ def expected(deployment: Deployment) -> str:
     return SETTING_UP if activity.sets_up(deployment) else EXPECTED[Step(deployment.step)]
 
 
+def word(deployment: Deployment) -> str:
+    """What a running attempt said last, or else what it waits for: one line of a list."""
+    return activity.last_word(deployment) or expected(deployment)
+
+
 def _never_deployed(machine: Machine) -> Explanation:
     return Explanation(
         machine=machine.name,

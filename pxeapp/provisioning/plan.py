@@ -35,7 +35,10 @@ REHEARSED = UNISSUED.ljust(43, "x")  # the same, as long as a token is: lines ha
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What composing needs besides rows: our address, what opens secrets, where roles lie. Made in wiring.py."""
+    """What composing needs besides rows: our address, what opens secrets, where roles lie.
+
+    A process has them from its Checker or, where machines are answered, from its Provisioner; wiring.py makes both.
+    """
 
     settings: Settings
     vault: Vault

@@ -73,6 +73,11 @@ def rank(step: str) -> int:
     return _RANK[Step(step)]
 
 
+def percent(step: str) -> int:
+    """How many of the steps are behind an attempt that is at this one."""
+    return round(100 * rank(step) / rank(Step.VERIFIED))
+
+
 # Made once: SQLAlchemy takes longer to put such a statement together than SQLite does to answer it.
 _LOCKED = select(Deployment).where(Deployment.id == bindparam("number")).with_for_update()
 

@@ -1,7 +1,6 @@
 """Download one file from a URL that an operator wrote: bounded, pinned, verified, atomic.
 
-The host is resolved once, the address checked and then connected to, so that a name cannot point elsewhere between
-the check and the use. Redirects are followed on the same host only. The file appears under its name only when its
+Pinned: see pinned.py. Redirects are followed on the same host only. The file appears under its name only when its
 SHA-256 is right.
 """
 
@@ -11,8 +10,6 @@ import hashlib
 import http.client
 import os
 import re
-import socket
-import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,21 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from netaddr import IPAddress, IPNetwork
+from netaddr import IPNetwork
 
+from pxeapp import pinned
 from pxeapp.errors import FieldProblem, Invalid, Unavailable
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 MAX_REDIRECTS = 3
 CHUNK = 256 * 1024
-# Ourselves, and link-local (where clouds keep their metadata service): an operator's URL never gets there.
-NEVER = tuple(
-    IPNetwork(text)
-    for text in (
-        *("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4"),
-        *("::/128", "::1/128", "fe80::/10", "ff00::/8", "::ffff:0:0/96"),
-    )
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +47,8 @@ def fetch(
 ) -> int:
     """Download `url` to `target` and return its size; `target` is not there unless its SHA-256 is right.
 
-    `networks` are the only ones that may be contacted; empty means any but `NEVER`. Raises Invalid when the URL or
-    what it gives is wrong, Unavailable when the server cannot be reached.
+    `networks` are the only ones that may be contacted; empty means any but `pinned.NEVER`. Raises Invalid when the
+    URL or what it gives is wrong, Unavailable when the server cannot be reached.
     """
     if not SHA256.fullmatch(sha256):
         raise _bad("sha256", "a SHA-256 checksum is required.", "Give its 64 hexadecimal digits in lower case.")
@@ -92,31 +82,6 @@ def check_url(url: str, *, field: str = "url") -> SplitResult:
     return parts
 
 
-def allowed(address: str, networks: Sequence[IPNetwork]) -> bool:
-    """Whether this address may be contacted."""
-    ip = IPAddress(address)
-    return any(ip in network for network in networks) if networks else not any(ip in network for network in NEVER)
-
-
-def resolve(host: str, port: int, networks: Sequence[IPNetwork]) -> str:
-    """The one address that is going to be contacted; raises Invalid where the policy allows none."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise Unavailable(
-            f"The name {host} cannot be resolved: {error}.", hint="Check its spelling and the DNS."
-        ) from error
-    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-    for address in addresses:
-        if allowed(address, networks):
-            return address
-    raise _bad(
-        "url",
-        f"{host} is {', '.join(addresses)}, which this appliance may not contact.",
-        "Addresses of this host and link-local ones are refused; PXEAPP_FETCH_NETWORKS names what is allowed.",
-    )
-
-
 @contextmanager
 def _open(url: str, networks: Sequence[IPNetwork], limits: Limits) -> Iterator[http.client.HTTPResponse]:
     first = check_url(url)
@@ -138,7 +103,7 @@ def _open(url: str, networks: Sequence[IPNetwork], limits: Limits) -> Iterator[h
                 raise _bad("url", f"{url} answers {response.status} {response.reason}.", "Check the address.")
             yield response
             return  # noqa: TRY300 - the loop goes on after a redirect only
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: it redirects to what is no URL
             raise Unavailable(
                 f"{url} could not be fetched: {error!r}.", hint="Try again, or fetch it by hand."
             ) from error
@@ -147,24 +112,16 @@ def _open(url: str, networks: Sequence[IPNetwork], limits: Limits) -> Iterator[h
     raise _bad("url", f"{first.geturl()} redirects more than {MAX_REDIRECTS} times.", "Give the final address itself.")
 
 
-class _Pinned(http.client.HTTPConnection):
-    """A connection to one address that was checked, under the host's own name."""
-
-    def __init__(self, parts: SplitResult, address: str, timeout_s: float) -> None:
-        super().__init__(str(parts.hostname), parts.port or (443 if parts.scheme == "https" else 80), timeout=timeout_s)
-        self._address = address
-        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
-
-    def connect(self) -> None:
-        """Connect to the address, not to what the name says by now."""
-        self.sock = socket.create_connection((self._address, self.port), self.timeout)
-        if self._tls is not None:
-            self.sock = self._tls.wrap_socket(self.sock, server_hostname=self.host)
-
-
-def _connect(parts: SplitResult, networks: Sequence[IPNetwork], timeout_s: float) -> http.client.HTTPConnection:
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    return _Pinned(parts, resolve(str(parts.hostname), port, networks), timeout_s)
+def _connect(parts: SplitResult, networks: Sequence[IPNetwork], timeout_s: float) -> pinned.Connection:
+    addresses = pinned.resolve(parts, hint="Check its spelling and the DNS.")
+    address = pinned.first_allowed(addresses, networks)
+    if address is None:
+        raise _bad(
+            "url",
+            f"{parts.hostname} is {', '.join(addresses)}, which this appliance may not contact.",
+            "Addresses of this host and link-local ones are refused; PXEAPP_FETCH_NETWORKS names what is allowed.",
+        )
+    return pinned.Connection(parts, address, timeout_s)
 
 
 def _receive(

@@ -6,16 +6,13 @@ begins anew, full.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import math
-import mmap
-import os
 import struct
-import threading
-from collections.abc import Iterator
+from mmap import mmap
 from pathlib import Path
+
+from pxeapp.traffic.shared import Shared
 
 SLOTS = 4096
 PROBES = 8  # places where a client's bucket may lie
@@ -27,62 +24,36 @@ class Rates:
 
     def __init__(self, path: Path | None) -> None:
         """`path`: None, or a file that cannot be used, for buckets of this process alone."""
-        self._lock = threading.Lock()
-        self._file = _open(path)
-        self._map = mmap.mmap(self._file if self._file is not None else -1, SLOTS * SLOT.size)
+        self._buckets = Shared(path, SLOTS * SLOT.size)
 
     def take(self, who: str, per_minute: int, *, now: float) -> float:
         """Take one; 0 when there was one, else how many seconds until there is. `now` is the monotonic clock's."""
         key = int.from_bytes(hashlib.blake2b(who.encode(), digest_size=8).digest()) or 1
-        with self._alone():
-            place, left = self._find(key, float(per_minute), now)
+        with self._buckets.alone() as memory:
+            place, left = _find(memory, key, float(per_minute), now)
             if left < 1:
-                SLOT.pack_into(self._map, place, key, left, now)
+                SLOT.pack_into(memory, place, key, left, now)
                 return (1 - left) * 60 / per_minute
-            SLOT.pack_into(self._map, place, key, left - 1, now)
+            SLOT.pack_into(memory, place, key, left - 1, now)
             return 0.0
 
     def close(self) -> None:
         """Give the file back."""
-        self._map.close()
-        if self._file is not None:
-            os.close(self._file)
-
-    def _find(self, key: int, per_minute: float, now: float) -> tuple[int, float]:
-        """Its place and what is in it now; a new one gets the place that was used longest ago."""
-        oldest, oldest_at = 0, math.inf
-        for probe in range(PROBES):
-            place = (key + probe) % SLOTS * SLOT.size
-            whose, left, at = SLOT.unpack_from(self._map, place)
-            if whose == key:
-                if not (0 <= at <= now and 0 <= left <= per_minute):  # from before a restart of the host, or broken
-                    return place, per_minute
-                return place, min(per_minute, left + (now - at) * per_minute / 60)
-            if not whose or at > now:
-                at = -1.0
-            if at < oldest_at:
-                oldest, oldest_at = place, at
-        return oldest, per_minute
-
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        with self._lock:
-            if self._file is not None:
-                fcntl.lockf(self._file, fcntl.LOCK_EX)
-            try:
-                yield
-            finally:
-                if self._file is not None:
-                    fcntl.lockf(self._file, fcntl.LOCK_UN)
+        self._buckets.close()
 
 
-def _open(path: Path | None) -> int | None:
-    if path is None:
-        return None
-    try:
-        path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        os.ftruncate(file, SLOTS * SLOT.size)
-    except OSError:
-        return None
-    return file
+def _find(memory: mmap, key: int, per_minute: float, now: float) -> tuple[int, float]:
+    """Its place and what is in it now; a new one gets the place that was used longest ago."""
+    oldest, oldest_at = 0, math.inf
+    for probe in range(PROBES):
+        place = (key + probe) % SLOTS * SLOT.size
+        whose, left, at = SLOT.unpack_from(memory, place)
+        if whose == key:
+            if not (0 <= at <= now and 0 <= left <= per_minute):  # from before a restart of the host, or broken
+                return place, per_minute
+            return place, min(per_minute, left + (now - at) * per_minute / 60)
+        if not whose or at > now:
+            at = -1.0
+        if at < oldest_at:
+            oldest, oldest_at = place, at
+    return oldest, per_minute

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -20,7 +19,7 @@ from pxeapp.db import now
 from pxeapp.errors import FieldProblem, Invalid, PxeError
 from pxeapp.ui import token_form
 from pxeapp.ui.blueprint import bp
-from pxeapp.ui.faults import by_field
+from pxeapp.ui.faults import answered, at_part
 
 TOKENS_SHOWN = 200
 
@@ -44,13 +43,13 @@ def change_password() -> ResponseReturnValue:
         guard.visit(own.change_password(context().database, actor(), old=old, new=new, now=now()))
         return redirect(url_for("ui.index") if was_due else url_for("ui.account", done="password"), 303)
 
-    return _answered("password", work)
+    return answered("account.html", _view, "password", work)
 
 
 @bp.post("/account/totp")
 def begin_totp() -> ResponseReturnValue:
     """Show the picture for an authenticator."""
-    return _answered("totp", lambda: render_template("account.html", **_view(), **_picture()))
+    return answered("account.html", _view, "totp", lambda: render_template("account.html", **_view(), **_picture()))
 
 
 @bp.post("/account/totp/confirm")
@@ -61,7 +60,7 @@ def confirm_totp() -> ResponseReturnValue:
         codes = own.confirm_totp(here.database, here.vault, actor(), request.form.get("code", "")[:40], now=now())
     except PxeError as error:
         again = _picture() if error.status == HTTPStatus.UNPROCESSABLE_ENTITY else {}
-        return render_template("account.html", **{**_view(), **again, **_problem("totp", error)}), error.status
+        return render_template("account.html", **{**_view(), **again, **at_part("totp", error)}), error.status
     return render_template("account.html", **{**_view(), "codes": codes, "part": "totp"})
 
 
@@ -74,7 +73,7 @@ def renew_recovery_codes() -> ResponseReturnValue:
         codes = own.renew_recovery_codes(context().database, actor(), password, now=now())
         return render_template("account.html", **{**_view(), "codes": codes, "part": "totp"})
 
-    return _answered("totp", work)
+    return answered("account.html", _view, "totp", work)
 
 
 @bp.post("/account/totp/remove")
@@ -86,7 +85,7 @@ def remove_totp() -> ResponseReturnValue:
         own.remove_totp(here.database, here.settings, actor(), request.form.get("password", "")[:2000], now=now())
         return redirect(url_for("ui.account", done="totp"), 303)
 
-    return _answered("totp", work)
+    return answered("account.html", _view, "totp", work)
 
 
 @bp.post("/account/sessions/<int:number>/end")
@@ -99,7 +98,7 @@ def end_session(number: int) -> ResponseReturnValue:
             sessions.end(session, user.id, number, actor=actor().label, now=now())
         return redirect(url_for("ui.account", done="session"), 303)
 
-    return _answered("sessions", work)
+    return answered("account.html", _view, "sessions", work)
 
 
 @bp.post("/account/sessions/end")
@@ -123,7 +122,7 @@ def create_own_token() -> ResponseReturnValue:
             )
         return render_template("account.html", **{**_view(), "new_token": secret, "new_token_name": row.name})
 
-    return _answered("tokens", work)
+    return answered("account.html", _view, "tokens", work)
 
 
 @bp.post("/account/tokens/<int:number>/revoke")
@@ -136,7 +135,7 @@ def revoke_own_token(number: int) -> ResponseReturnValue:
             tokens.revoke_token(session, number, actor=actor().label, now=now(), owner_id=user.id)
         return redirect(url_for("ui.account", done="token"), 303)
 
-    return _answered("tokens", work)
+    return answered("account.html", _view, "tokens", work)
 
 
 def _view() -> dict[str, Any]:
@@ -164,15 +163,3 @@ def _picture() -> dict[str, Any]:
     here, who = context(), actor()
     secret, _uri = own.begin_totp(here.database, here.vault, who)
     return {"secret": secret, "picture": second_factor.picture(secret, who.label.partition(":")[2]), "part": "totp"}
-
-
-def _answered(part: str, work: Callable[[], ResponseReturnValue]) -> ResponseReturnValue:
-    try:
-        return work()
-    except PxeError as error:
-        return render_template("account.html", **{**_view(), **_problem(part, error)}), error.status
-
-
-def _problem(part: str, error: PxeError) -> dict[str, Any]:
-    errors = by_field(error)
-    return {"part": part, "errors": errors, "problem": "" if errors else str(error)}

@@ -24,7 +24,8 @@ from pxeapp.provisioning import bulk
 from pxeapp.provisioning.bulk import Radius, Selection
 from pxeapp.software.models import Release
 from pxeapp.ui.blueprint import bp
-from pxeapp.ui.language import N_, _, said
+from pxeapp.ui.faults import in_full
+from pxeapp.ui.language import N_, _
 
 NAMED = 200  # machines that the confirmation names
 ITEMS = 200  # machines of a job on one page
@@ -96,9 +97,8 @@ def bulk_order() -> ResponseReturnValue:
             )  # fmt: skip
             number = job.id
     except (Conflict, Invalid) as error:
-        details = [str(each) for each in error.problems] if isinstance(error, Invalid) else [error.hint]
         with context().database.read() as session:
-            return _confirmation(session, " ".join([said(error.sentence), *map(said, details)]))
+            return _confirmation(session, in_full(error))
     return redirect(url_for("ui.job_page", number=number), 303)
 
 
@@ -156,10 +156,7 @@ def _confirmation(session: Session, problem: str) -> ResponseReturnValue:
     try:
         radius = bulk.radius(session, _selection())
     except Invalid as error:
-        radius, problem = (
-            Radius(()),
-            problem or " ".join([said(error.sentence), *(str(each) for each in error.problems)]),
-        )
+        radius, problem = Radius(()), problem or in_full(error)
     page = render_template(
         "bulk.html", choice=choice, radius=radius, problem=problem, form=request.form,
         named=radius.machines[:NAMED],

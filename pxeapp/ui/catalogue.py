@@ -6,7 +6,7 @@ Saving goes the way of the API's PATCH, with the version that was read: what som
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -35,7 +35,8 @@ from pxeapp.provisioning.members import Agree
 from pxeapp.provisioning.proposals import Selection
 from pxeapp.software import releases
 from pxeapp.ui.blueprint import bp
-from pxeapp.ui.language import N_, _, said
+from pxeapp.ui.faults import in_full
+from pxeapp.ui.language import N_, _
 from pxeapp.ui.templates import GROUPS_SHOWN, MACHINES_NAMED, shown_group
 
 Values = dict[str, Any]
@@ -53,7 +54,7 @@ class Kind:
     model: type[BaseModel]  # what can be changed
     change: Callable[[Session, str, Values, Agree], None]
     columns: tuple[str, ...]
-    wire: Callable[[Session, Any], Values]
+    wire: Callable[[Session, Sequence[Any]], list[Values]]
     create: Callable[[Session, Values], Any] | None = None
     begin: str = ""  # what a new one begins with
 
@@ -62,8 +63,10 @@ def _hand(session: Session) -> Any:
     return clusters.hand(session, context().vault, context().templates, actor=actor().label, now=now())
 
 
-def _cluster(session: Session, row: Any) -> Values:
-    return clusters.wire(row, clusters.sizes(session, [row])[row.name])
+def _clusters(session: Session, rows: Sequence[Any]) -> list[Values]:
+    """Each with the number of its machines: one question for all of them."""
+    sizes = clusters.sizes(session, rows)
+    return [clusters.wire(row, sizes[row.name]) for row in rows]
 
 
 def _change_network(session: Session, name: str, values: Values, agree: Agree) -> None:
@@ -86,25 +89,25 @@ KINDS: dict[str, Kind] = {
     "networks": Kind(
         N_("Networks"), networks.listing, lambda session, name: networks.wire(networks.get(session, name)),
         networks_api.NetworkChange, _change_network, ("cidr", "gateway", "vlan", "dhcp_start", "dhcp_end"),
-        lambda _session, row: networks.wire(row),
+        lambda _session, rows: [networks.wire(row) for row in rows],
         lambda session, values: networks.create(session, values, actor=actor().label, now=now()),
         "cidr: 10.77.0.0/24\ngateway: 10.77.0.1\ndns: [10.77.0.1]\n",
     ),
     "releases": Kind(
         N_("Releases"), releases.listing, lambda session, name: releases.wire(releases.get(session, name)),
         releases_api.ReleaseChange, _change_release, ("family", "version", "installer", "ready"),
-        lambda _session, row: releases.wire(row),
+        lambda _session, rows: [releases.wire(row) for row in rows],
     ),
     "roles": Kind(
         N_("Roles"), roles.listing, lambda session, name: roles.wire(roles.get(session, name)),
         roles_api.RoleChange, _change_role, ("description", "builtin"),
-        lambda _session, row: roles.wire(row),
+        lambda _session, rows: [roles.wire(row) for row in rows],
         lambda session, values: role_vars.create(session, _hand(session), values),
         "description: What it is for\npackages:\n  debian: []\n  el: []\n",
     ),
     "clusters": Kind(
-        N_("Clusters"), clusters.listing, lambda session, name: _cluster(session, clusters.get(session, name)),
-        clusters_api.ClusterChange, _change_cluster, ("description", "machines"), _cluster,
+        N_("Clusters"), clusters.listing, lambda session, name: _clusters(session, [clusters.get(session, name)])[0],
+        clusters_api.ClusterChange, _change_cluster, ("description", "machines"), _clusters,
         lambda session, values: clusters.create(session, _hand(session), values),
         "description: What it is for\nvars: {}\n",
     ),
@@ -117,7 +120,7 @@ def catalogue(kind: str) -> ResponseReturnValue:
     """All of one kind."""
     about = _kind(kind)
     with context().database.read() as session:
-        items = [about.wire(session, row) for row in about.listing(session, limit=LISTED)]
+        items = about.wire(session, about.listing(session, limit=LISTED))
     may = allows(actor().role, ADMIN)
     return render_template("catalogue.html", kinds=KINDS, kind=kind, about=about, items=items, may=may)
 
@@ -162,7 +165,7 @@ def edit_item(kind: str, name: str) -> ResponseReturnValue:
             return redirect(url_for("ui.catalogue_item", kind=kind, name=name, saved=1), 303)
         found = _difference(kind, name, _changed(about, values, present)) if present is not None else None
     except PxeError as error:
-        page = _page(kind, name, present, text, problem=_sentence(error), tag=tag)
+        page = _page(kind, name, present, text, problem=in_full(error), tag=tag)
         return page, HTTPStatus.UNPROCESSABLE_ENTITY
     notice = "" if found else _("It can be understood; whether it can be saved, saving tells.")
     return _page(kind, name, present, text, difference=found, notice=notice, tag=tag)
@@ -225,7 +228,7 @@ def _difference(kind: str, name: str, values: Values) -> dict[str, Any]:
     own = context()
     proposal = DiffIn.model_validate({kind: {name: values}}).proposal()
     with own.database.read() as session:
-        look = Look(own.settings, own.vault, own.templates, site(session))
+        look = Look(own.checker, site(session))
         return diffs.compare(session, look, proposal, Selection(), now=now()).to_dict(MACHINES_NAMED)
 
 
@@ -241,10 +244,3 @@ def _page(kind: str, name: str, present: Values | None, text: str, **more: Any) 
         may=allows(actor().role, ADMIN), groups=[shown_group(group) for group in groups],
         **{"problem": "", "notice": "", "difference": None, **more},
     )  # fmt: skip
-
-
-def _sentence(error: PxeError) -> str:
-    told = [
-        f"{each.field}: {said(each.problem)} {said(each.fix)}".strip(": ") for each in getattr(error, "problems", ())
-    ]
-    return " ".join([said(error.sentence), *(told or [said(error.hint)])]).strip()

@@ -21,11 +21,9 @@ from pxeapp.errors import NotFound
 from pxeapp.machines import selectors
 from pxeapp.machines.lifecycle import State
 from pxeapp.machines.models import Machine
-from pxeapp.provisioning import lifecycle, steps
-from pxeapp.provisioning.explain import EXPECTED
+from pxeapp.provisioning import explain, lifecycle, steps
 from pxeapp.provisioning.lifecycle import ABORTED, FAILED, SUCCEEDED
 from pxeapp.provisioning.models import Deployment
-from pxeapp.provisioning.steps import Step
 from pxeapp.software.models import Release
 from pxeapp.ui.blueprint import bp
 from pxeapp.ui.language import said
@@ -53,7 +51,7 @@ class Line:
     @property
     def done(self) -> int:
         """How many of the steps are behind it, in percent."""
-        return round(100 * steps.rank(self.deployment.step) / steps.rank(Step.VERIFIED))
+        return steps.percent(self.deployment.step)
 
     @property
     def took(self) -> dt.timedelta:
@@ -62,12 +60,8 @@ class Line:
 
     @property
     def word(self) -> str:
-        """What it waits for, or how it ended."""
-        if not self.running:
-            return said(self.deployment.reason)
-        if self.deployment.progress and self.deployment.step == Step.INSTALLING:
-            return self.deployment.progress
-        return said(EXPECTED[Step(self.deployment.step)])
+        """What it said last or waits for, or how it ended."""
+        return said(explain.word(self.deployment) if self.running else self.deployment.reason)
 
     @property
     def again(self) -> bool:

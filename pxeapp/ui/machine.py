@@ -156,8 +156,8 @@ def _done() -> str:
 
 def _bmc(session: Session, row: Machine) -> dict[str, Any]:
     """What the BMC said, and which orders wait or failed last."""
-    found = [orders.latest(session, row.id, kind) for kind in ASKED]
-    last = [order for order in found if order is not None]
+    found = orders.latest_of_each(session, row.id)
+    last = [found[kind] for kind in ASKED if kind in found]
     newest = select(SelEntry).where(SelEntry.machine_id == row.id).order_by(SelEntry.id.desc()).limit(ENTRIES_SHOWN)
     return {
         "facts": orders.facts(session, row.id),

@@ -20,8 +20,7 @@ from pxeapp.machines.models import Machine
 from pxeapp.machines.wire import MachineChange
 from pxeapp.provisioning import lifecycle
 from pxeapp.ui.blueprint import bp
-from pxeapp.ui.faults import by_field
-from pxeapp.ui.language import said
+from pxeapp.ui.faults import by_field, sentence
 from pxeapp.ui.machine import page
 
 READINGS: tuple[orders.Kind, ...] = ("sensors", "sel", "boot_device", "identity")
@@ -166,5 +165,5 @@ def _act(key: str, do: Callable[[Session, Machine], None], done: str, place: str
 
 
 def _refused(key: str, error: PxeError) -> ResponseReturnValue:
-    sentence = " ".join(filter(None, (said(error.sentence), said(error.hint))))
-    return page(key, problem=sentence, errors=by_field(error), form=request.form), HTTPStatus.UNPROCESSABLE_ENTITY
+    whole = page(key, problem=sentence(error), errors=by_field(error), form=request.form)
+    return whole, HTTPStatus.UNPROCESSABLE_ENTITY

@@ -22,8 +22,7 @@ from pxeapp.machines.models import Cluster
 from pxeapp.machines.wire import MachineChange
 from pxeapp.software.models import Release
 from pxeapp.ui.blueprint import bp
-from pxeapp.ui.faults import by_field
-from pxeapp.ui.language import said
+from pxeapp.ui.faults import placed
 
 PLAIN = ("name", "mac", "serial", "uuid", "role", "release", "cluster", "project")
 PLACE = ("site", "room", "rack", "unit")
@@ -62,8 +61,7 @@ def save_machine(key: str) -> ResponseReturnValue:
             )  # fmt: skip
             name = row.name
     except PxeError as error:
-        errors, sentence = _placed(error)
-        return _page(shown, form, errors, sentence), HTTPStatus.UNPROCESSABLE_ENTITY
+        return _page(shown, form, *placed(error, (*FIELDS, PASSWORD))), HTTPStatus.UNPROCESSABLE_ENTITY
     return redirect(url_for("ui.machine_page", key=name, done="saved"), HTTPStatus.SEE_OTHER)
 
 
@@ -115,19 +113,6 @@ def _bmc(form: Mapping[str, str], password: str) -> dict[str, Any] | None:
 def _same_lines(text: str) -> str:
     """Browsers send CR LF, and fields end where somebody stopped to type."""
     return text.replace("\r\n", "\n").strip()
-
-
-def _placed(error: PxeError) -> tuple[dict[str, str], str]:
-    """What is wrong at each field, and above the form: the sentence, and what belongs to no field."""
-    found: dict[str, str] = {}
-    elsewhere = []
-    for field, told in by_field(error).items():
-        at = next((name for name in (*FIELDS, PASSWORD) if field == name or field.startswith(f"{name}.")), "")
-        if at:
-            found[at] = f"{found.get(at, '')} {told}".strip()
-        else:
-            elsewhere.append(f"{field}: {told}")
-    return found, " ".join([said(error.sentence), said(error.hint), *elsewhere]).strip()
 
 
 def _page(shown: Mapping[str, Any], form: Mapping[str, str], errors: Mapping[str, str], problem: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -14,13 +14,13 @@ from sqlalchemy import select
 from pxeapp.answers.models import Role
 from pxeapp.api.context import actor, context, site
 from pxeapp.db import now
-from pxeapp.errors import Conflict, FieldProblem, Invalid
+from pxeapp.errors import Conflict, Invalid
 from pxeapp.machines import projects, service, wire
 from pxeapp.machines.models import Cluster, Network
 from pxeapp.machines.wire import MachineIn
 from pxeapp.software.models import Release
 from pxeapp.ui.blueprint import bp
-from pxeapp.ui.language import said
+from pxeapp.ui.faults import placed
 
 PLAIN = ("name", "mac", "serial", "uuid", "role", "release", "cluster", "project")
 PLACE = ("site", "room", "rack", "unit")
@@ -49,12 +49,8 @@ def add_machine() -> ResponseReturnValue:
         with context().database.write() as session:
             row = service.create(session, context().vault, site(session), said_so, actor=actor().label, now=now())
             name = row.name
-    except Invalid as error:
-        at_fields, elsewhere = _placed(error.problems)
-        sentence = " ".join([said(error.sentence), *elsewhere])
-        return _page(form, at_fields, sentence), HTTPStatus.UNPROCESSABLE_ENTITY
-    except Conflict as error:
-        return _page(form, {}, said(error.sentence)), HTTPStatus.UNPROCESSABLE_ENTITY
+    except (Conflict, Invalid) as error:
+        return _page(form, *placed(error, FIELDS)), HTTPStatus.UNPROCESSABLE_ENTITY
     return redirect(url_for("ui.machine_page", key=name), 303)
 
 
@@ -77,20 +73,6 @@ def _machine(form: Mapping[str, str]) -> dict[str, Any]:
 def _labels(text: str) -> dict[str, str]:
     pairs = (line.partition("=") for line in text.splitlines() if line.strip())
     return {key.strip(): value.strip() for key, _sign, value in pairs}
-
-
-def _placed(problems: Iterable[FieldProblem]) -> tuple[dict[str, str], list[str]]:
-    """Each problem at the field of the form that it is about; the rest as sentences."""
-    at_fields: dict[str, str] = {}
-    elsewhere = []
-    for each in problems:
-        told = f"{said(each.problem)} {said(each.fix)}".strip()
-        field = next((name for name in FIELDS if each.field == name or each.field.startswith(f"{name}.")), "")
-        if field:
-            at_fields[field] = f"{at_fields.get(field, '')} {told}".strip()
-        else:
-            elsewhere.append(f"{each.field}: {told}")
-    return at_fields, elsewhere
 
 
 def _page(form: Mapping[str, str], errors: Mapping[str, str], problem: str) -> str:

@@ -15,6 +15,7 @@ from pxeapp.errors import Conflict, Invalid
 from pxeapp.machines import columns, saved_filters
 from pxeapp.machines.selectors import Filter
 from pxeapp.ui.blueprint import bp
+from pxeapp.ui.faults import by_field
 from pxeapp.ui.language import said
 from pxeapp.ui.machines import COLUMN_CHOICE, DOING, asked, list_view
 
@@ -51,8 +52,7 @@ def save_filter() -> ResponseReturnValue:
                 now=now(),
             )  # fmt: skip
     except (Invalid, Conflict) as error:
-        problems = error.problems if isinstance(error, Invalid) else ()
-        told = " ".join(f"{said(each.problem)} {said(each.fix)}" for each in problems) or said(error.sentence)
+        told = " ".join(by_field(error).values()) or said(error.sentence)
         return render_template("machines.html", save_problem=told, **list_view(whole=True)), 422
     return _back()
 

@@ -25,10 +25,8 @@ from pxeapp.machines.lifecycle import FAILED, TRANSITIONAL, State
 from pxeapp.machines.models import Cluster, Machine, Network, SavedFilter
 from pxeapp.machines.query import Term
 from pxeapp.machines.selectors import Filter
-from pxeapp.provisioning import steps
-from pxeapp.provisioning.explain import EXPECTED
+from pxeapp.provisioning import activity, explain, steps
 from pxeapp.provisioning.models import Deployment
-from pxeapp.provisioning.steps import Step
 from pxeapp.software.models import Release
 from pxeapp.ui.blueprint import ago, bp, span
 from pxeapp.ui.bulk import choices_for
@@ -71,9 +69,7 @@ class Row:
     @property
     def done(self) -> int:
         """How many of the steps are behind it, in percent."""
-        if self.running is None:
-            return 0
-        return round(100 * steps.rank(self.running.step) / steps.rank(Step.VERIFIED))
+        return steps.percent(self.running.step) if self.running is not None else 0
 
     @property
     def elapsed(self) -> dt.timedelta | None:
@@ -86,9 +82,9 @@ class Row:
         if self.machine.fault:
             return said(self.machine.fault)
         if self.running is not None:
-            if self.running.progress and self.running.step in (Step.INSTALLING, Step.INSTALLED):  # its role's set-up
-                return self.running.progress
-            return _("Next: %(what)s", what=said(EXPECTED[Step(self.running.step)]))
+            if last := activity.last_word(self.running):
+                return said(last)
+            return _("Next: %(what)s", what=said(explain.expected(self.running)))
         if self.machine.maintenance:
             return self.machine.maintenance_reason or _("In maintenance.")
         if self.machine.state == State.ACTIVE and self.deployment is not None and self.deployment.finished_at:

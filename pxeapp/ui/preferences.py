@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from urllib.parse import urlsplit
 
 from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from pxeapp.ui import language
 from pxeapp.ui.blueprint import THEME_COOKIE, THEMES, bp
+from pxeapp.ui.sign_in import came_from
 
 KEPT_S = 365 * 86400
 CHOICES = {"language": (language.COOKIE, tuple(language.LANGUAGES)), "theme": (THEME_COOKIE, THEMES)}
@@ -18,17 +18,9 @@ CHOICES = {"language": (language.COOKIE, tuple(language.LANGUAGES)), "theme": (T
 @bp.post("/preferences")
 def prefer() -> ResponseReturnValue:
     """Keep a choice, and go back to where it was made. What is no choice of ours is not kept."""
-    answer = redirect(_back(), HTTPStatus.SEE_OTHER)
+    answer = redirect(came_from() or url_for("ui.index"), HTTPStatus.SEE_OTHER)
     for name, (cookie, possible) in CHOICES.items():
         chosen = request.form.get(name, "")
         if chosen in possible:
             answer.set_cookie(cookie, chosen, max_age=KEPT_S, httponly=True, samesite="Lax", secure=request.is_secure)
     return answer
-
-
-def _back() -> str:
-    """The page that the form stood on, if it is one of ours."""
-    came = urlsplit(request.headers.get("Referer", ""))
-    if came.netloc != request.host or came.path.startswith("//"):
-        return url_for("ui.index")
-    return came.path + (f"?{came.query}" if came.query else "")

@@ -14,10 +14,11 @@ from pxeapp.accounts.permissions import ADMIN, allows, needed
 from pxeapp.api.context import actor, context, site
 from pxeapp.api.paging import row_number
 from pxeapp.db import now
-from pxeapp.errors import FieldProblem, Invalid
+from pxeapp.errors import Invalid
 from pxeapp.machines import adopting
 from pxeapp.machines.models import Network, Sighting
 from pxeapp.ui.blueprint import bp
+from pxeapp.ui.faults import told
 from pxeapp.ui.language import said
 
 PAGE = 100
@@ -137,7 +138,7 @@ def _errors(error: Invalid | None, macs: list[str]) -> tuple[dict[str, str], dic
     each: dict[str, dict[str, str]] = defaultdict(dict)
     for problem in error.problems if error else ():
         name = FIELD_OF.get(problem.field, problem.field)
-        sentence = _sentence(problem)
+        sentence = told(problem)
         if name in COMMON or name == "bmc_password":
             common.setdefault(name, sentence)
         elif problem.row and problem.row <= len(macs):
@@ -145,7 +146,3 @@ def _errors(error: Invalid | None, macs: list[str]) -> tuple[dict[str, str], dic
         else:
             common.setdefault("form", sentence)
     return common, each
-
-
-def _sentence(problem: FieldProblem) -> str:
-    return f"{said(problem.problem)} {said(problem.fix)}".strip()

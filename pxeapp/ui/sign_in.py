@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Response, current_app, make_response, redirect, render_template, request, url_for
 from flask import session as cookie
@@ -77,7 +78,7 @@ def sign_in_again() -> ResponseReturnValue:
     """The sign-in page in the place of what a form would have led to; what was typed is kept for afterwards."""
     kept = typed.keep(context().vault, request.path, request.form)
     page = render_template(
-        "login.html", **view(problem="This session has ended. Sign in again.", kept=kept, back=_came_from())
+        "login.html", **view(problem="This session has ended. Sign in again.", kept=kept, back=came_from())
     )
     return Response(page, HTTPStatus.UNAUTHORIZED)
 
@@ -116,6 +117,16 @@ def path_of_ours(place: str) -> str:
     return place[:500] if plain else ""
 
 
+def came_from() -> str:
+    """The page that a form stood on, if it is one of ours."""
+    try:
+        came = urlsplit(request.headers.get("Referer", ""))
+    except ValueError:  # http://[ and the like, which no browser sends
+        return ""
+    place = came.path + (f"?{came.query}" if came.query else "")
+    return path_of_ours(place) if came.netloc == request.host else ""
+
+
 def with_device(response: Response, name: str) -> Response:
     """Remember that this browser has signed in with this name: strangers' tries do not concern it any more."""
     value = _devices().dumps([name, secrets.token_hex(8)])
@@ -136,9 +147,3 @@ def _device(name: str) -> str:
 
 def _devices() -> URLSafeTimedSerializer:
     return URLSafeTimedSerializer(current_app.config["SECRET_KEY"], salt="device")
-
-
-def _came_from() -> str:
-    """The page that a form stood on."""
-    place = request.headers.get("Referer", "")
-    return path_of_ours(place.removeprefix(request.host_url.rstrip("/")))

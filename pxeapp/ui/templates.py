@@ -17,13 +17,14 @@ from pxeapp.answers import site_templates
 from pxeapp.api.context import actor, context, site
 from pxeapp.api.paging import row_number
 from pxeapp.db import now
-from pxeapp.errors import Invalid, NotFound, PxeError
+from pxeapp.errors import NotFound, PxeError
 from pxeapp.machines import selectors
 from pxeapp.provisioning import diffs, rendered
 from pxeapp.provisioning.diffs import Look
 from pxeapp.provisioning.proposals import Proposal, Selection
+from pxeapp.ui import faults
 from pxeapp.ui.blueprint import bp
-from pxeapp.ui.language import _, said
+from pxeapp.ui.language import _
 
 MACHINES_NAMED = 20
 GROUPS_SHOWN = 20
@@ -97,7 +98,7 @@ def edit_template(path: str) -> ResponseReturnValue:
         with own.database.read() as session:
             _look(session, path, text, action, sheet)
     except PxeError as error:
-        sheet.problem = _sentence(error)
+        sheet.problem = " ".join(faults.by_field(error).values()) or faults.sentence(error)
     with own.database.read() as session:
         page = _page(session, path, _about(session, path), text, sheet)
     return page, HTTPStatus.UNPROCESSABLE_ENTITY if sheet.problem else HTTPStatus.OK
@@ -139,7 +140,7 @@ def _look(session: Session, path: str, text: str, action: str, sheet: Sheet) -> 
         machine = selectors.get(session, sheet.machine)
         sheet.preview = rendered.rendered(session, own.checker.proposing(then), machine)
     elif action == "difference":
-        look = Look(own.settings, own.vault, own.templates, site(session))
+        look = Look(own.checker, site(session))
         found = diffs.compare(session, look, Proposal(templates={path: text}), Selection(), now=now())
         sheet.difference = found.to_dict(MACHINES_NAMED)
     else:
@@ -168,9 +169,3 @@ def _diff(before: str, after: str) -> Lines:
 
 def _coloured(diff: str) -> Lines:
     return [(LOOKS.get(line[:1], ""), line) for line in diff.splitlines()[2:]]
-
-
-def _sentence(error: PxeError) -> str:
-    if isinstance(error, Invalid) and error.problems:
-        return " ".join(f"{said(each.problem)} {said(each.fix)}".strip() for each in error.problems)
-    return f"{said(error.sentence)} {said(error.hint)}".strip()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from flask import redirect, render_template, request, url_for
@@ -16,10 +15,10 @@ from pxeapp.api import guard
 from pxeapp.api.context import actor, context
 from pxeapp.api.paging import row_number
 from pxeapp.db import now
-from pxeapp.errors import FieldProblem, Invalid, PxeError
+from pxeapp.errors import FieldProblem, Invalid
 from pxeapp.ui import token_form
 from pxeapp.ui.blueprint import bp
-from pxeapp.ui.faults import by_field
+from pxeapp.ui.faults import answered
 
 PAGE = 100
 
@@ -44,7 +43,7 @@ def create_user() -> ResponseReturnValue:
             )  # fmt: skip
         return render_template("users.html", **{**_view(), "made_user": user.name, "password": password})
 
-    return _answered("users.html", _view, "user", work)
+    return answered("users.html", _view, "user", work)
 
 
 @bp.post("/users/tokens")
@@ -58,7 +57,7 @@ def create_token() -> ResponseReturnValue:
             row, secret = tokens.create_token(session, **said, user=owner, actor=actor().label, now=now())
         return render_template("users.html", **{**_view(), "made_token": row.name, "secret": secret})
 
-    return _answered("users.html", _view, "token", work)
+    return answered("users.html", _view, "token", work)
 
 
 @bp.post("/users/tokens/<int:number>/revoke")
@@ -70,7 +69,7 @@ def revoke_token(number: int) -> ResponseReturnValue:
             tokens.revoke_token(session, number, actor=actor().label, now=now())
         return redirect(url_for("ui.users", done="token") + "#tokens", 303)
 
-    return _answered("users.html", _view, "token", work)
+    return answered("users.html", _view, "token", work)
 
 
 @bp.get("/users/<name>")
@@ -91,7 +90,7 @@ def change_user(name: str) -> ResponseReturnValue:
             )  # fmt: skip
         return redirect(url_for("ui.user_page", name=name, done="changed"), 303)
 
-    return _answered("user.html", lambda: _user_view(name), "change", work)
+    return answered("user.html", lambda: _user_view(name), "change", work)
 
 
 @bp.post("/users/<name>/reset-password")
@@ -103,7 +102,7 @@ def reset_user_password(name: str) -> ResponseReturnValue:
             password = service.reset_password(session, name, actor=actor().label, now=now())
         return render_template("user.html", **{**_user_view(name), "password": password})
 
-    return _answered("user.html", lambda: _user_view(name), "password", work)
+    return answered("user.html", lambda: _user_view(name), "password", work)
 
 
 @bp.post("/users/<name>/sessions/end")
@@ -126,7 +125,7 @@ def delete_user(name: str) -> ResponseReturnValue:
             service.delete_user(session, name, actor=actor().label, now=now())
         return redirect(url_for("ui.users", done="removed"), 303)
 
-    return _answered("user.html", lambda: _user_view(name), "delete", work)
+    return answered("user.html", lambda: _user_view(name), "delete", work)
 
 
 def _view() -> dict[str, Any]:
@@ -164,14 +163,3 @@ def _user_view(name: str) -> dict[str, Any]:
         "errors": {},
         "done": request.args.get("done", ""),
     }
-
-
-def _answered(
-    template: str, view: Callable[[], dict[str, Any]], part: str, work: Callable[[], ResponseReturnValue]
-) -> ResponseReturnValue:
-    try:
-        return work()
-    except PxeError as error:
-        errors = by_field(error)
-        more = {"part": part, "errors": errors, "problem": "" if errors else str(error)}
-        return render_template(template, **{**view(), **more}), error.status

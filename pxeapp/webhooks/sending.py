@@ -12,7 +12,6 @@ import hmac
 import http.client
 import json
 import socket
-import ssl
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from urllib.parse import SplitResult
 
 from netaddr import IPNetwork
 
+from pxeapp import pinned
 from pxeapp.errors import PxeError
 from pxeapp.software import fetch
 
@@ -69,7 +69,7 @@ def post(
     }
     try:
         parts = fetch.check_url(url)
-        connection = _Pinned(parts, _resolve(parts, networks))
+        connection = _connect(parts, networks)
     except PxeError as error:
         return Sent(None, str(error))
     late = threading.Timer(deadline_s, connection.cut)
@@ -92,41 +92,21 @@ def post(
     return Sent(status, f"It answered {status}.{more}")
 
 
-def _resolve(parts: SplitResult, networks: Sequence[IPNetwork]) -> str:
-    """The one address that is connected to: asked now, checked now, and not asked again."""
-    host, port = str(parts.hostname), _port(parts)
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise PxeError(f"The name {host} cannot be resolved: {error}.") from error
-    addresses = list(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found))
-    for address in addresses:
-        if fetch.allowed(address, networks):
-            return address
-    raise PxeError(
-        f"{host} is {', '.join(addresses)}, which may not be contacted.",
-        hint="PXEAPP_WEBHOOK_NETWORKS names what is allowed.",
-    )
+def _connect(parts: SplitResult, networks: Sequence[IPNetwork]) -> _Cuttable:
+    addresses = pinned.resolve(parts)
+    address = pinned.first_allowed(addresses, networks)
+    if address is None:
+        raise PxeError(
+            f"{parts.hostname} is {', '.join(addresses)}, which may not be contacted.",
+            hint="PXEAPP_WEBHOOK_NETWORKS names what is allowed.",
+        )
+    return _Cuttable(parts, address, TIMEOUT_S)
 
 
-def _port(parts: SplitResult) -> int:
-    return parts.port or (443 if parts.scheme == "https" else 80)
+class _Cuttable(pinned.Connection):
+    """One that another thread may end."""
 
-
-class _Pinned(http.client.HTTPConnection):
-    """A connection to one address that was checked, under the host's own name."""
-
-    def __init__(self, parts: SplitResult, address: str) -> None:
-        super().__init__(str(parts.hostname), _port(parts), timeout=TIMEOUT_S)
-        self._address = address
-        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
-        self.was_cut = False
-
-    def connect(self) -> None:
-        """Connect to the address, not to what the name says by now."""
-        self.sock = socket.create_connection((self._address, self.port), self.timeout)
-        if self._tls is not None:
-            self.sock = self._tls.wrap_socket(self.sock, server_hostname=self.host)
+    was_cut = False
 
     def cut(self) -> None:
         """Its time is over: whoever reads from it gets an end."""

@@ -12,7 +12,7 @@ from netaddr import AddrFormatError, IPAddress, IPNetwork
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from pxeapp import audit
+from pxeapp import audit, pinned
 from pxeapp.errors import Conflict, FieldProblem, Invalid, NotFound
 from pxeapp.software import fetch
 from pxeapp.vault import Vault
@@ -212,6 +212,6 @@ def _url_problems(url: str, networks: Sequence[IPNetwork]) -> list[FieldProblem]
         IPAddress(host)
     except (AddrFormatError, ValueError):
         return []
-    if fetch.allowed(host, networks):
+    if pinned.allowed(host, networks):
         return []
     return [FieldProblem("url", f"{host} may not be contacted.", "PXEAPP_WEBHOOK_NETWORKS names what is allowed.")]

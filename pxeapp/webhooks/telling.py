@@ -72,16 +72,16 @@ class Teller:
         with self._database.write() as session:
             one_at_a_time(session, "webhooks")
             place = session.get_one(Told, 1)
-            rows = changes.after(session, place.change_id, now=now())
+            moment = now()
+            rows = changes.after(session, place.change_id, now=moment)
             hooks = session.scalars(select(Webhook).where(Webhook.enabled)).all()
             made = 0
             for row in filter(changes.happened, rows):
-                event = changes.name(row)
+                event, shown = changes.name(row), changes.wire(row)
                 for hook in hooks:
                     if changes.wanted(event, hook.events):
-                        shown = changes.wire(row)
                         session.add(
-                            Delivery(webhook_id=hook.id, change_id=row.id, event=event, body=shown, created_at=now())
+                            Delivery(webhook_id=hook.id, change_id=row.id, event=event, body=shown, created_at=moment)
                         )
                         made += 1
             if rows:

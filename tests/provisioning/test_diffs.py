@@ -100,14 +100,13 @@ def compare(rack: Rack, proposal: Proposal, *names: str, **narrowed: str) -> Com
 
 
 def _look(session: Session, rack: Rack) -> Look:
-    own = rack.provisioner
     known = Site(
         roles=frozenset(row.name for row in roles.listing(session)),
         releases=frozenset(row.name for row in releases.listing(session)),
         networks=networks_known(session),
         bmc_networks=(),
     )
-    return Look(own.settings, own.vault, own.templates, known)
+    return Look(rack.checker, known)
 
 
 def _everything(database: Any) -> dict[str, list[Any]]:

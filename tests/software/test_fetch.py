@@ -85,31 +85,25 @@ def test_this_host_is_never_contacted_without_being_allowed(upstream: UpstreamSe
 
 
 @pytest.mark.parametrize(
-    ("address", "allowed"),
-    [
-        ("127.0.0.1", False),
-        ("169.254.169.254", False),
-        ("0.0.0.0", False),
-        ("::1", False),
-        ("::ffff:127.0.0.1", False),
-        ("fe80::1", False),
-        ("224.0.0.1", False),
-        ("10.1.2.3", True),
-        ("192.0.2.7", True),
-        ("2001:db8::1", True),
-    ],
-)
-def test_the_address_policy(address: str, allowed: bool) -> None:
-    assert fetch.allowed(address, ()) is allowed
-
-
-@pytest.mark.parametrize(
     "url",
     ["ftp://a.example/x", "file:///etc/passwd", "http:///x", "http://u:p@a.example/", "http://a.example/\nx", "x"],
 )
 def test_only_plain_http_urls_are_accepted(url: str) -> None:
     with pytest.raises(Invalid):
         fetch.check_url(url)
+
+
+@pytest.mark.parametrize("label", ["a" * 64, "a..b"])
+def test_a_name_that_no_dns_takes_is_a_sentence(label: str, tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match=r"cannot be resolved.*Check its spelling and the DNS\."):
+        fetch.fetch(f"http://{label}.example/x", tmp_path / "f", sha256=SHA)
+
+
+@pytest.mark.parametrize("target", ["http://[", "http://[::1", "//127.0.0.1:99999999/x"])
+def test_a_redirect_to_what_is_no_url_is_a_sentence(upstream: UpstreamServer, tmp_path: Path, target: str) -> None:
+    upstream.replies["/old"] = Reply(status=302, headers={"Location": target})
+    with pytest.raises((Invalid, Unavailable)):
+        fetch.fetch(f"{upstream.url}/old", tmp_path / "f", sha256=SHA, networks=LOOPBACK)
 
 
 def test_an_unreachable_server_is_a_sentence_that_may_be_retried(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ from sqlalchemy import select
 
 from pxeapp.db import now
 from pxeapp.machines import selectors
-from pxeapp.provisioning import lifecycle
+from pxeapp.provisioning import lifecycle, steps
 from pxeapp.provisioning.models import Deployment, DeploymentRecord
+from pxeapp.provisioning.steps import Step
 from tests.api.conftest import Api
 from tests.ui import rack
 from tests.ui.forms import Person, person
@@ -33,6 +34,29 @@ def test_what_is_in_flight_and_what_has_ended_newest_first(somebody: Person) -> 
     assert listed(somebody.get("/deployments?outcome=running").text) == ["storage-01", "compute-04"]
     assert listed(somebody.get("/deployments/part?outcome=failed&machine=GE-02").text) == ["storage-02"]
     assert "No deployment matches." in somebody.get("/deployments?role=nobody").text
+
+
+@pytest.mark.parametrize(
+    ("step", "progress", "said"),
+    [
+        (Step.REQUESTED, "It waits for its turn.", "It waits for its turn."),
+        (Step.ARMED, "", "its BMC confirms off, boot device network, on"),
+        (Step.INSTALLING, "Formats its disk", "Formats its disk"),
+        (Step.INSTALLED, "The database answers", "The database answers"),
+        (Step.FIRST_BOOT, "The database answers", "the reconciler verifies it"),
+    ],
+)
+def test_every_list_says_the_same_of_what_is_under_way(
+    api: Api, somebody: Person, step: Step, progress: str, said: str
+) -> None:
+    with api.write() as session:
+        attempt = lifecycle.latest(session, selectors.get(session, "storage-01").id)
+        assert attempt is not None
+        attempt.step, attempt.progress = step, progress
+    for path in ("/deployments/part?machine=storage-01", "/machines-table?q=name=storage-01", "/overview"):
+        text = somebody.get(path).text
+        assert said in text, path
+        assert f"{steps.percent(step)} %</progress>" in text, path
 
 
 def test_one_in_flight_is_aborted_from_the_list(api: Api, somebody: Person) -> None:

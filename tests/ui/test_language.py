@@ -44,8 +44,10 @@ def test_a_choice_is_kept_and_leads_back(visitor: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "came", ["http://evil.example/login", "//evil.example", "http://localhost//evil.example/x", "junk"]
-)
+    "came",
+    ["http://evil.example/login", "//evil.example", "http://localhost//evil.example/x", "junk",
+     "http://localhost/\\evil.example", "http://["],
+)  # fmt: skip
 def test_nobody_is_led_to_another_site(visitor: FlaskClient, came: str) -> None:
     reply = choose(visitor, came, theme="dark")
     assert reply.headers["Location"] == "/"

@@ -19,7 +19,7 @@ run: setup-run web ## serve the appliance for your own rack, on SQLite in ./var
 
 test: setup-test web check ## run every test, those with real programs included
 	@rm -f .pytest_cache/v/cache/lastfailed
-	@$(BIN)/python -m pytest $(PYTEST_ARGS) || { [ $$? = 1 ] && $(BIN)/python -m tests.again; }
+	@$(BIN)/python -m pytest --durations=40 --durations-min=1 $(PYTEST_ARGS) || { [ $$? = 1 ] && $(BIN)/python -m tests.again; }
 
 check: setup-test ## lint, types and import contracts (what pre-commit runs)
 	$(BIN)/ruff format --check .

@@ -10,12 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from pxeapp.accounts.permissions import ADMIN, allows
 from pxeapp.api.clusters import ClusterChange
 from pxeapp.api.context import actor, context, site
-from pxeapp.api.narrowing import Narrowed
 from pxeapp.api.networks import NetworkChange
 from pxeapp.api.releases import ReleaseChange
 from pxeapp.api.roles import RoleChange
 from pxeapp.db import now
 from pxeapp.errors import Forbidden
+from pxeapp.machines.narrowing import Narrowed
 from pxeapp.provisioning import diffs
 from pxeapp.provisioning.diffs import Look
 from pxeapp.provisioning.proposals import Proposal, Selection

@@ -9,8 +9,8 @@ from flask import Response, jsonify
 from pydantic import BaseModel, ConfigDict, Field
 
 from pxeapp.api.context import context
-from pxeapp.api.narrowing import Narrowed
 from pxeapp.machines import ansible, selectors
+from pxeapp.machines.narrowing import Narrowed
 
 bp = APIBlueprint("exports", __name__, url_prefix="/api/v1", tag="Exports")
 

@@ -10,10 +10,10 @@ from flask import Response, jsonify, url_for
 from pydantic import BaseModel, ConfigDict, Field
 
 from pxeapp.api.context import actor, context
-from pxeapp.api.narrowing import Narrowed, Word
 from pxeapp.api.paging import PageQuery, page
 from pxeapp.db import now
 from pxeapp.jobs import service as jobs
+from pxeapp.machines.narrowing import Narrowed, Word
 from pxeapp.provisioning import bulk
 from pxeapp.provisioning.bulk import Selection
 

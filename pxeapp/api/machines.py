@@ -14,13 +14,13 @@ from werkzeug.exceptions import UnsupportedMediaType
 
 from pxeapp.api import etags
 from pxeapp.api.context import actor, context, site
-from pxeapp.api.narrowing import Narrowed
 from pxeapp.api.paging import Page, PageQuery, listed, page
 from pxeapp.db import now
 from pxeapp.errors import FieldProblem, Invalid, NotFound
 from pxeapp.machines import imports as importing
 from pxeapp.machines import readers, selectors, service, wire
 from pxeapp.machines.models import Event, Machine
+from pxeapp.machines.narrowing import Narrowed
 from pxeapp.machines.wire import MachineChange, MachineIn
 
 bp = APIBlueprint("machines", __name__, url_prefix="/api/v1", tag="Machines")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pxeapp.api.narrowing import Narrowed
+from pxeapp.machines.narrowing import Narrowed
 from pxeapp.machines.selectors import Filter
 from tests.api.conftest import MAC, Asker
 

@@ -24,7 +24,7 @@ def db_upgrade() -> None:
     before, after = migrations.upgrade(database, copies=settings.backups_dir)
     templates = Templates(settings.templates_dir)
     with database.write() as session:
-        roles.ensure_builtin(session)
+        roles.ensure_builtin(session, now=now())
         sealing.seal_open_secrets(session, open_vault(settings.data_dir), templates, now=now())
     click.echo(
         f"The schema is at {after}." if before == after else f"The schema went from {before or 'empty'} to {after}."

@@ -9,11 +9,12 @@ from pxeapp.consoles import models as consoles
 from pxeapp.jobs import models as jobs
 from pxeapp.machines import models as machines
 from pxeapp.provisioning import models as provisioning
+from pxeapp.rollouts import models as rollouts
 from pxeapp.software import models as software
 from pxeapp.traffic import models as traffic
 from pxeapp.webhooks import models as webhooks
 
 __all__ = [
-    "accounts", "answers", "appliance", "audit", "bmc", "consoles", "jobs", "machines", "provisioning", "software",
-    "traffic", "webhooks",
+    "accounts", "answers", "appliance", "audit", "bmc", "consoles", "jobs", "machines", "provisioning", "rollouts",
+    "software", "traffic", "webhooks",
 ]  # fmt: skip

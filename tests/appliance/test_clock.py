@@ -51,8 +51,13 @@ RECORDS = {
     "jobs.finished_at", "jobs.requested_at", "kept_answers.at", "saved_filters.updated_at", "sel_entries.at",
     "sel_entries.seen_at", "template_versions.at", "webhook_deliveries.created_at", "webhook_deliveries.finished_at",
     "webhooks.created_at", "webhooks.updated_at",
+    "rollouts.created_at", "rollouts.started_at", "rollouts.finished_at", "rollout_members.started_at",
+    "rollout_members.finished_at", "rollout_steps.finished_at", "rollout_events.at",
 }  # fmt: skip
-LEASES = {"deployments.lease_until", "power_actions.lease_until", "bmc_orders.lease_until"}
+LEASES = {
+    "deployments.lease_until", "power_actions.lease_until", "bmc_orders.lease_until", "rollouts.lease_until",
+    "rollout_members.lease_until",
+}  # fmt: skip
 
 
 @dataclass

@@ -30,6 +30,7 @@ _postgresql_with_tables = postgres._postgresql_with_tables
 def load_models() -> None:
     """Import every module that declares tables, so that `Base.metadata` is whole."""
     importlib.import_module("pxeapp.audit")
+    importlib.import_module("pxeapp.versions")
     for package in pkgutil.iter_modules(pxeapp.__path__):
         if package.ispkg:
             name = f"pxeapp.{package.name}.models"

@@ -17,6 +17,7 @@ ADMIN: Final = "admin"
 PUBLIC: Final = "public"
 
 ROLES: tuple[str, ...] = (VIEWER, OPERATOR, ADMIN)
+VERSIONED = ("networks", "releases", "roles", "clusters")  # whose earlier versions can be gone back to
 _RANK = {PUBLIC: 0, VIEWER: 1, OPERATOR: 2, ADMIN: 3}
 
 PERMISSIONS: dict[str, str] = {
@@ -147,6 +148,7 @@ PERMISSIONS: dict[str, str] = {
     "roles.show": VIEWER,
     "networks.listing": VIEWER,
     "networks.show": VIEWER,
+    **dict.fromkeys((f"{kind}.{what}" for kind in VERSIONED for what in ("versions", "version")), VIEWER),
     "sightings.listing": VIEWER,
     "clusters.listing": VIEWER,
     "clusters.show": VIEWER,
@@ -203,6 +205,7 @@ PERMISSIONS: dict[str, str] = {
     "networks.create": ADMIN,
     "networks.change": ADMIN,
     "networks.replace": ADMIN,
+    **dict.fromkeys((f"{kind}.restore" for kind in VERSIONED), ADMIN),  # as whoever may change them
     "networks.delete": ADMIN,
     "clusters.create": ADMIN,
     "clusters.change": ADMIN,

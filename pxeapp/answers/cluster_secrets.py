@@ -26,10 +26,14 @@ class Hand:
     rules: Rules
     actor: str
     now: dt.datetime
+    before: tuple[Mapping[str, Any], ...] = ()  # secrets of an earlier version, sealed, which are being brought back
 
     def seal(self, value: Any, present: Any) -> Any:
-        """A secret as it is kept; what is there already stays if it says the same."""
-        return sealed.sealed_anew(self.vault, value, present, by=self.actor, now=self.now)
+        """A secret as it is kept; what is there already stays if it says the same, and so does what is brought back."""
+        kept = sealed.sealed_anew(self.vault, value, present, by=self.actor, now=self.now)
+        if kept is present:
+            return present
+        return next((each for each in self.before if sealed.opened(self.vault, each) == value), kept)
 
 
 def settled(hand: Hand, said: Any, present: Secrets) -> tuple[dict[str, Any], list[FieldProblem]]:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from pxeapp import audit
+from pxeapp import audit, versions
 from pxeapp.answers import cluster_secrets, knowledge, roles
 from pxeapp.answers.cluster_secrets import Hand
 from pxeapp.answers.variables.rules import Rules
@@ -73,15 +73,14 @@ def create(session: Session, hand: Hand, said: Mapping[str, Any]) -> Cluster:
         raise Conflict(f"There already is a cluster {name}.")
     session.add(row)
     session.flush()
-    _record(session, hand, "cluster.create", row, None, variables=sorted(row.vars), secrets=sorted(row.secrets))
+    _record(session, hand, "create", row, None, None, variables=sorted(row.vars), secrets=sorted(row.secrets))
     return row
 
 
 def change(session: Session, hand: Hand, name: str, said: Mapping[str, Any]) -> Cluster:
     """Change what is given; machines get it at their next deployment."""
     row = get(session, name, lock=True)
-    was = _shown(row)
-    before = {field: getattr(row, field) for field in ("description", "vars", "secrets")}
+    was, before = _shown(row), body(row)
     _change(hand, row, said, [], "The cluster cannot be changed.")
     changed = [field for field, value in before.items() if getattr(row, field) != value]
     if "secrets" in changed:
@@ -90,7 +89,7 @@ def change(session: Session, hand: Hand, name: str, said: Mapping[str, Any]) -> 
         row.updated_at = hand.now
         touched = _different(before["secrets"], row.secrets)
         variables = _different(before["vars"], row.vars)
-        _record(session, hand, "cluster.change", row, was, changed=changed, variables=variables, secrets=touched)
+        _record(session, hand, "change", row, was, before, changed=changed, variables=variables, secrets=touched)
         session.flush()
     return row
 
@@ -101,7 +100,7 @@ def propose(hand: Hand, row: Cluster, said: Mapping[str, Any]) -> None:
 
 
 def delete(session: Session, name: str, *, actor: str, now: dt.datetime) -> None:
-    """Forget a cluster that no machine is in any more; its secrets are gone with it."""
+    """Forget a cluster that no machine is in any more; what it was, and its secrets, stay sealed in its versions."""
     row = get(session, name, lock=True)
     inside = session.scalars(
         select(Machine.name).where(Machine.cluster == name).order_by(Machine.name).limit(MOST_NAMED + 1)
@@ -114,6 +113,7 @@ def delete(session: Session, name: str, *, actor: str, now: dt.datetime) -> None
     gone = audit.difference(_shown(row), None)
     session.delete(row)
     audit.record(session, at=now, actor=actor, action="cluster.delete", subject=name, **gone)
+    versions.record(session, versions.CLUSTERS, name, body(row), None, action="delete", author=actor, at=now)
 
 
 def rotate(session: Session, hand: Hand, name: str, which: Sequence[str] = ()) -> tuple[Cluster, list[str]]:
@@ -127,10 +127,10 @@ def rotate(session: Session, hand: Hand, name: str, which: Sequence[str] = ()) -
     problems = list(cluster_secrets.unrotatable(hand.rules, wanted))
     if problems:
         raise Invalid("The secrets cannot be made anew.", problems=problems)
-    was = _shown(row)
+    was, before = _shown(row), body(row)
     row.secrets = {**row.secrets, **{each: cluster_secrets.made(hand, each) for each in wanted}}
     row.updated_at = hand.now
-    _record(session, hand, "cluster.rotate", row, was, secrets=sorted(wanted))
+    _record(session, hand, "rotate", row, was, before, secrets=sorted(wanted))
     session.flush()
     return row, sorted(wanted)
 
@@ -161,20 +161,32 @@ def ensure_secrets(
     lacking = cluster_secrets.lacking(declared, said, row.secrets)
     if lacking:
         maker = Hand(vault, Rules({role: declared}), "system:clusters", now)
-        was = _shown(row)
+        was, before = _shown(row), body(row)
         row.secrets = {**row.secrets, **{each: cluster_secrets.made(maker, each) for each in lacking}}
         row.updated_at = now
-        _record(session, maker, "cluster.generate", row, was, secrets=sorted(lacking), machine=machine.name)
+        _record(session, maker, "generate", row, was, before, secrets=sorted(lacking), machine=machine.name)
         session.flush()
 
 
+def body(row: Cluster) -> dict[str, Any]:
+    """A cluster as its versions keep it."""
+    return {"description": row.description, "vars": row.vars, "secrets": row.secrets}
+
+
+def body_shown(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A body as anybody may see it; of a secret, that it is set, by whom and when."""
+    return {
+        "description": body["description"],
+        "vars": sealed.shown(body["vars"]),
+        "secrets": {name: cluster_secrets.wire(value) for name, value in sorted(body["secrets"].items())},
+    }
+
+
 def wire(row: Cluster, machines: int) -> dict[str, Any]:
-    """A cluster as the API shows it; of a secret, that it is set, by whom and when."""
+    """A cluster as the API shows it."""
     return {
         "name": row.name,
-        "description": row.description,
-        "vars": sealed.shown(row.vars),
-        "secrets": {name: cluster_secrets.wire(value) for name, value in sorted(row.secrets.items())},
+        **body_shown(body(row)),
         "machines": machines,
         "version": row.version,
         "created_at": row.created_at.isoformat(),
@@ -220,9 +232,18 @@ def _shown(row: Cluster) -> dict[str, Any]:
 
 
 def _record(
-    session: Session, hand: Hand, action: str, row: Cluster, was: Mapping[str, Any] | None, **details: Any
+    session: Session,
+    hand: Hand,
+    action: str,
+    row: Cluster,
+    was: Mapping[str, Any] | None,
+    before: Mapping[str, Any] | None,
+    **details: Any,
 ) -> None:
     audit.record(
-        session, at=hand.now, actor=hand.actor, action=action, subject=row.name,
+        session, at=hand.now, actor=hand.actor, action=f"cluster.{action}", subject=row.name,
         **audit.difference(was, _shown(row)), **details,
     )  # fmt: skip
+    versions.record(
+        session, versions.CLUSTERS, row.name, before, body(row), action=action, author=hand.actor, at=hand.now
+    )

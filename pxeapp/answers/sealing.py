@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Text, cast, null, select, update
 from sqlalchemy.orm import Session
 
+from pxeapp import versions
 from pxeapp.answers import knowledge
 from pxeapp.answers.models import Role
 from pxeapp.answers.variables.rules import as_it_is
@@ -16,6 +17,7 @@ from pxeapp.machines import sealed
 from pxeapp.machines.models import Cluster, Machine
 from pxeapp.templates import Templates
 from pxeapp.vault import Vault
+from pxeapp.versions import Version
 
 ACTOR = "system:upgrade"
 
@@ -23,7 +25,8 @@ ACTOR = "system:upgrade"
 def seal_open_secrets(session: Session, vault: Vault, templates: Templates, *, now: dt.datetime) -> int:
     """Seal them; returns in how many rows there were some. Idempotent, and nothing else changes.
 
-    Past the ORM: a row's version stays, for nobody has changed anything.
+    Past the ORM: a row's version stays, for nobody has changed anything. In the versions that are kept of rows, too:
+    what is a secret from now on is one in all that was.
     """
 
     def seal(value: Any, present: Any) -> Any:
@@ -46,4 +49,20 @@ def seal_open_secrets(session: Session, vault: Vault, templates: Templates, *, n
             ).one()
             session.execute(update(table).where(table.id == number).values(vars=kept(of, said)))
         changed += len(open_ones)
+    for number, whose, body in _bodies(session):
+        sealed_vars = kept(whose, body["vars"])
+        if sealed_vars != body["vars"]:
+            session.execute(update(Version).where(Version.id == number).values(body={**body, "vars": sealed_vars}))
     return changed
+
+
+def _bodies(session: Session) -> list[tuple[int, str | None, Mapping[str, Any]]]:
+    """Of each version that holds variables: its number, whose variables they are, and what it says."""
+    found = select(Version.id, Version.kind, Version.name, Version.body).where(
+        Version.kind.in_((versions.ROLES, versions.CLUSTERS)), Version.body.is_not(null())
+    )
+    return [
+        (number, name if kind == versions.ROLES else None, body)
+        for number, kind, name, body in session.execute(found)
+        if body["vars"]
+    ]

@@ -11,12 +11,14 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
 
+from pxeapp.accounts.permissions import VERSIONED
 from pxeapp.api import account, bmc, consoles, exports, lists, templates
 from pxeapp.api.clusters import ClusterOut
 from pxeapp.api.machines import MachineOut
 from pxeapp.api.networks import NetworkOut
 from pxeapp.api.releases import ReleaseOut
 from pxeapp.api.roles import RoleOut
+from pxeapp.api.versions import VersionOut, VersionRowOut
 
 REF = "#/components/schemas/{model}"
 
@@ -363,6 +365,7 @@ ONE: dict[str, type[BaseModel]] = {
     "health.healthz": AliveOut,
     "health.readyz": ReadyOut,
     "machines.show": MachineOut,
+    **dict.fromkeys((f"{kind}.version" for kind in VERSIONED), VersionOut),
     "clusters.show": ClusterOut,
     "networks.show": NetworkOut,
     "releases.show": ReleaseOut,
@@ -419,6 +422,7 @@ MANY: dict[str, type[BaseModel]] = {
     "roles.listing": RoleOut,
     "lists.listing": lists.FilterOut,
     "templates.listing": templates.TemplateRowOut,
+    **dict.fromkeys((f"{kind}.versions" for kind in VERSIONED), VersionRowOut),
     "templates.versions": templates.TemplateVersionOut,
     "deployments.listing": DeploymentOut,
     "deployments.logs": LogOut,
@@ -450,8 +454,9 @@ CONDITIONAL = frozenset(f"{kind}.{what}" for kind in EDITABLE for what in ("chan
     "templates.save", "templates.delete", "templates.rollback", "lists.save", "lists.delete", "clusters.rotate",
 }  # fmt: skip
 TAGGED = frozenset(f"{kind}.{what}" for kind in EDITABLE for what in ("show", "create", "change", "replace")) | {
+    *(f"{kind}.restore" for kind in VERSIONED),
     "templates.show", "templates.save", "templates.rollback", "lists.save", "clusters.rotate", "machines.bring",
-    "releases.verify",
+    "releases.verify", *(f"{kind}.restore" for kind in VERSIONED),
 }  # fmt: skip
 
 

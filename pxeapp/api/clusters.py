@@ -10,11 +10,13 @@ from flask import Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
+from pxeapp import versions
 from pxeapp.answers import clusters
 from pxeapp.answers.cluster_secrets import Hand
 from pxeapp.api import etags
 from pxeapp.api.context import actor, context
 from pxeapp.api.paging import Page, PageQuery, listed
+from pxeapp.api.versions import routes
 from pxeapp.db import now
 from pxeapp.errors import NotFound
 from pxeapp.machines.models import Cluster
@@ -164,3 +166,6 @@ def _hand(session: Session) -> Hand:
 
 def _wire(session: Session, row: Cluster) -> dict[str, Any]:
     return clusters.wire(row, clusters.sizes(session, [row])[row.name])
+
+
+routes(bp, versions.CLUSTERS, ClusterOut)

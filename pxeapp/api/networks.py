@@ -10,9 +10,11 @@ from flask import Response
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.orm import Session
 
+from pxeapp import versions
 from pxeapp.api import etags
 from pxeapp.api.context import actor, context
 from pxeapp.api.paging import Page, PageQuery, page
+from pxeapp.api.versions import routes
 from pxeapp.db import now
 from pxeapp.errors import NotFound
 from pxeapp.machines import networks
@@ -121,3 +123,6 @@ def _change(session: Session, name: str, said: dict[str, Any]) -> Response:
         session, context().templates, name, said, agree=etags.check, actor=actor().label, now=now()
     )
     return etags.answer(networks.wire(row))
+
+
+routes(bp, versions.NETWORKS, NetworkOut)

@@ -9,9 +9,11 @@ from apiflask import APIBlueprint
 from flask import Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from pxeapp import versions
 from pxeapp.api import etags
 from pxeapp.api.context import actor, context
 from pxeapp.api.paging import Page, PageQuery, page
+from pxeapp.api.versions import routes
 from pxeapp.db import now
 from pxeapp.errors import Conflict, FieldProblem, Invalid, NotFound
 from pxeapp.software import releases
@@ -194,3 +196,6 @@ def delete(name: str) -> str:
         releases.remove(session, name, actor=actor().label, now=now())
     releases.sweep(context().database, context().settings)
     return ""
+
+
+routes(bp, versions.RELEASES, ReleaseOut)

@@ -10,11 +10,13 @@ from flask import Response
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.orm import Session
 
+from pxeapp import versions
 from pxeapp.answers import clusters, role_vars, roles
 from pxeapp.answers.cluster_secrets import Hand
 from pxeapp.api import etags
 from pxeapp.api.context import actor, context
 from pxeapp.api.paging import Page, PageQuery, page
+from pxeapp.api.versions import routes
 from pxeapp.db import now
 from pxeapp.errors import NotFound
 from pxeapp.provisioning import members
@@ -122,3 +124,6 @@ def _change(session: Session, name: str, said: dict[str, Any]) -> Response:
 
 def _hand(session: Session) -> Hand:
     return clusters.hand(session, context().vault, context().templates, actor=actor().label, now=now())
+
+
+routes(bp, versions.ROLES, RoleOut)

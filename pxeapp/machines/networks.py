@@ -11,7 +11,7 @@ from netaddr import AddrFormatError, IPAddress, IPNetwork
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pxeapp import audit
+from pxeapp import audit, versions
 from pxeapp.errors import Conflict, FieldProblem, Invalid, NotFound
 from pxeapp.machines.models import Interface, Network
 
@@ -58,6 +58,7 @@ def create(session: Session, said: Mapping[str, Any], *, actor: str, now: dt.dat
         session, at=now, actor=actor, action="network.create", subject=name, cidr=row.cidr,
         **audit.difference(None, wire(row)),
     )  # fmt: skip
+    versions.record(session, versions.NETWORKS, name, None, body(row), action="create", author=actor, at=now)
     return row
 
 
@@ -66,12 +67,13 @@ def change(session: Session, name: str, said: Mapping[str, Any], *, actor: str, 
     row = get(session, name)
     if problems := list(_problems({**wire(row), **said})):
         raise Invalid("The network cannot be changed.", problems=problems)
-    was = wire(row)
+    was, before = wire(row), body(row)
     _fill(row, said)
     audit.record(
         session, at=now, actor=actor, action="network.change", subject=name, changed=sorted(said),
         **audit.difference(was, wire(row)),
     )  # fmt: skip
+    versions.record(session, versions.NETWORKS, name, before, body(row), action="change", author=actor, at=now)
     return row
 
 
@@ -83,11 +85,17 @@ def delete(session: Session, name: str, *, actor: str, now: dt.datetime) -> None
     gone = audit.difference(wire(row), None)
     session.delete(row)
     audit.record(session, at=now, actor=actor, action="network.delete", subject=name, **gone)
+    versions.record(session, versions.NETWORKS, name, body(row), None, action="delete", author=actor, at=now)
 
 
 def wire(row: Network) -> dict[str, Any]:
     """A network as the API shows it."""
-    return {"name": row.name, **{field: getattr(row, field) for field in FIELDS}}
+    return {"name": row.name, **body(row)}
+
+
+def body(row: Network) -> dict[str, Any]:
+    """A network as its versions keep it."""
+    return {field: getattr(row, field) for field in FIELDS}
 
 
 def _fill(row: Network, said: Mapping[str, Any]) -> None:

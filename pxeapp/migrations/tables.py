@@ -1,5 +1,6 @@
 """Every module that declares tables, imported for `Base.metadata`. The one place that has to know them all."""
 
+from pxeapp import versions
 from pxeapp.accounts import models as accounts
 from pxeapp.answers import models as answers
 from pxeapp.appliance import models as appliance
@@ -16,5 +17,5 @@ from pxeapp.webhooks import models as webhooks
 
 __all__ = [
     "accounts", "answers", "appliance", "audit", "bmc", "consoles", "jobs", "machines", "provisioning", "rollouts",
-    "software", "traffic", "webhooks",
+    "software", "traffic", "versions", "webhooks",
 ]  # fmt: skip

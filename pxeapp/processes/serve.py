@@ -74,7 +74,7 @@ def prepare(settings: Settings) -> str | None:
     migrations.upgrade(database, copies=settings.backups_dir)
     said = settings.admin_password_file.read_text().strip() if settings.admin_password_file else None
     with database.write() as session:
-        roles.ensure_builtin(session)
+        roles.ensure_builtin(session, now=now())
         sealing.seal_open_secrets(session, vault, Templates(settings.templates_dir), now=now())
         password = service.bootstrap(session, password=said, now=now())
     database.dispose()

@@ -22,7 +22,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pxeapp import audit, systems
+from pxeapp import audit, systems, versions
 from pxeapp.config import Settings
 from pxeapp.db import Database
 from pxeapp.errors import Conflict, FieldProblem, Invalid, NotFound
@@ -242,7 +242,7 @@ def update(session: Session, name: str, changes: Mapping[str, Any], *, actor: st
         raise Invalid("The release was not changed.", problems=problems)
     ours = {key: value for key, value in release.settings.items() if key in OUR_SETTINGS}
     merged = _placed(merged, release.kernel.partition("/")[0])
-    was = wire(release)
+    was, before = wire(release), body(release)
     release.kernel_args, release.install_url = merged.kernel_args, merged.install_url
     release.repositories = [dict(entry) for entry in merged.repositories]
     release.settings = {**merged.settings, **ours}
@@ -251,6 +251,7 @@ def update(session: Session, name: str, changes: Mapping[str, Any], *, actor: st
         session, at=now, actor=actor, action="release.update", subject=f"release:{name}", fields=sorted(changes),
         **audit.difference(was, wire(release)),
     )  # fmt: skip
+    versions.record(session, versions.RELEASES, name, before, body(release), action="change", author=actor, at=now)
     return release
 
 
@@ -260,11 +261,17 @@ def remove(session: Session, name: str, *, actor: str, now: dt.datetime) -> None
     gone = audit.difference(wire(release), None)
     session.delete(release)
     audit.record(session, at=now, actor=actor, action="release.remove", subject=f"release:{name}", **gone)
+    versions.record(session, versions.RELEASES, name, body(release), None, action="delete", author=actor, at=now)
 
 
 def wire(row: Release) -> dict[str, Any]:
     """A release as the API and the audit show it."""
     return {name: getattr(row, name) for name in SHOWN}
+
+
+def body(row: Release) -> dict[str, Any]:
+    """A release as its versions keep it: what it is, and not whether its files were sound when somebody looked."""
+    return {name: getattr(row, name) for name in SHOWN if name not in ("name", "ready", "problem")}
 
 
 def sweep(database: Database, settings: Settings) -> list[Path]:
@@ -355,6 +362,7 @@ def _publish(
                     raise _exists(description.name)
                 before = release.kernel.partition("/")[0] if release is not None else ""
                 was = wire(release) if release is not None else None
+                known = body(release) if release is not None else None
                 if release is None:
                     release = Release(name=description.name, created_at=now)
                     session.add(release)
@@ -370,6 +378,10 @@ def _publish(
                     files=digests,
                     **audit.difference(was, wire(release)),
                 )
+                versions.record(
+                    session, versions.RELEASES, release.name, known, body(release),
+                    action="replace" if known else "create", author=actor, at=now,
+                )  # fmt: skip
         except BaseException:
             if created:
                 shutil.rmtree(folder, ignore_errors=True)

@@ -17,7 +17,7 @@ T0 = dt.datetime(2026, 11, 24, 2, 0, tzinfo=dt.UTC)
 @pytest.fixture
 def known(database: Database) -> Database:
     with database.write() as session:
-        roles.ensure_builtin(session)
+        roles.ensure_builtin(session, now=T0)
     return database
 
 
@@ -25,7 +25,7 @@ def test_the_builtin_roles_come_once_and_a_sites_changes_stay(known: Database) -
     with known.write() as session:
         roles.change(session, "compute", {"packages": {"el": ["vim"]}}, actor="user:ada", now=T0)
     with known.write() as session:
-        roles.ensure_builtin(session)
+        roles.ensure_builtin(session, now=T0)
     with known.read() as session:
         assert [role.name for role in roles.listing(session)] == sorted(roles.builtin())
         assert roles.get(session, "compute").packages == {"el": ["vim"]}

@@ -124,7 +124,7 @@ def built(tmp_path: Path, rack_database_url: str = "", *, node_url: str = "http:
     (files / "vmlinuz").write_bytes(b"kernel" * 1000)
     (files / "initrd.img").write_bytes(b"initrd" * 1000)
     with provisioner.database.write() as session:
-        roles.ensure_builtin(session)
+        roles.ensure_builtin(session, now=present())
         machine = Machine(name="node1", mac=MAC, state=State.ENROLLED, created_at=present(), updated_at=present())
         machine.bmc = Bmc(type="fake", address="node1")
         session.add(machine)

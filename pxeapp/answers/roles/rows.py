@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pxeapp import audit
+from pxeapp import audit, versions
 from pxeapp.answers import storage
 from pxeapp.answers.models import Role
 from pxeapp.answers.roles import catalogue
@@ -22,6 +22,8 @@ from pxeapp.machines import sealed
 from pxeapp.templates import Templates
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+FIELDS = ("description", "packages", "services", "storage", "vars", "variables")
+UPGRADE = "system:upgrade"
 FAMILIES = PACKAGE_FAMILIES
 
 
@@ -40,7 +42,7 @@ def builtin() -> dict[str, dict[str, Any]]:
     }
 
 
-def ensure_builtin(session: Session) -> None:
+def ensure_builtin(session: Session, *, now: dt.datetime) -> None:
     """Add the built-in roles that are missing, and bring up to date those that nobody changed. Idempotent."""
     known = {row.name: row for row in session.scalars(select(Role).where(Role.name.in_(builtin())))}
     changed = set(
@@ -52,10 +54,13 @@ def ensure_builtin(session: Session) -> None:
     )
     for name, said in builtin().items():
         row = known.get(name)
+        before = body(row) if row is not None else None
         if row is None:
-            session.add(Role(name=name, builtin=True, storage={}, vars={}, **said))
+            row = Role(name=name, builtin=True, storage={}, vars={}, variables={}, **said)
+            session.add(row)
         elif row.builtin and name not in changed:
             _fill(row, said)
+        versions.record(session, versions.ROLES, name, before, body(row), action="upgrade", author=UPGRADE, at=now)
 
 
 def get(session: Session, name: str) -> Role:
@@ -87,6 +92,7 @@ def create(session: Session, said: Mapping[str, Any], *, actor: str, now: dt.dat
     session.flush()
     added = audit.difference(None, _recorded(wire(row), row))
     audit.record(session, at=now, actor=actor, action="role.create", subject=name, **added)
+    versions.record(session, versions.ROLES, name, None, body(row), action="create", author=actor, at=now)
     return row
 
 
@@ -95,30 +101,40 @@ def change(session: Session, name: str, said: Mapping[str, Any], *, actor: str, 
     row = get(session, name)
     if problems := [*_problems(said)]:
         raise Invalid("The role cannot be changed.", problems=problems)
-    was = wire(row)
+    was, before = wire(row), body(row)
     _fill(row, said)
     audit.record(
         session, at=now, actor=actor, action="role.change", subject=name, changed=sorted(said),
         **audit.difference(_recorded(was, row), _recorded(wire(row), row)),
     )  # fmt: skip
+    versions.record(session, versions.ROLES, name, before, body(row), action="change", author=actor, at=now)
     return row
 
 
 def wire(row: Role) -> dict[str, Any]:
     """A role as the API shows it."""
-    fields = ("name", "description", "packages", "services", "storage", "vars", "variables", "builtin")
-    return {name: sealed.shown(row.vars) if name == "vars" else getattr(row, name) for name in fields}
+    return {"name": row.name, **body_shown(body(row)), "builtin": row.builtin}
+
+
+def body(row: Role) -> dict[str, Any]:
+    """A role as its versions keep it."""
+    return {field: getattr(row, field) for field in FIELDS}
+
+
+def body_shown(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A body as anybody may see it."""
+    return {**body, "vars": sealed.shown(body["vars"])}
 
 
 def _recorded(shown: dict[str, Any], row: Role) -> dict[str, Any]:
-    """A role as the audit, which forgets nothing, keeps it: what is only now declared to be secret stood open before."""
+    """A role as the audit, which forgets nothing, keeps it: what is only now declared to be secret was open before."""
     secret = {name for name, about in row.variables.items() if isinstance(about, Mapping) and about.get("secret")}
     said = {name: sealed.SHOWN if name in secret else value for name, value in shown["vars"].items()}
     return {**shown, "vars": said}
 
 
 def _fill(row: Role, said: Mapping[str, Any]) -> None:
-    for field in ("description", "packages", "services", "storage", "vars", "variables"):
+    for field in FIELDS:
         if field in said:
             setattr(row, field, said[field])
 

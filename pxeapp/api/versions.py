@@ -1,0 +1,85 @@
+"""`/{networks,releases,roles,clusters}/NAME/versions`: who made it what it is, and going back to what it was."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from apiflask import APIBlueprint
+from flask import Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from pxeapp import versions
+from pxeapp.api import etags
+from pxeapp.api.context import actor, context
+from pxeapp.api.paging import Page, listed
+from pxeapp.db import now
+from pxeapp.provisioning import rollback
+from pxeapp.provisioning.members import Agree
+from pxeapp.versions import Version
+
+ONE = "/{kind}/<name>/versions/<int:number>"
+
+
+class RestoreIn(BaseModel):
+    """Why it goes back."""
+
+    model_config = ConfigDict(extra="forbid")
+    comment: Annotated[str, Field(max_length=versions.LONGEST_COMMENT)] = ""
+
+
+class VersionRowOut(BaseModel):
+    """A version: `action` says what somebody did, `deleted` that it was not there from then on."""
+
+    number: int
+    author: str
+    at: str
+    action: str
+    comment: str
+    deleted: bool
+
+
+class VersionOut(VersionRowOut):
+    """The same with what it said, secrets masked; null where it was deleted."""
+
+    body: dict[str, Any] | None
+
+
+def routes(bp: APIBlueprint, kind: str, out: type[BaseModel]) -> None:
+    """Add them for one kind of thing, which a restore answers with as a change of it does."""
+
+    @bp.get(f"/{kind}/<name>/versions", endpoint="versions")
+    @bp.output(Page)
+    def _versions(name: str) -> dict[str, Any]:
+        """List its versions, the newest first; also of what is deleted"""
+        with context().database.read() as session:
+            rows = versions.listing(session, kind, name)
+            if not rows:
+                rollback.KINDS[kind].shown(session, name)  # there, and not changed since versions are kept; or a 404
+            return listed([versions.wire(row) for row in rows])
+
+    @bp.get(ONE.format(kind=kind), endpoint="version")
+    @bp.output(VersionOut)
+    def _version(name: str, number: int) -> dict[str, Any]:
+        """Show a version; secrets are masked"""
+        with context().database.read() as session:
+            return wire(kind, versions.get(session, kind, name, number))
+
+    @bp.post(f"{ONE.format(kind=kind)}/restore", endpoint="restore")
+    @bp.input(RestoreIn, arg_name="said")
+    @bp.output(out)
+    def _restore(name: str, number: int, said: RestoreIn) -> Response:
+        """Go back to a version: everything as a change by hand, and of its secrets what they were then"""
+        return etags.answer(restored(kind, name, number, agree=etags.check, comment=said.comment))
+
+
+def restored(kind: str, name: str, number: int, *, agree: Agree, comment: str) -> dict[str, Any]:
+    """Go back for whoever is asking; `agree` is told what there is now."""
+    own = context()
+    step = rollback.Step(own.vault, own.templates, agree, etags.check_new, actor().label, now())
+    return rollback.restore(own.database, own.settings, step, kind, name, number, comment=comment)
+
+
+def wire(kind: str, row: Version) -> dict[str, Any]:
+    """A version with what it said."""
+    body = rollback.KINDS[kind].body_shown(row.body) if row.body is not None else None
+    return {**versions.wire(row), "body": body}

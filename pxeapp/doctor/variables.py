@@ -49,7 +49,7 @@ def secrets(patient: Patient) -> Finding:
             *((f"cluster {name}", said) for name, said in session.execute(select(Cluster.name, Cluster.secrets))),
             *((f"cluster {name}", said) for name, said in session.execute(select(Cluster.name, Cluster.vars))),
             *((f"role {name}", said) for name, said in session.execute(select(Role.name, Role.vars))),
-            *session.execute(select(Machine.name, Machine.vars).where(sealed.somewhere(Machine.vars))).tuples(),
+            *session.execute(select(Machine.name, Machine.vars).where(sealed.somewhere(Machine.vars))),
         ]
     for owner, said in kept:
         for name, value in said.items():

@@ -359,9 +359,9 @@ def _taken_macs(session: Session, said: MachineChange, own_id: int) -> Iterable[
         .join(Machine, Machine.id == Interface.machine_id)
         .where(Interface.mac.in_(wanted), Machine.id != own_id)
     )
-    card_of = dict(session.execute(of_cards).tuples().all())
+    card_of = dict(session.execute(of_cards).all())
     boots = select(Machine.mac, Machine.name).where(Machine.mac.in_(cards), Machine.id != own_id)
-    boot_of = dict(session.execute(boots).tuples().all()) if cards else {}
+    boot_of = dict(session.execute(boots).all()) if cards else {}
     for mac in wanted:
         if mac in card_of:
             yield f"The MAC {mac} belongs to a card of {card_of[mac]}."

@@ -21,7 +21,7 @@ _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _INT = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 _FLOAT = re.compile(r"-?[0-9]+\.[0-9]+([eE][-+]?[0-9]{1,3})?")
-_PLAIN_TAGS = (None, "!", "tag:yaml.org,2002:str", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
+PLAIN_TAGS = (None, "!", "tag:yaml.org,2002:str", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 _OPENING = (yaml.SequenceStartEvent, yaml.MappingStartEvent)
 
 Events = Iterator[Any]
@@ -75,7 +75,7 @@ def _sequence(events: Events) -> Iterator[Record]:
 def _value(events: Events, event: Any, depth: int) -> Any:
     if isinstance(event, yaml.AliasEvent):
         raise broken(_line(event), f"it uses an alias (*{event.anchor}); write the value out")
-    if event.tag not in _PLAIN_TAGS:
+    if event.tag not in PLAIN_TAGS:
         raise broken(_line(event), f"it uses the tag {event.tag[:60]}; write the value without it")
     if depth > MAX_DEPTH and isinstance(event, _OPENING):
         raise broken(_line(event), f"it is nested more than {MAX_DEPTH} deep")
@@ -86,7 +86,7 @@ def _value(events: Events, event: Any, depth: int) -> Any:
             return unique(_pairs(events, depth))
         except Twice as twice:
             raise broken(_line(event), str(twice)) from None
-    return _scalar(event)
+    return scalar(event)
 
 
 def _items(events: Events, depth: int) -> Iterator[Any]:
@@ -106,7 +106,7 @@ def _pairs(events: Events, depth: int) -> Iterator[tuple[str, Any]]:
         yield event.value, _value(events, next(events), depth + 1)
 
 
-def _scalar(event: Any) -> Any:
+def scalar(event: Any) -> Any:
     """YAML 1.2's plain values; all else is the text that stands there: dates, yes, 0123, 52:54:00:12:34:56."""
     text: str = event.value
     if not event.implicit[0] or event.style:  # quoted, a block, or tagged !!str

@@ -12,6 +12,7 @@ Every field has a default that is careful rather than quick. docs/rollouts.md ex
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -36,6 +37,17 @@ class Part(BaseModel):
 
 class Choice(Part):
     """One of several, said by its name: exactly one field is set."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, said: Any) -> Any:
+        """`reboot`, `{reboot: }` and `{reboot: {}}` say the same; a null beside what is said says nothing."""
+        if isinstance(said, str):
+            return {said: {}}
+        if not isinstance(said, Mapping):
+            return said
+        kept = {name: value for name, value in said.items() if value is not None or name not in cls.model_fields}
+        return {next(iter(said)): {}} if not kept and len(said) == 1 else kept
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -63,7 +75,7 @@ class Machines(Narrowed):
     """Those that are named, or all that the fields find, as GET /machines narrows them; both: those of both."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    names: Annotated[tuple[Name, ...], Field(max_length=20_000)] = ()
+    names: Annotated[tuple[Name, ...], Field(max_length=20_000, description="By name, MAC or number.")] = ()
 
     @model_validator(mode="after")
     def _something(self) -> Self:
@@ -78,7 +90,10 @@ class Machines(Narrowed):
 class Patch(Part):
     """Patch the running system over ssh."""
 
-    method: Literal["packages", "ansible", "salt"] = "packages"
+    method: Annotated[
+        Literal["packages", "ansible", "salt"],
+        Field(description="The system's own packages, a playbook, or a Salt state."),
+    ] = "packages"
     packages: Annotated[
         Literal["all", "security"] | tuple[Package, ...],
         Field(description="All that has a newer version, what security asks for, or these by name."),
@@ -87,7 +102,7 @@ class Patch(Part):
     snapshot: Annotated[str, Field(max_length=100, description="The repository snapshot it is held to.")] = ""
     playbook: Annotated[str, Field(max_length=200, description="For ansible: a file of the playbook folder.")] = ""
     state: Annotated[str, Field(max_length=200, description="For salt: the state, empty for the highstate.")] = ""
-    timeout: Span = span("1h")
+    timeout: Annotated[Span, Field(description="Within which it is patched.")] = span("1h")
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -103,9 +118,9 @@ class Patch(Part):
 class Reinstall(Part):
     """Install anew; what is left out stays as the machine has it."""
 
-    release: Annotated[str, Field(max_length=63)] = ""
-    role: Annotated[str, Field(max_length=63)] = ""
-    timeout: Span = span("4h")
+    release: Annotated[str, Field(max_length=63, description="Which one is installed.")] = ""
+    role: Annotated[str, Field(max_length=63, description="As what it is installed.")] = ""
+    timeout: Annotated[Span, Field(description="Within which it is installed and has called in.")] = span("4h")
 
 
 class Reboot(Part):
@@ -115,8 +130,8 @@ class Reboot(Part):
 class Run(Part):
     """A runbook of one's own, such as a firmware update: a command on the machine, or one on the appliance's host."""
 
-    command: Command
-    timeout: Span = span("1h")
+    command: Annotated[Command, Field(description="Run by a shell; 0 is success.")]
+    timeout: Annotated[Span, Field(description="Within which it ends.")] = span("1h")
 
 
 class Action(Choice):
@@ -161,7 +176,7 @@ class Order(Part):
     canary: Annotated[
         int | tuple[Name, ...], Field(description="How many go first and alone, or which; 0 for none.")
     ] = 1
-    waves: Waves = Waves()
+    waves: Annotated[Waves, Field(description="How the others are put into waves.")] = Waves()
     max_unavailable: Annotated[
         Amount, Field(description="Of all machines of the rollout, whatever they are down for.")
     ] = 1
@@ -172,7 +187,9 @@ class Order(Part):
         tuple[Literal["canary", "every"] | Annotated[int, Field(ge=1)], ...],
         Field(description="Waves after which a person says go on: canary, every, or their numbers."),
     ] = ()
-    windows: Annotated[tuple[Window, ...], Field(max_length=50)] = ()
+    windows: Annotated[
+        tuple[Window, ...], Field(max_length=50, description="When machines may begin; none: at any time.")
+    ] = ()
     deadline: Annotated[Span | None, Field(description="From its start; then it pauses.")] = None
 
     @field_validator("canary")
@@ -186,13 +203,23 @@ class Order(Part):
 class Invariant(Part):
     """A change of a built-in rule, or a rule of one's own: see invariants.py."""
 
-    role: Annotated[str, Field(max_length=63)] = ""
-    per: Literal["cluster", "availability_zone", "all"] = "cluster"
-    max_down: Amount | None = None
-    min_up: Amount | None = None
-    quorum: bool | None = None
-    domain: Annotated[str, Field(pattern=r"^(|rack|machine|label:[A-Za-z0-9._/-]{1,63})$")] = ""
-    max_domains: Annotated[int | None, Field(ge=1)] = None
+    role: Annotated[str, Field(max_length=63, description="Whose machines are counted; empty: the rule's name.")] = ""
+    per: Annotated[
+        Literal["cluster", "availability_zone", "all"], Field(description="Within what they are counted together.")
+    ] = "cluster"
+    max_down: Annotated[Amount | None, Field(description="How many may be down at once.")] = None
+    min_up: Annotated[Amount | None, Field(description="How many must be up.")] = None
+    quorum: Annotated[bool | None, Field(description="More than half must be up.")] = None
+    domain: Annotated[
+        str,
+        Field(
+            pattern=r"^(|rack|machine|label:[A-Za-z0-9._/-]{1,63})$",
+            description="What fails together: rack, machine, or label:KEY.",
+        ),
+    ] = ""
+    max_domains: Annotated[int | None, Field(ge=1, description="In how many domains machines may be down at once.")] = (
+        None
+    )
     off: Annotated[bool, Field(description="The built-in rule of this name does not hold.")] = False
 
 
@@ -207,16 +234,16 @@ class OpenStackDrain(Part):
         Literal["live-migrate", "cold-migrate", "stop", "leave"], Field(description="What becomes of its instances.")
     ] = "live-migrate"
     host: Annotated[str, Field(max_length=255, description="Its name in the cloud; empty: the machine's name.")] = ""
-    timeout: Span = span("2h")
+    timeout: Annotated[Span, Field(description="Within which it is drained.")] = span("2h")
 
 
 class CommandDrain(Part):
     """A command on the machine itself that drains it, and one that puts it back; each exits with 0."""
 
-    drain: Command
-    undrain: Command
+    drain: Annotated[Command, Field(description="Takes it out of service.")]
+    undrain: Annotated[Command, Field(description="Puts it back.")]
     check: Annotated[Command | None, Field(description="Exits with 0 once it is drained; asked until then.")] = None
-    timeout: Span = span("30m")
+    timeout: Annotated[Span, Field(description="Within which it is drained.")] = span("30m")
 
 
 class Nothing(Part):
@@ -245,36 +272,36 @@ class RebootedGate(Part):
 class ServicesGate(Part):
     """Units are active; without names: none has failed that had not failed before."""
 
-    units: Annotated[tuple[Unit, ...], Field(max_length=100)] = ()
+    units: Annotated[tuple[Unit, ...], Field(max_length=100, description="Names of systemd units.")] = ()
 
 
 class CommandGate(Part):
     """A command on the machine exits with 0."""
 
-    command: Command
-    timeout: Span = span("1m")
+    command: Annotated[Command, Field(description="Run by a shell on the machine.")]
+    timeout: Annotated[Span, Field(description="Within which it ends.")] = span("1m")
 
 
 class HttpGate(Part):
     """A URL answers; {machine} and {address} in it are the machine's."""
 
-    url: Url
-    status: Annotated[int, Field(ge=100, le=599)] = 200
-    contains: Annotated[str, Field(max_length=500)] = ""
+    url: Annotated[Url, Field(description="Asked from the appliance.")]
+    status: Annotated[int, Field(ge=100, le=599, description="What it answers.")] = 200
+    contains: Annotated[str, Field(max_length=500, description="A text within the answer.")] = ""
 
 
 class PrometheusGate(Part):
     """A query gives at least one sample, and each is true (not 0); {machine} and {address} are the machine's."""
 
-    server: Url
-    query: Annotated[str, Field(min_length=1, max_length=2000)]
+    server: Annotated[Url, Field(description="The address of Prometheus.")]
+    query: Annotated[str, Field(min_length=1, max_length=2000, description="In PromQL.")]
 
 
 class OpenStackGate(Part):
     """Its compute service and agents are alive in the cloud."""
 
-    cloud: Annotated[str, Field(max_length=63)] = ""
-    host: Annotated[str, Field(max_length=255)] = ""
+    cloud: Annotated[str, Field(max_length=63, description="Empty: the one that drained it.")] = ""
+    host: Annotated[str, Field(max_length=255, description="Its name in the cloud; empty: as in drain.")] = ""
 
 
 class SelGate(Part):
@@ -297,27 +324,29 @@ class Gate(Choice):
 class Verify(Part):
     """Gates, and how long all of them must hold without a break."""
 
-    gates: Annotated[tuple[Gate, ...], Field(max_length=50)] = ()
+    gates: Annotated[tuple[Gate, ...], Field(max_length=50, description="What must hold, all of it.")] = ()
     settle: Annotated[Span, Field(description="All gates hold for so long without one failing.")] = span("30s")
     flaps: Annotated[int, Field(ge=0, le=100, description="How often a gate may fail again after it held.")] = 3
-    timeout: Span = span("15m")
+    timeout: Annotated[Span, Field(description="Within which all gates have held.")] = span("15m")
 
 
 class Spec(Part):
     """A whole rollout."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$")]
-    description: Annotated[str, Field(max_length=2000)] = ""
-    machines: Machines
-    action: Action
-    order: Order = Order()
-    drain: Drain = Drain(none=Nothing())
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$", description="How people call it.")]
+    description: Annotated[str, Field(max_length=2000, description="Why it is done.")] = ""
+    machines: Annotated[Machines, Field(description="Which machines.")]
+    action: Annotated[Action, Field(description="What is done to each.")]
+    order: Annotated[Order, Field(description="How carefully.")] = Order()
+    drain: Annotated[Drain, Field(description="How a machine is taken out of service.")] = Drain(none=Nothing())
     reboot: Annotated[
         Literal["needed", "always", "never"],
         Field(description="After a patch or a runbook; needed: as the system says."),
     ] = "needed"
-    verify: Verify = Verify()
-    invariants: Annotated[dict[Word, Invariant], Field(max_length=50)] = {}
+    verify: Annotated[Verify, Field(description="What must hold before a machine serves again.")] = Verify()
+    invariants: Annotated[
+        dict[Word, Invariant], Field(max_length=50, description="Built-in rules changed, and rules of one's own.")
+    ] = {}
     on_conflict: Annotated[
         Literal["refuse", "hold"],
         Field(description="A plan that could break an invariant is refused, or machines wait so that it does not."),

@@ -9,6 +9,7 @@ from pxeapp.bmc import models as bmc
 from pxeapp.consoles import models as consoles
 from pxeapp.jobs import models as jobs
 from pxeapp.machines import models as machines
+from pxeapp.nodes import models as nodes
 from pxeapp.provisioning import models as provisioning
 from pxeapp.rollouts import models as rollouts
 from pxeapp.software import models as software
@@ -16,6 +17,6 @@ from pxeapp.traffic import models as traffic
 from pxeapp.webhooks import models as webhooks
 
 __all__ = [
-    "accounts", "answers", "appliance", "audit", "bmc", "consoles", "jobs", "machines", "provisioning", "rollouts",
-    "software", "traffic", "versions", "webhooks",
+    "accounts", "answers", "appliance", "audit", "bmc", "consoles", "jobs", "machines", "nodes", "provisioning",
+    "rollouts", "software", "traffic", "versions", "webhooks",
 ]  # fmt: skip

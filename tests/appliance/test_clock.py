@@ -41,7 +41,7 @@ RECORDS = {
     "clusters.updated_at", "deployments.claimed_at",
     "deployments.finished_at", "deployments.requested_at", "events.at", "given_bases.at",
     "machines.created_at", "machines.power_seen_at", "machines.updated_at",
-    "node_logs.at", "power_actions.finished_at", "power_actions.requested_at", "releases.created_at",
+    "node_logs.at", "nodes.keys_at", "power_actions.finished_at", "power_actions.requested_at", "releases.created_at",
     "releases.updated_at", "served.at", "sightings.first_seen", "sightings.last_seen", "sign_in_tries.at",
     "user_sessions.created_at", "user_sessions.previous_until", "user_sessions.seen_at", "users.created_at",
     "users.last_sign_in_at", "users.password_until",

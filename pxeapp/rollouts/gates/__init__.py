@@ -1,0 +1,1 @@
+"""Gates: what must hold before a machine serves again; one file for each kind, composed by all.py."""

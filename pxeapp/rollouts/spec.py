@@ -221,6 +221,9 @@ class Invariant(Part):
         None
     )
     off: Annotated[bool, Field(description="The built-in rule of this name does not hold.")] = False
+    reason: Annotated[
+        str, Field(max_length=500, description="Why; needed where a built-in rule is switched off or loosened.")
+    ] = ""
 
 
 # --- Drain and undrain ------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from pxeapp.rollouts import amounts, windows
+from pxeapp.rollouts.invariants import Group
 from pxeapp.rollouts.plan import Plan, natural
 from pxeapp.rollouts.windows import Window
 
@@ -68,16 +69,16 @@ def next_ones(
         return Decision(says=closed.says, code=WINDOW, look_at=closed.look_at, down=len(down))
     counting = _Counting(plan, standing, down)
     begin: list[int] = []
-    held: tuple[str, str] | None = None
+    held: int | None = None  # the first of them
     for machine, name in standing.waiting.items():
         if at_most is not None and len(begin) >= at_most:
             break
-        if (why := counting.why_not(machine, name)) is None:
+        if counting.may(machine):
             counting.take(machine, name)
             begin.append(machine)
         elif held is None:
-            held = why
-    code, says = held or ("", "")
+            held = machine
+    code, says = counting.why_not(held, standing.waiting[held]) if held is not None else ("", "")
     return Decision(tuple(begin), says, code, down=len(counting.down))
 
 
@@ -99,16 +100,27 @@ class _Counting:
                 for machine in concerned:
                     self.under.setdefault(machine, []).append(number)
 
-    def why_not(self, machine: int, name: str) -> tuple[str, str] | None:
-        """A code and a sentence, or None where it may begin."""
-        limit = self.plan.max_unavailable
-        if machine not in self.down and machine not in self.excused and len(self.down) >= limit:
-            return UNAVAILABLE, f"{name} waits: {limit} may be down, and {_are(self._names(self.down))}."
+    def may(self, machine: int) -> bool:
+        """Whether it may begin."""
+        return not self._full(machine) and self._held_by(machine) is None
+
+    def why_not(self, machine: int, name: str) -> tuple[str, str]:
+        """A code and a sentence for one that may not."""
+        group = None if self._full(machine) else self._held_by(machine)
+        if group is None:
+            limit = self.plan.max_unavailable
+            return UNAVAILABLE, f"{name} waits: {limit} may be down, and {self._are(self.down)}."
+        return INVARIANT, f"{name} waits: {group.says}, and {self._are(group.domain_of.keys() & self.said.keys())}."
+
+    def _full(self, machine: int) -> bool:
+        counts = machine not in self.down and machine not in self.excused
+        return counts and len(self.down) >= self.plan.max_unavailable
+
+    def _held_by(self, machine: int) -> Group | None:
         for number in self.under.get(machine, ()):
             group, gone = self.plan.groups[number], self.gone[number]
             if group.domain_of[machine] not in gone and len(gone) >= group.allowed:
-                others = [each for each in self.said if each in group.domain_of]
-                return INVARIANT, f"{name} waits: {group.says}, and {_are(self._names(others))}."
+                return group
         return None
 
     def take(self, machine: int, name: str) -> None:
@@ -119,17 +131,13 @@ class _Counting:
         if machine not in self.excused:
             self.down.add(machine)
 
-    def _names(self, machines: Set[int] | Sequence[int]) -> list[str]:
-        return [self.said[each] for each in machines]
-
-
-def _are(names: list[str]) -> str:
-    """ "c2 (its power is off) is", bounded."""
-    if not names:
-        return "none is, but it may not be"
-    some = sorted(names, key=natural)[:5]
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return f"{', '.join(some)}{more} {'is' if len(names) == 1 else 'are'}"
+    def _are(self, machines: Set[int]) -> str:
+        """c2 (its power is off) is; bounded."""
+        if not machines:
+            return "with it one would be"
+        some = sorted((self.said[each] for each in machines), key=natural)
+        more = f" and {len(some) - 5} more" if len(some) > 5 else ""
+        return f"{', '.join(some[:5])}{more} {'is' if len(some) == 1 else 'are'}"
 
 
 def _closed(said: Sequence[Window], now: dt.datetime, typical: dt.timedelta | None) -> Decision | None:

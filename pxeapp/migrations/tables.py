@@ -6,6 +6,7 @@ from pxeapp.answers import models as answers
 from pxeapp.appliance import models as appliance
 from pxeapp.audit import models as audit
 from pxeapp.bmc import models as bmc
+from pxeapp.clouds import models as clouds
 from pxeapp.consoles import models as consoles
 from pxeapp.jobs import models as jobs
 from pxeapp.machines import models as machines
@@ -17,6 +18,6 @@ from pxeapp.traffic import models as traffic
 from pxeapp.webhooks import models as webhooks
 
 __all__ = [
-    "accounts", "answers", "appliance", "audit", "bmc", "consoles", "jobs", "machines", "nodes", "provisioning",
-    "rollouts", "software", "traffic", "versions", "webhooks",
+    "accounts", "answers", "appliance", "audit", "bmc", "clouds", "consoles", "jobs", "machines", "nodes",
+    "provisioning", "rollouts", "software", "traffic", "versions", "webhooks",
 ]  # fmt: skip

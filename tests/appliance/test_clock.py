@@ -47,7 +47,7 @@ RECORDS = {
     "users.last_sign_in_at", "users.password_until",
     "bmc_facts.seen_at", "bmc_orders.finished_at", "bmc_orders.requested_at", "console_recordings.ended_at",
     "console_recordings.started_at", "deployment_records.finished_at", "deployment_records.requested_at",
-    "job_items.at",
+    "clouds.created_at", "clouds.updated_at", "job_items.at",
     "jobs.finished_at", "jobs.requested_at", "kept_answers.at", "saved_filters.updated_at", "sel_entries.at",
     "sel_entries.seen_at", "template_versions.at", "versions.at",
     "webhook_deliveries.created_at", "webhook_deliveries.finished_at",

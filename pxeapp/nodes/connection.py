@@ -19,6 +19,13 @@ CONNECT_S = 10.0
 ALIVE_S, ALIVE_COUNT = 5, 3  # a machine that is gone is noticed within 15 s
 GRACE_S = 5.0  # beyond what the command itself was given: it is ended on the machine first
 KEPT = 256 * 1024  # bytes of what a command says that are kept, of each stream
+ALGORITHMS = {
+    "ssh-ed25519": ("ssh-ed25519",),
+    "ecdsa-sha2-nistp256": ("ecdsa-sha2-nistp256",),
+    "ecdsa-sha2-nistp384": ("ecdsa-sha2-nistp384",),
+    "ecdsa-sha2-nistp521": ("ecdsa-sha2-nistp521",),
+    "ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256"),
+}  # by the kind of a key
 logging.getLogger("asyncssh").setLevel(logging.WARNING)  # it tells of every connection, and of every command line
 
 
@@ -45,26 +52,26 @@ class Target:
 class Ran:
     """A command that ended: its exit code, and what it said, as bytes were sent."""
 
-    exit: int
+    exit_code: int
     out: bytes
     err: bytes
 
     @property
-    def text(self) -> str:
+    def output(self) -> str:
         """What it said on its standard output."""
         return self.out.decode(errors="replace")
 
     @property
-    def error_text(self) -> str:
+    def errors(self) -> str:
         """What it said on its standard error."""
         return self.err.decode(errors="replace")
 
 
 def talk(
-    target: Target, private_key: str, command: str, given: bytes, *, timeout: float, connect_s: float = CONNECT_S
+    target: Target, private_key: str, command: str, given: bytes, *, timeout_s: float, connect_s: float = CONNECT_S
 ) -> Ran:
     """Run it as root, with `given` on its standard input."""
-    return asyncio.run(_talk(target, private_key, f"{target.as_root}{command}", given, timeout, connect_s))
+    return asyncio.run(_talk(target, private_key, f"{target.as_root}{command}", given, timeout_s, connect_s))
 
 
 async def _talk(
@@ -72,24 +79,24 @@ async def _talk(
     private_key: str,
     command: str,
     given: bytes,
-    timeout: float,  # noqa: ASYNC109 - it is told from a connection's own
+    timeout_s: float,
     connect_s: float,
 ) -> Ran:
     connection = await _connect(target, private_key, connect_s)
     try:
-        async with asyncio.timeout(timeout + GRACE_S):
+        async with asyncio.timeout(timeout_s + GRACE_S):
             ran = await _run(connection, command, given)
     except TimeoutError:
-        raise NodeHangs(str(target), timeout) from None
+        raise NodeHangs(str(target), timeout_s) from None
     except (OSError, asyncssh.Error) as error:
         raise NodeUnreachable(str(target), f"the connection was lost ({_why(error)})") from None
     finally:
         await _close(connection)
     if ran is None:
         raise NodeUnreachable(str(target), "the connection was lost")
-    if ran.exit != 0 and ran.err.startswith(b"sudo:"):
+    if ran.exit_code != 0 and ran.err.startswith(b"sudo:"):
         raise NodeRefused(
-            f"{target.username} may not become root on {target}: {ran.error_text.strip()[:200]}",
+            f"{target.username} may not become root on {target}: {ran.errors.strip()[:200]}",
             hint="Let it by a line in /etc/sudoers.d: pxeapp ALL=(ALL) NOPASSWD: ALL",
         )
     return ran
@@ -105,6 +112,7 @@ async def _connect(target: Target, private_key: str, connect_s: float) -> asyncs
                 username=target.username,
                 client_keys=[asyncssh.import_private_key(private_key)],
                 known_hosts=(known, [], []),
+                server_host_key_algs=_algorithms(target.host_keys),
                 config=None,
                 agent_path=None,
                 preferred_auth="publickey",
@@ -116,9 +124,6 @@ async def _connect(target: Target, private_key: str, connect_s: float) -> asyncs
     except asyncssh.HostKeyNotVerifiable:
         raise HostKeyChanged(target.machine, target.address) from None
     except asyncssh.KeyExchangeFailed as error:
-        # It has no key of a kind that was pinned, which is the same as another key.
-        if "host key" in str(error):
-            raise HostKeyChanged(target.machine, target.address) from None
         raise NodeRefused(f"{target} speaks no ssh that we speak: {_why(error)}.") from None
     except asyncssh.PermissionDenied:
         raise NodeRefused(
@@ -128,6 +133,12 @@ async def _connect(target: Target, private_key: str, connect_s: float) -> asyncs
         ) from None
     except (OSError, asyncssh.Error) as error:
         raise NodeUnreachable(str(target), _why(error)) from None
+
+
+def _algorithms(host_keys: tuple[str, ...]) -> list[str]:
+    """Those of the pinned keys first, so that it shows one of them if it has one; the others, so that it shows any."""
+    pinned = [key.split()[0] for key in host_keys]
+    return [each for kind in dict.fromkeys((*pinned, *ALGORITHMS)) for each in ALGORITHMS[kind]]
 
 
 async def _run(connection: asyncssh.SSHClientConnection, command: str, given: bytes) -> Ran | None:

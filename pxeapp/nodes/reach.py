@@ -56,24 +56,32 @@ class Nodes:
             raise NoAddress(machine.name)
         return Target(machine.name, address, node.port, node.username or pins.USER, tuple(node.host_keys))
 
-    def run(self, machine_id: int, command: str, timeout: float) -> Ran:
-        """Run a command as root until it ends; on the machine, too, it is ended after `timeout` seconds (exit 124)."""
-        return self.run_script(machine_id, command, (), timeout)
+    def reaches(self, machine_id: int) -> bool:
+        """Whether anything can be run on it at all: its keys and its address are known."""
+        try:
+            self.target(machine_id)
+        except (HostKeyUnknown, NoAddress):
+            return False
+        return True
 
-    def run_script(self, machine_id: int, script: str, arguments: Sequence[str], timeout: float) -> Ran:
+    def run(self, machine_id: int, command: str, timeout_s: float) -> Ran:
+        """Run a command as root until it ends; on the machine, too, it is ended after so many seconds (exit 124)."""
+        return self.run_script(machine_id, command, (), timeout_s)
+
+    def run_script(self, machine_id: int, script: str, arguments: Sequence[str], timeout_s: float) -> Ran:
         """The same with a script that takes arguments; nothing of it is left on the machine."""
-        return self._talk(self.target(machine_id), _limited(timeout), _evaluated(script, arguments), timeout)
+        return self._talk(self.target(machine_id), _limited(timeout_s), _evaluated(script, arguments), timeout_s)
 
     def start_job(self, machine_id: int, name: str, script: str, arguments: Sequence[str] = ()) -> None:
         """Begin a job, unless one of this name has. Arguments are in the process list, the script is not."""
         target = self.target(machine_id)
         words = jobs.start_words(self._folder, name, arguments)
         ran = self._talk(target, f"bash -s -- {words}", jobs.start_input(script, arguments), ASKING_S)
-        if ran.exit == 0 and ran.text.strip() in ("started", "known"):
+        if ran.exit_code == 0 and ran.output.strip() in ("started", "known"):
             return
-        if NO_SPACE in ran.error_text:
+        if NO_SPACE in ran.errors:
             raise NodeDiskFull(target.machine, self._folder)
-        raise JobNotStarted(target.machine, ran.error_text.strip()[-300:])
+        raise JobNotStarted(target.machine, ran.errors.strip()[-300:])
 
     def job(self, machine_id: int, name: str, offset: int) -> Job:
         """How far it is, and its log from `offset` on."""
@@ -82,13 +90,13 @@ class Nodes:
         ran = self._talk(target, f"bash -s -- {words}", jobs.PROGRAM, ASKING_S)
         found = jobs.read(ran.out, offset)
         if found is None:
-            raise JobNotStarted(target.machine, ran.error_text.strip()[-300:])
+            raise JobNotStarted(target.machine, ran.errors.strip()[-300:])
         return found
 
     def result(self, machine_id: int, name: str) -> str:
         """What the job wrote to its $PXEAPP_RESULT."""
         words = f"{self._folder} result {jobs.checked(name)} {jobs.MOST_RESULT}"
-        return self._talk(self.target(machine_id), f"bash -s -- {words}", jobs.PROGRAM, ASKING_S).text
+        return self._talk(self.target(machine_id), f"bash -s -- {words}", jobs.PROGRAM, ASKING_S).output
 
     def stop_job(self, machine_id: int, name: str) -> None:
         """End a job that still runs: politely, and after some seconds by force."""
@@ -97,14 +105,16 @@ class Nodes:
 
     def boot_id(self, machine_id: int) -> str:
         """The kernel's own number of this boot: another one says that it was restarted."""
-        return self.run(machine_id, "cat /proc/sys/kernel/random/boot_id", ASKING_S).text.strip()
+        return self.run(machine_id, "cat /proc/sys/kernel/random/boot_id", ASKING_S).output.strip()
 
-    def _talk(self, target: Target, command: str, given: bytes, timeout: float) -> Ran:
-        return connection.talk(target, self._private_key, command, given, timeout=timeout, connect_s=self._connect_s)
+    def _talk(self, target: Target, command: str, given: bytes, timeout_s: float) -> Ran:
+        return connection.talk(
+            target, self._private_key, command, given, timeout_s=timeout_s, connect_s=self._connect_s
+        )
 
 
-def _limited(timeout: float) -> str:
-    return f"timeout -k {ENDS_IN_S} {max(1, math.ceil(timeout))} bash -s"
+def _limited(timeout_s: float) -> str:
+    return f"timeout -k {ENDS_IN_S} {max(1, math.ceil(timeout_s))} bash -s"
 
 
 def _evaluated(script: str, arguments: Sequence[str]) -> bytes:

@@ -282,7 +282,15 @@ class CommandGate(Part):
     """A command on the machine exits with 0."""
 
     command: Annotated[Command, Field(description="Run by a shell on the machine.")]
-    timeout: Annotated[Span, Field(description="Within which it ends.")] = span("1m")
+    timeout: Annotated[Span, Field(description="Within which it ends; at most 20s: it is asked again and again.")] = (
+        span("15s")
+    )
+
+    @model_validator(mode="after")
+    def _short(self) -> Self:
+        if not 1 <= self.timeout.total_seconds() <= 20:
+            raise ValueError("timeout of a gate's command is 1s to 20s: what takes longer belongs into action run.")
+        return self
 
 
 class HttpGate(Part):

@@ -19,7 +19,7 @@ from pxeapp.errors import Conflict
 from pxeapp.machines import service, timeline
 from pxeapp.machines.lifecycle import FAILURE_OF, State
 from pxeapp.machines.models import Machine, Sighting
-from pxeapp.provisioning import admission, evidence, grants, records, steps, tokens
+from pxeapp.provisioning import admission, breaker, evidence, grants, records, steps, tokens
 from pxeapp.provisioning.checking import Rehearsal
 from pxeapp.provisioning.models import Deployment
 from pxeapp.provisioning.plan import check_deployable, ensure_secrets
@@ -133,6 +133,9 @@ def _finish(
     deployment.outcome = outcome
     deployment.finished_at = now
     records.keep(session, machine, deployment)
+    if outcome != ABORTED:
+        session.flush()
+        breaker.saw(session, now=now)
     grants.disarm(session, deployment)
     tokens.expire(session, deployment, now=now)
     if outcome != SUCCEEDED and deployment.power_action_id is not None:

@@ -140,3 +140,16 @@ class DeploymentRecord(Base):
     installed: Mapped[int | None] = mapped_column(BigInteger)
     first_boot: Mapped[int | None] = mapped_column(BigInteger)
     verified: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class Breaker(Base):
+    """The one row that says whether machines that work may be reinstalled; see breaker.py."""
+
+    __tablename__ = "breaker"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    opened_at: Mapped[dt.datetime | None]  # None: closed
+    reason: Mapped[str] = mapped_column(Text, default="")
+    after_id: Mapped[int] = mapped_column(default=0)  # deployments up to this one are not counted any more
+    reset_at: Mapped[dt.datetime | None]
+    reset_by: Mapped[str | None] = mapped_column(String(200))

@@ -17,7 +17,7 @@ from pxeapp.bmc import power
 from pxeapp.bmc.models import PowerAction
 from pxeapp.db import Database
 from pxeapp.machines.models import Machine
-from pxeapp.provisioning import activity, admission, grants, leases, lifecycle, steps
+from pxeapp.provisioning import activity, admission, breaker, grants, leases, lifecycle, steps
 from pxeapp.provisioning.admission import Limits, Turn
 from pxeapp.provisioning.models import Deployment
 from pxeapp.provisioning.steps import Step
@@ -65,10 +65,8 @@ class Reconciler:
 
 def _arm(look: Reconciler, session: Session, machine: Machine, deployment: Deployment, now: dt.datetime) -> None:
     """When its turn has come, open the grant and order the power cycle in one commit: neither is ever alone."""
-    held = observing.present(session)
-    turn = (
-        Turn(now + LOOK_AGAIN, WAITS_FOR_RESUME) if held else admission.turn(session, look.limits, deployment, now=now)
-    )
+    held = WAITS_FOR_RESUME if observing.present(session) else breaker.keeps_waiting(session, deployment)
+    turn = Turn(now + LOOK_AGAIN, held) if held else admission.turn(session, look.limits, deployment, now=now)
     if turn.why:
         _queue(session, machine, deployment, turn, now)
         return

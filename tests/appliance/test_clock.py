@@ -52,6 +52,7 @@ RECORDS = {
     "sel_entries.seen_at", "template_versions.at", "versions.at",
     "webhook_deliveries.created_at", "webhook_deliveries.finished_at",
     "webhooks.created_at", "webhooks.updated_at",
+    "breaker.opened_at", "breaker.reset_at",
     "rollouts.created_at", "rollouts.started_at", "rollouts.finished_at", "rollout_members.started_at",
     "rollout_members.finished_at", "rollout_steps.finished_at", "rollout_events.at",
 }  # fmt: skip

@@ -6,7 +6,8 @@ request is over keeps its limit until the next one begins, so that what is strea
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 Projects = frozenset[str] | None  # None: all of them
@@ -22,6 +23,16 @@ def limit(projects: Projects) -> None:
 def present() -> Projects:
     """The projects that whoever asks is limited to; None: not limited."""
     return _projects.get()
+
+
+@contextmanager
+def lifted() -> Iterator[None]:
+    """Within it all machines are seen: for what must be counted whole, and is not shown."""
+    before = _projects.set(None)
+    try:
+        yield
+    finally:
+        _projects.reset(before)
 
 
 def both(one: Iterable[str] | None, other: Iterable[str] | None) -> Projects:

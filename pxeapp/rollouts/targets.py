@@ -1,0 +1,107 @@
+"""What a rollout leads to besides its machines: the release and role that are installed, the clouds that are drained.
+
+Everything that can be known before it begins is asked before it begins, with the same checks that would refuse it then.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pxeapp.answers import roles
+from pxeapp.clouds import service as clouds
+from pxeapp.errors import FieldProblem, NotFound, PxeError
+from pxeapp.machines.models import Machine
+from pxeapp.machines.service import Draft
+from pxeapp.provisioning.carrying import MATTERS, Carrying, carrying
+from pxeapp.provisioning.plan import Tools
+from pxeapp.rollouts.spec import Reinstall, Spec
+from pxeapp.software import releases
+
+AT_ONCE = 1000
+MOST = 500  # different machines that a release is held against; each is checked again when its turn comes
+NAMED = 10
+
+
+def problems(session: Session, tools: Tools, spec: Spec, numbers: Sequence[int]) -> Iterator[FieldProblem]:
+    """Every reason why it could not be reached."""
+    yield from _clouds(session, tools, spec)
+    if spec.action.reinstall is not None:
+        yield from _reinstall(session, tools, spec.action.reinstall, numbers)
+
+
+def _clouds(session: Session, tools: Tools, spec: Spec) -> Iterator[FieldProblem]:
+    named = []
+    if spec.drain.openstack is not None:
+        named.append(("drain.openstack.cloud", spec.drain.openstack.cloud))
+    for number, gate in enumerate(spec.verify.gates):
+        if gate.openstack is None:
+            continue
+        where = f"verify.gates.{number}.openstack.cloud"
+        if gate.openstack.cloud:
+            named.append((where, gate.openstack.cloud))
+        elif spec.drain.openstack is None:
+            fix = "Name it, or drain by openstack."
+            yield FieldProblem(where, "No cloud is named, and the drain has none either.", fix)
+    for where, name in named:
+        try:
+            clouds.access(session, tools.vault, name)
+        except PxeError as error:
+            yield FieldProblem(where, error.sentence, error.hint or "Name a cloud that the appliance knows.")
+
+
+def _reinstall(session: Session, tools: Tools, said: Reinstall, numbers: Sequence[int]) -> Iterator[FieldProblem]:
+    if said.role:
+        try:
+            roles.get(session, said.role)
+        except NotFound as error:
+            yield FieldProblem("action.reinstall.role", error.sentence, error.hint)
+            return
+    wanted: dict[tuple[str, str, str, str], list[Draft]] = {}
+    lacking: dict[str, list[str]] = {"release": [], "role": []}
+    for draft, name in _drafts(session, said, numbers):
+        if not draft.release or not draft.role:
+            lacking["role" if draft.release else "release"].append(name)
+            continue
+        key = (draft.release, draft.role, draft.cluster or "", json.dumps(draft.vars, sort_keys=True))
+        wanted.setdefault(key, []).append(draft)
+    for what, names in lacking.items():
+        if names:
+            some = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+            yield FieldProblem(f"action.reinstall.{what}", f"These have no {what}: {some}.", f"Say a {what} here.")
+    bad = set()
+    for release in dict.fromkeys(release for release, *_ in wanted):
+        try:
+            releases.bootable(session, release)
+        except PxeError as error:
+            bad.add(release)
+            yield FieldProblem("action.reinstall.release", error.sentence, error.hint)
+    yield from _uncarried(
+        carrying(session, tools.templates), [some[0] for (release, *_), some in wanted.items() if release not in bad]
+    )
+
+
+def _drafts(session: Session, said: Reinstall, numbers: Sequence[int]) -> Iterator[tuple[Draft, str]]:
+    """As each machine would be."""
+    for start in range(0, len(numbers), AT_ONCE):
+        rows = session.execute(
+            select(Machine.name, Machine.mac, Machine.release, Machine.role, Machine.cluster, Machine.vars)
+            .where(Machine.id.in_(numbers[start : start + AT_ONCE]))
+            .order_by(Machine.name)
+        )
+        for name, mac, release, role, cluster, own in rows:
+            draft = Draft(mac, said.role or role, cluster, own, (), MATTERS, release=said.release or release)
+            yield draft, name
+
+
+def _uncarried(table: Carrying, drafts: Sequence[Draft]) -> Iterator[FieldProblem]:
+    """The role or variables that a release has no packages for, each once."""
+    told = set()
+    for draft in drafts[:MOST]:
+        for problem in table.problems(draft):
+            if (said := (problem.field, problem.problem)) not in told:
+                told.add(said)
+                yield FieldProblem(f"action.reinstall ({problem.field})", problem.problem, problem.fix)

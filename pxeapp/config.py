@@ -80,6 +80,7 @@ class Settings:
     keystone_roles: tuple[Grant, ...]
     requests_per_minute: int
     webhook_networks: tuple[IPNetwork, ...]
+    rollout_networks: tuple[IPNetwork, ...]
     require_if_match: bool
     console_recording: bool
     console_keep_days: int
@@ -142,6 +143,7 @@ DEFAULTS: dict[str, str] = {
     "console_recording": "on",  # off: no deployment's serial console is recorded
     "console_keep_days": "30",  # how long a recording is kept
     "webhook_networks": "",  # where webhooks may be sent to; empty: anywhere but this host and link-local
+    "rollout_networks": "",  # where clouds and the URLs of gates may be; empty: anywhere but this host and link-local
 }
 ROLES = ("viewer", "operator", "admin")
 _WEB_URL = re.compile(r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~+-]+)*/?")
@@ -270,6 +272,7 @@ def _build(raw: Mapping[str, str]) -> Settings:
         keystone_roles=_grants("keystone_roles", raw["keystone_roles"]),
         requests_per_minute=_number("requests_per_minute", raw["requests_per_minute"], 10, 1_000_000),
         webhook_networks=_networks("webhook_networks", raw["webhook_networks"]),
+        rollout_networks=_networks("rollout_networks", raw["rollout_networks"]),
         require_if_match=_switch("require_if_match", raw["require_if_match"]),
         console_recording=_switch("console_recording", raw["console_recording"]),
         console_keep_days=_number("console_keep_days", raw["console_keep_days"], 1, 3650),

@@ -6,6 +6,7 @@ the check and the use.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 import ssl
@@ -69,3 +70,16 @@ class Connection(http.client.HTTPConnection):
         self.sock = socket.create_connection((self._address, self.port), self.timeout)
         if self._tls is not None:
             self.sock = self._tls.wrap_socket(self.sock, server_hostname=self.host)
+
+
+class CuttableConnection(Connection):
+    """One that another thread may end: a timeout bounds each silence, and nothing the whole of a busy trickle."""
+
+    was_cut = False
+
+    def cut(self) -> None:
+        """Its time is over: whoever reads from it gets an end."""
+        self.was_cut = True
+        with contextlib.suppress(OSError):
+            if self.sock is not None:
+                self.sock.shutdown(socket.SHUT_RDWR)

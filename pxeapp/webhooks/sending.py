@@ -6,12 +6,10 @@ the timestamp (seconds since 1970, in `Pxeapp-Timestamp`) is not older than a fe
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import hmac
 import http.client
 import json
-import socket
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -92,7 +90,7 @@ def post(
     return Sent(status, f"It answered {status}.{more}")
 
 
-def _connect(parts: SplitResult, networks: Sequence[IPNetwork]) -> _Cuttable:
+def _connect(parts: SplitResult, networks: Sequence[IPNetwork]) -> pinned.CuttableConnection:
     addresses = pinned.resolve(parts)
     address = pinned.first_allowed(addresses, networks)
     if address is None:
@@ -100,17 +98,4 @@ def _connect(parts: SplitResult, networks: Sequence[IPNetwork]) -> _Cuttable:
             f"{parts.hostname} is {', '.join(addresses)}, which may not be contacted.",
             hint="PXEAPP_WEBHOOK_NETWORKS names what is allowed.",
         )
-    return _Cuttable(parts, address, TIMEOUT_S)
-
-
-class _Cuttable(pinned.Connection):
-    """One that another thread may end."""
-
-    was_cut = False
-
-    def cut(self) -> None:
-        """Its time is over: whoever reads from it gets an end."""
-        self.was_cut = True
-        with contextlib.suppress(OSError):
-            if self.sock is not None:
-                self.sock.shutdown(socket.SHUT_RDWR)
+    return pinned.CuttableConnection(parts, address, TIMEOUT_S)

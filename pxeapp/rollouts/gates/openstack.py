@@ -1,0 +1,69 @@
+"""The openstack gate: the machine's compute and volume services and its agents are alive in the cloud.
+
+That a service is "up" says little right after a restart: Nova believes so for a minute after its last sign of life. So
+each must have given one since this step began, by the cloud's own clock. Whether it is enabled is not asked: the
+machine is still drained.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pxeapp.clouds import agents, services
+from pxeapp.clouds.directory import Clouds
+from pxeapp.clouds.service import OF_CLUSTER
+from pxeapp.rollouts.gates.gate import TIMEOUT_S, finding
+from pxeapp.rollouts.port import Finding, Subject
+from pxeapp.rollouts.spec import OpenStackGate
+
+KIND = "openstack"
+NAMED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStack:
+    """Asks Nova, Cinder and Neutron for what they know of the host."""
+
+    clouds: Clouds
+
+    def look(self, subject: Subject, said: OpenStackGate, *, now: dt.datetime) -> Finding:
+        """Whether all of them live."""
+        cloud, host = _meant(subject, said)
+        if not cloud:
+            sentence = "It says no cloud, and neither does the drain; the machine is in no cluster either."
+            return finding(KIND, sentence, holds=False)
+        api = self.clouds.api(cloud)
+        since = (now - subject.began_at).total_seconds()
+        with api.within(TIMEOUT_S - 2):
+            nova = services.compute(api, subject.machine, host)
+            seen = [(str(each), each.up, services.seconds_since(each.seen_at, api.clock)) for each in nova]
+            cinder = services.volume(api, subject.machine, host)
+            seen += [(str(each), each.up, services.seconds_since(each.seen_at, api.clock)) for each in cinder]
+            neutron = agents.on(api, subject.machine, host)
+            seen += [(str(each), each.alive, services.seconds_since(each.seen_at, api.clock)) for each in neutron]
+        if not seen:
+            return finding(KIND, f"{cloud} knows no service of {host or subject.machine}.", holds=False)
+        bad = list(_bad(seen, since))
+        if bad:
+            more = f"; and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
+            return finding(KIND, "; ".join(bad[:NAMED]) + more + ".", holds=False)
+        return finding(KIND, f"{len(seen)} services and agents are alive.", holds=True)
+
+
+def _bad(seen: list[tuple[str, bool, float | None]], since: float) -> Iterator[str]:
+    for name, alive, age in seen:
+        if not alive:
+            yield f"{name} is down"
+        elif age is not None and age > since:
+            yield f"{name} gave its last sign of life {age:.0f} s ago"
+
+
+def _meant(subject: Subject, said: OpenStackGate) -> tuple[str, str]:
+    """The cloud and the host that the gate says, then those of the drain, then the machine's own cluster."""
+    drain = subject.spec.drain.openstack
+    cloud = said.cloud or (drain.cloud if drain is not None else "")
+    if not cloud and subject.cluster:
+        cloud = f"{OF_CLUSTER}{subject.cluster}"
+    return cloud, said.host or (drain.host if drain is not None else "")

@@ -103,8 +103,9 @@ def fail(
     if machine is not None and machine.state in (State.DRAINING, State.SERVICING):
         service.claim(session, machine, "fail", now=now)
         machine.fault = f"Rollout {rollout.id}, {member.step}: {reason}"
-    message = f"Rollout {rollout.id} ({rollout.name}): {member.step} failed. {reason}"
-    _note(session, rollout, member, "fail", message, now=now, step=member.step, code=code)
+    step = member.step or DRAIN  # it may not even have begun
+    message = f"Rollout {rollout.id} ({rollout.name}): {step} failed. {reason}"
+    _note(session, rollout, member, "fail", message, now=now, step=step, code=code)
 
 
 def event(session: Session, rollout: Rollout, kind: str, message: str, *, now: dt.datetime, **evidence: Any) -> None:
@@ -174,6 +175,7 @@ HELD: dict[str, tuple[State, ...]] = {
 ENTERING: dict[tuple[str, State], tuple[str, ...]] = {
     (DRAIN, State.ACTIVE): ("drain",),
     (DRAIN, State.DRAIN_FAILED): ("drain",),
+    (DRAIN, State.SERVICE_FAILED): ("abort", "drain"),
     **{(step, State.DRAINING): ("done",) for step in IN_HAND},
     **{(step, State.DRAIN_FAILED): ("drain", "done") for step in IN_HAND},
     **{(step, State.SERVICE_FAILED): ("service",) for step in IN_HAND},

@@ -15,10 +15,10 @@ import asyncssh
 
 from pxeapp.nodes.errors import HostKeyChanged, NodeHangs, NodeRefused, NodeUnreachable
 
-CONNECT_S = 10.0
+CONNECT_S = 8.0
 ALIVE_S, ALIVE_COUNT = 5, 3  # a machine that is gone is noticed within 15 s
-GRACE_S = 5.0  # beyond what the command itself was given: it is ended on the machine first
-KEPT = 256 * 1024  # bytes of what a command says that are kept, of each stream
+GRACE_S = 3.0  # beyond what the command itself was given: it is ended on the machine first
+KEPT = 2 * 1024 * 1024  # bytes of what a command says that are kept, of each stream
 ALGORITHMS = {
     "ssh-ed25519": ("ssh-ed25519",),
     "ecdsa-sha2-nistp256": ("ecdsa-sha2-nistp256",),

@@ -10,7 +10,7 @@ from typing import Literal
 
 FOLDER = "/var/lib/pxeapp/jobs"  # on an installed machine
 MOST_LOG = 64 * 1024  # bytes of a log that come at one look
-MOST_RESULT = 256 * 1024
+MOST_RESULT = 2 * 1024 * 1024
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,100}")
 PROGRAM = (Path(__file__).parent / "job.sh").read_bytes()
 RUNNER = (Path(__file__).parent / "runner.sh").read_bytes()
@@ -39,9 +39,9 @@ def checked(name: str) -> str:
     return name
 
 
-def start_words(folder: str, name: str, arguments: Sequence[str]) -> str:
+def start_words(folder: str, name: str, arguments: Sequence[str]) -> tuple[str, ...]:
     """The words behind `bash -s --` that begin a job; `start_input` goes with them."""
-    return f"{folder} start {checked(name)} {len(arguments)} {len(RUNNER)}"
+    return (folder, "start", checked(name), str(len(arguments)), str(len(RUNNER)))
 
 
 def start_input(script: str, arguments: Sequence[str]) -> bytes:
@@ -52,9 +52,19 @@ def start_input(script: str, arguments: Sequence[str]) -> bytes:
     return PROGRAM + lines.encode() + RUNNER + script.encode()
 
 
-def look_words(folder: str, name: str, offset: int) -> str:
+def look_words(folder: str, name: str, offset: int) -> tuple[str, ...]:
     """The words that ask for a job's state and the log from there on."""
-    return f"{folder} look {checked(name)} {max(0, offset)} {MOST_LOG}"
+    return (folder, "look", checked(name), str(max(0, offset)), str(MOST_LOG))
+
+
+def result_words(folder: str, name: str) -> tuple[str, ...]:
+    """The words that ask for what it wrote to its $PXEAPP_RESULT."""
+    return (folder, "result", checked(name), str(MOST_RESULT))
+
+
+def stop_words(folder: str, name: str) -> tuple[str, ...]:
+    """The words that end it."""
+    return (folder, "stop", checked(name))
 
 
 def read(answer: bytes, offset: int) -> Job | None:

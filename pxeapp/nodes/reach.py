@@ -26,19 +26,19 @@ from pxeapp.nodes.jobs import Job
 from pxeapp.nodes.models import Node
 from pxeapp.vault import Vault
 
-ASKING_S = 15.0  # for what takes a machine no time: a look, a file
+ASKING_S = 10.0  # for what takes a machine no time: a look, a file; two of them fit into one look of a step
 ENDS_IN_S = 5  # after the polite signal a command is ended by force
 NO_SPACE = "No space left on device"
 
 
 class Nodes:
-    """The way to every installed machine; made once per process, used by any thread."""
+    """The way to every installed machine; made once per process, used by any thread. Its key is in no text of it."""
 
     def __init__(
         self, database: Database, vault: Vault, *, connect_s: float = connection.CONNECT_S, folder: str = jobs.FOLDER
     ) -> None:
         self._database = database
-        self._private_key = keys.private_key(vault)
+        self.private_key = keys.private_key(vault)
         self._connect_s = connect_s
         self._folder = folder
 
@@ -76,7 +76,7 @@ class Nodes:
         """Begin a job, unless one of this name has. Arguments are in the process list, the script is not."""
         target = self.target(machine_id)
         words = jobs.start_words(self._folder, name, arguments)
-        ran = self._talk(target, f"bash -s -- {words}", jobs.start_input(script, arguments), ASKING_S)
+        ran = self._job(target, words, jobs.start_input(script, arguments))
         if ran.exit_code == 0 and ran.output.strip() in ("started", "known"):
             return
         if NO_SPACE in ran.errors:
@@ -87,7 +87,7 @@ class Nodes:
         """How far it is, and its log from `offset` on."""
         target = self.target(machine_id)
         words = jobs.look_words(self._folder, name, offset)
-        ran = self._talk(target, f"bash -s -- {words}", jobs.PROGRAM, ASKING_S)
+        ran = self._job(target, words)
         found = jobs.read(ran.out, offset)
         if found is None:
             raise JobNotStarted(target.machine, ran.errors.strip()[-300:])
@@ -95,22 +95,21 @@ class Nodes:
 
     def result(self, machine_id: int, name: str) -> str:
         """What the job wrote to its $PXEAPP_RESULT."""
-        words = f"{self._folder} result {jobs.checked(name)} {jobs.MOST_RESULT}"
-        return self._talk(self.target(machine_id), f"bash -s -- {words}", jobs.PROGRAM, ASKING_S).output
+        return self._job(self.target(machine_id), jobs.result_words(self._folder, name)).output
 
     def stop_job(self, machine_id: int, name: str) -> None:
         """End a job that still runs: politely, and after some seconds by force."""
-        words = f"{self._folder} stop {jobs.checked(name)}"
-        self._talk(self.target(machine_id), f"bash -s -- {words}", jobs.PROGRAM, ASKING_S)
+        self._job(self.target(machine_id), jobs.stop_words(self._folder, name))
 
     def boot_id(self, machine_id: int) -> str:
         """The kernel's own number of this boot: another one says that it was restarted."""
         return self.run(machine_id, "cat /proc/sys/kernel/random/boot_id", ASKING_S).output.strip()
 
+    def _job(self, target: Target, words: tuple[str, ...], given: bytes = jobs.PROGRAM) -> Ran:
+        return self._talk(target, f"bash -s -- {' '.join(map(_quoted, words))}", given, ASKING_S)
+
     def _talk(self, target: Target, command: str, given: bytes, timeout_s: float) -> Ran:
-        return connection.talk(
-            target, self._private_key, command, given, timeout_s=timeout_s, connect_s=self._connect_s
-        )
+        return connection.talk(target, self.private_key, command, given, timeout_s=timeout_s, connect_s=self._connect_s)
 
 
 def _limited(timeout_s: float) -> str:

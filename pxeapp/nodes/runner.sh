@@ -9,7 +9,7 @@ flock -w 10 9 || exit 0
 # Links, not files: they need no block of their own, so that this works on a disk that is full.
 ln -s "$$" "$folder/began" 2>/dev/null || exit 0
 mapfile -t arguments <"$folder/arguments"
-export PXEAPP_RESULT=$folder/result
+export PXEAPP_RESULT=$folder/result PXEAPP_LOG=$folder/log
 umask 022
 cd / || exit 1
 bash "$folder/script" "${arguments[@]}" >>"$folder/log" 2>&1 </dev/null 9>&-

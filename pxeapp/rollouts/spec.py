@@ -23,7 +23,8 @@ from pxeapp.rollouts.windows import Window
 
 Name = Annotated[str, Field(min_length=1, max_length=255)]
 Word = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Package = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9+._:*~-]{0,120}$")]
+# No dash at the end: apt would take it for "remove this".
+Package = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9+._:*~-]{0,119}[A-Za-z0-9+._:*~])?$")]
 Unit = Annotated[str, Field(pattern=r"^[A-Za-z0-9@._:\\-]{1,200}$")]
 Command = Annotated[str, Field(min_length=1, max_length=4000, pattern=r"^[^\x00]+$")]
 Url = Annotated[str, Field(max_length=500, pattern=r"^https?://[^\s\x00-\x1f\x7f]+$")]

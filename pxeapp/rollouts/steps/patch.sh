@@ -1,10 +1,10 @@
 #!/bin/bash
 # Patches the system that it runs on, or says what a patch would change. Sent by pxeapp, see patch.py.
 #
-#   apply|simulate WHAT SNAPSHOT EXCLUDED... -- PACKAGE...     WHAT: all, security, named
+#   apply|simulate|reboot WHAT SNAPSHOT EXCLUDED... -- PACKAGE...     WHAT: all, security, named
 #
-# What it does goes to the log; what it found goes to $PXEAPP_RESULT (simulate: to the standard output), one thing a
-# line, its words parted by tabs:
+# `reboot` only says whether the system asks for one. What it does goes to the log; what it found goes to $PXEAPP_RESULT
+# (of apply; else to the standard output), one thing a line, its words parted by tabs:
 #
 #   tool NAME                what it works with: apt, dnf, yum
 #   before|after NAME VERSION
@@ -28,12 +28,12 @@ root=${DPKG_ROOT:-}
 lock_wait=${PXEAPP_LOCK_WAIT:-600} # seconds
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
-if [ "$mode" = simulate ]; then
-    exec 3>&1 1>&2
-    log=$work/log
-else
+if [ "$mode" = apply ]; then
     exec 3>"$PXEAPP_RESULT"
     log=$PXEAPP_LOG
+else
+    exec 3>&1 1>&2
+    log=$work/log
 fi
 exec </dev/null
 
@@ -112,7 +112,9 @@ apt_setup() {
     fi
 }
 
-apt_list() { dpkg-query -W -f '${db:Status-Abbrev}\t${binary:Package}\t${Version}\n' | sed -n "s/^[hi]i.\t/$1\t/p" >&3; }
+apt_list() { # before, after
+    dpkg-query -W -f '${db:Status-Abbrev}\t${binary:Package}\t${Version}\n' | sed -n "s/^[hi]i.\t/$1\t/p" >&3
+}
 
 apt_verb() {
     local name
@@ -148,15 +150,20 @@ apt_changes() {
 }
 
 apt_patch() {
+    if [ "$mode" = reboot ]; then
+        apt_reboot
+        return
+    fi
     apt_setup
     result tool apt
     begun=$(stat -c %s "$log")
     if [ -n "$(dpkg --audit 2>&1)" ]; then
         dpkg --audit >>"$log" 2>&1
         [ "$mode" = simulate ] && trouble broken_packages "Packages are half installed: dpkg --audit names them."
-        patiently dpkg --force-confdef --force-confold --configure -a &&
-            patiently "${apt[@]}" --fix-broken install ||
+        if ! { patiently dpkg --force-confdef --force-confold --configure -a &&
+            patiently "${apt[@]}" --fix-broken install; }; then
             trouble broken_packages "Packages are half installed, and dpkg --configure -a does not mend them."
+        fi
     fi
     patiently "${apt[@]}" update -o APT::Update::Error-Mode=any ||
         trouble repository "The package lists could not be fetched."
@@ -177,6 +184,10 @@ apt_patch() {
         fi
     fi
     apt_list after
+    apt_reboot
+}
+
+apt_reboot() {
     if [ -e "$root/run/reboot-required" ]; then
         result reboot yes "The system asks for it: $(sort -u "$root/run/reboot-required.pkgs" 2>/dev/null |
             head -n 5 | paste -s -d ' ')"
@@ -187,7 +198,11 @@ apt_patch() {
 
 # --- RHEL and its kin -------------------------------------------------------------------------------------------------
 
-dnf_list() { rpm -qa --qf "$1\t%{NAME}.%{ARCH}\t%|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE}\n" | grep -v '^[a-z]*.gpg-pubkey' | sort >&3; }
+version='%|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE}\n'
+
+dnf_list() { # before, after
+    rpm -qa --qf "$1\t%{NAME}.%{ARCH}\t$version" | grep -v '^[a-z]*.gpg-pubkey' | sort >&3
+}
 
 dnf_setup() {
     # Its own words for "somebody else is at it": said at once instead of waited for, so that we can end.
@@ -204,7 +219,7 @@ dnf_verb() {
     [ "$what" = security ] && verb=(--security)
     [ "$what" = named ] || return 0
     for name in "${named[@]}"; do
-        if rpm -qa "${name%.*}" "$name" | grep -q .; then verb+=("$name"); else result absent "$name"; fi
+        if rpm -qa "$name" | grep -q .; then verb+=("$name"); else result absent "$name"; fi
     done
     [ ${#verb[@]} -gt 0 ]
 }
@@ -218,7 +233,7 @@ dnf_changes() {
     sed '/^Obsoleting/,$d; /^Security:/d; /^Last metadata/d; /^Available upgrades/d' "$work/updates" | xargs -n 3 |
         while read -r name new _; do
             case $name in *.*) ;; *) continue ;; esac
-            old=$(rpm -q --qf '%|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE}\n' "$name" 2>/dev/null | sort -V | tail -n 1)
+            old=$(rpm -q --qf "$version" "$name" 2>/dev/null | sort -V | tail -n 1)
             case $old in '' | *' '*) old=- ;; esac
             result change "$name" "$old" "$new"
             echo "$name"
@@ -232,6 +247,11 @@ dnf_held() {
 }
 
 dnf_patch() {
+    if [ "$mode" = reboot ]; then
+        dnf=("$tool" -y)
+        dnf_reboot
+        return
+    fi
     result tool "$tool"
     begun=$(stat -c %s "$log")
     rpm -qa >"$work/rpms" 2>>"$log" || trouble broken_packages "rpm's database cannot be read."
@@ -280,7 +300,7 @@ dnf_reboot() {
 
 touch "$log"
 begun=0
-if command -v apt-get >/dev/null && [ "${PXEAPP_TOOL:-apt}" = apt ]; then
+if [ -e "$root/var/lib/dpkg/status" ] && command -v apt-get >/dev/null; then
     apt_patch
 elif command -v dnf >/dev/null; then
     tool=dnf

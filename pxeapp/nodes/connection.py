@@ -143,14 +143,12 @@ def _algorithms(host_keys: tuple[str, ...]) -> list[str]:
 
 async def _run(connection: asyncssh.SSHClientConnection, command: str, given: bytes) -> Ran | None:
     process: asyncssh.SSHClientProcess[bytes] = await connection.create_process(command, encoding=None)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(_send(process, given))
-        out = group.create_task(_kept(process.stdout))
-        err = group.create_task(_kept(process.stderr))
+    # Gathered and not grouped: of a lost connection each of them tells, and one word of it is enough.
+    _, out, err = await asyncio.gather(_send(process, given), _kept(process.stdout), _kept(process.stderr))
     await process.wait_closed()
     if process.exit_signal is not None:
-        return Ran(128, out.result(), err.result() or f"ended by SIG{process.exit_signal[0]}".encode())
-    return None if process.exit_status is None else Ran(process.exit_status, out.result(), err.result())
+        return Ran(128, out, err or f"ended by SIG{process.exit_signal[0]}".encode())
+    return None if process.exit_status is None else Ran(process.exit_status, out, err)
 
 
 async def _send(process: asyncssh.SSHClientProcess[bytes], given: bytes) -> None:

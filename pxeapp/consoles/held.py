@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pxeapp.bmc.connect import Login
 from pxeapp.bmc.errors import BmcError, BmcWrongPassword
 from pxeapp.bmc.ports import SerialLine
+from pxeapp.consoles.earlier import clean_start
 from pxeapp.consoles.recordings import Recorder
 from pxeapp.errors import PxeError
 
@@ -48,12 +49,14 @@ class Held:
     calm: Callable[[], bool]  # whether no power command is just on its way to this BMC
     changed: Callable[[int], None]  # wakes whoever shows it
     clock: Callable[[], dt.datetime]
+    epoch: str = ""  # who numbers the positions: they mean nothing in another process, nor when it is held anew
     lock: threading.Lock = field(default_factory=threading.Lock)
     state: State = "closed"
     detail: str = ""
     since: float = field(default_factory=time.time)
     start: int = 0  # the position of the first byte that is still here
     said: bytearray = field(default_factory=bytearray)
+    heard_at: dt.datetime | None = None  # when the last of it was said; None: it is of an earlier time
     viewers: int = 0
     left_at: float = field(default_factory=time.monotonic)
     recorder: Recorder | None = None
@@ -168,6 +171,12 @@ class Held:
             at = min(max(position, self.start), self.end)
             return at, bytes(self.said[at - self.start :])
 
+    def newcomer(self, most: int) -> int:
+        """Where one begins who saw nothing yet: so many bytes back at most, and not within a line or a sequence."""
+        with self.lock:
+            at = max(self.start, self.end - most)
+            return at + clean_start(self.said[at - self.start :]) if at else 0
+
     def standing(self) -> dict[str, Any]:
         """Where it stands, for whoever shows it."""
         with self.lock:
@@ -242,6 +251,7 @@ class Held:
     def _heard(self, data: bytes) -> None:
         with self.lock:
             self.said += data
+            self.heard_at = self.clock()
             if len(self.said) > KEPT:
                 gone = len(self.said) - KEPT
                 del self.said[:gone]
@@ -249,7 +259,7 @@ class Held:
             recorder = self.recorder
             if recorder is not None:
                 try:
-                    recorder.heard(data, now=self.clock())
+                    recorder.heard(data, now=self.heard_at)
                 except OSError as error:  # the disk is full: whoever watches still sees everything
                     log.warning("The console of %s cannot be recorded: %s", self.name, error)
         self._tell()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import functools
+import itertools
 import json
 import logging
 import os
@@ -24,6 +25,7 @@ from pxeapp.bmc.models import PowerAction
 from pxeapp.bmc.ports import Console, SerialLine
 from pxeapp.config import Settings
 from pxeapp.consoles import door
+from pxeapp.consoles.earlier import Earlier
 from pxeapp.consoles.held import Held
 from pxeapp.consoles.keeping import Keeping
 from pxeapp.consoles.showing import Show, Viewer
@@ -57,9 +59,10 @@ class Holder:
         clock.watch(self.database)
         self._connector = Connector(settings, open_vault(settings.data_dir))
         self._beat = beat
-        self._epoch = f"{time.time_ns():x}"  # positions of an earlier process mean nothing in this one
+        self._epochs = itertools.count(time.time_ns())
         self._held: dict[int, Held] = {}
         self._lock = threading.Lock()
+        self._earlier = Earlier(self.database, settings)
         self._show = Show()
         self._keeping = Keeping(self.database, settings, self.held)
         self._does: dict[str, Callable[[dict[str, Any], Held], dict[str, Any]]] = {
@@ -94,7 +97,12 @@ class Holder:
         return code
 
     def held(self, machine_id: int, name: str) -> Held:
-        """A machine's console, made at the first use."""
+        """A machine's console, made at the first use, with what was seen on it before."""
+        with self._lock:
+            found = self._held.get(machine_id)
+        if found is not None:
+            return found
+        before = self._earlier.screen(machine_id, name)  # may read a database, for which nobody else waits
         with self._lock:
             found = self._held.get(machine_id)
             if found is None:
@@ -103,7 +111,7 @@ class Holder:
                 found = self._held[machine_id] = Held(
                     machine_id=machine_id, name=name, open=functools.partial(self._open, machine_id),
                     login=functools.partial(self._login, machine_id), calm=functools.partial(self._calm, machine_id),
-                    changed=self._show.ring, clock=now,
+                    changed=self._show.ring, clock=now, epoch=f"{next(self._epochs):x}", said=bytearray(before),
                 )  # fmt: skip
             return found
 
@@ -147,6 +155,7 @@ class Holder:
                 if held.wanted:
                     held.begin()  # its thread may just have ended when somebody came
                 elif not held.runs and not held.viewers and not held.refused:
+                    self._earlier.remember(machine_id, held.name, bytes(held.said), held.heard_at)
                     del self._held[machine_id]
 
     def _worn(self) -> bool:
@@ -240,16 +249,17 @@ class Holder:
         if said["do"] == "attach":
             viewer = Viewer(sock, held, "raw", self._from(held, after), on_input=held.type)
         else:
-            viewer = Viewer(sock, held, "sse", self._from(held, after), epoch=self._epoch)
-            viewer.anew = not after.startswith(f"{self._epoch}-")
+            viewer = Viewer(sock, held, "sse", self._from(held, after))
+            viewer.anew = not after.startswith(f"{held.epoch}-")
         self._reply(sock, {"ok": True, **held.standing()})
         self._show.add(viewer)
 
-    def _from(self, held: Held, after: str) -> int:
+    @staticmethod
+    def _from(held: Held, after: str) -> int:
         epoch, _, position = after.partition("-")
-        if epoch == self._epoch and position.isascii() and position.isdigit():
+        if epoch == held.epoch and position.isascii() and position.isdigit():
             return int(position)
-        return max(held.start, held.end - TAIL)
+        return held.newcomer(TAIL)
 
     def _name(self, machine_id: int) -> str:
         with self.database.read() as session:

@@ -95,8 +95,13 @@ def events(path: Path) -> Iterator[tuple[float, str]]:
     """What was said, and when in seconds."""
     for number, line in enumerate(lines(path)):
         if number:
-            seconds, _, text = json.loads(line)
-            yield float(seconds), str(text)
+            yield event(line)
+
+
+def event(line: str | bytes) -> tuple[float, str]:
+    """One line after the header: the second, and what was said."""
+    seconds, _, text = json.loads(line)
+    return float(seconds), str(text)
 
 
 def as_text(path: Path) -> Iterator[str]:

@@ -38,7 +38,6 @@ class Viewer:
     form: Form
     position: int
     on_input: Callable[[bytes], object] | None = None  # a terminal types on the same socket
-    epoch: str = ""  # which process numbered the positions
     anew: bool = False  # what it shows is not what we know: it begins with an empty screen
     out: bytearray = field(default_factory=bytearray)
     told: str = ""  # the standing that it was sent last
@@ -190,7 +189,7 @@ class Show:
             viewer.out += f"event: missed\ndata: {at - viewer.position}\n\n".encode()
         if data:
             viewer.out += b"id: %s-%d\nevent: said\ndata: %s\n\n" % (
-                viewer.epoch.encode(),
+                viewer.held.epoch.encode(),
                 at + len(data),
                 base64.b64encode(data),
             )

@@ -73,7 +73,17 @@ def _criteria(projects: tuple[str, ...]) -> tuple[ExecutableOption, ...]:
             items = Base.metadata.tables["job_items"]
             others = select(items.c.job_id).where(items.c.machine_id.not_in(theirs))
             found.append(_narrowed(kind, kind.id.not_in(others)))
+        elif mapper.local_table is Base.metadata.tables.get("rollouts"):
+            found.append(_narrowed(kind, kind.id.not_in(_others_rollouts(theirs))))
+        elif "rollout_id" in mapper.columns:
+            found.append(_narrowed(kind, kind.rollout_id.not_in(_others_rollouts(theirs))))
     return tuple(found)
+
+
+def _others_rollouts(theirs: Any) -> Any:
+    """As with jobs: a rollout is theirs when all of its machines are, for whoever sees it may abort it."""
+    members = Base.metadata.tables["rollout_members"]
+    return select(members.c.rollout_id).where(members.c.machine_id.not_in(theirs))
 
 
 def _narrowed(kind: type[Any], condition: Any) -> ExecutableOption:

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pxeapp.accounts import scope
 from pxeapp.errors import FieldProblem, Invalid, NotFound
 from pxeapp.machines import selectors
 from pxeapp.machines.lifecycle import State
@@ -88,15 +89,16 @@ UNFIT = {
 def shared(session: Session, numbers: Sequence[int], *, besides: int | None = None) -> list[FieldProblem]:
     """Other rollouts that have any of these machines: two would each take the other's machine out of service."""
     taken: dict[tuple[int, str, str], list[str]] = {}
-    for start in range(0, len(numbers), AT_ONCE):
-        rows = session.execute(
-            select(Rollout.id, Rollout.name, Rollout.state, RolloutMember.machine)
-            .join(RolloutMember, RolloutMember.rollout_id == Rollout.id)
-            .where(Rollout.state.in_(OPEN), RolloutMember.machine_id.in_(numbers[start : start + AT_ONCE]))
-        )
-        for number, name, state, machine in rows:
-            if number != besides:
-                taken.setdefault((number, name, state), []).append(machine)
+    with scope.lifted():  # whoever else has them, it may be somebody whose rollouts are not seen here
+        for start in range(0, len(numbers), AT_ONCE):
+            rows = session.execute(
+                select(Rollout.id, Rollout.name, Rollout.state, RolloutMember.machine)
+                .join(RolloutMember, RolloutMember.rollout_id == Rollout.id)
+                .where(Rollout.state.in_(OPEN), RolloutMember.machine_id.in_(numbers[start : start + AT_ONCE]))
+            )
+            for number, name, state, machine in rows:
+                if number != besides:
+                    taken.setdefault((number, name, state), []).append(machine)
     return [
         FieldProblem(
             "machines",

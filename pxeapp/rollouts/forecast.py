@@ -23,6 +23,7 @@ from pxeapp.rollouts.spec import Spec
 ENOUGH = 5  # measurements that are more than an accident
 LATEST = 500  # of one kind: what was long ago says little
 RUNS, DRAWS = 200, 20_000  # as often as this, but no more machines than that
+MOST_WINDOWS = 400  # that are looked through for the end: a year of nights
 LOW, MEDIAN, HIGH = 0.1, 0.5, 0.9
 SPREAD = (1 / 3, 0.6, 1.0, 1.0, 1.6, 3.0)  # of a guess
 # Seconds, by step and by what `like` says of it; the second part empty: whatever it is.
@@ -187,6 +188,7 @@ def estimate(
     total = _spread(totals)
     roles = dict.fromkeys(each.role for some in left.values() for each in some)
     bases = tuple(known.basis(step, role) for role in roles for step in steps_of(spec) if step != SOAK)
+    machine = _slowest(bases)
     return Forecast(
         tuple(
             OfWave(wave.number, wave.title, len(left[wave.number]), _spread(of_waves[wave.number]))
@@ -194,10 +196,10 @@ def estimate(
             if wave.number in of_waves
         ),
         total,
-        _slowest(bases),
+        machine,
         bases,
-        _end(spec, now, total.median),
-        _end(spec, now, total.high),
+        _end(spec, now, total.median, machine.median),
+        _end(spec, now, total.high, machine.high),
         tuple(_notes(spec, plan, left)),
     )
 
@@ -308,20 +310,21 @@ def _slowest(bases: Sequence[Basis]) -> Spread:
     return found
 
 
-def _end(spec: Spec, now: dt.datetime, seconds: float) -> dt.datetime | None:
-    """When so much is done; machines begin only while a window is open."""
+def _end(spec: Spec, now: dt.datetime, seconds: float, machine: float) -> dt.datetime | None:
+    """When so much is done: of a window only as much is used as whole machines fit into."""
     rest = dt.timedelta(seconds=seconds)
     if not spec.order.windows:
         return now + rest
+    one = dt.timedelta(seconds=max(1.0, machine))
     moment = now
-    for _ in range(500):
+    for _ in range(MOST_WINDOWS):
         opens = windows.opens_at(spec.order.windows, moment)
         closes = windows.closes_at(spec.order.windows, opens) if opens else None
         if opens is None or closes is None:
             return None
         if opens + rest <= closes:
             return opens + rest
-        rest -= closes - opens
+        rest -= (closes - opens) // one * one
         moment = closes
     return None
 

@@ -12,6 +12,7 @@ from flask.typing import ResponseReturnValue
 
 from pxeapp.accounts import external, oidc
 from pxeapp.api.context import context
+from pxeapp.api.places import path_of_ours
 from pxeapp.db import now
 from pxeapp.errors import NotFound, PxeError
 from pxeapp.ui import sign_in
@@ -26,7 +27,7 @@ def oidc_begin() -> ResponseReturnValue:
     """To the provider."""
     own = context()
     _refuse_without(own.settings.oidc_issuer)
-    back = sign_in.path_of_ours(request.args.get("back", ""))
+    back = path_of_ours(request.args.get("back", ""))
     try:
         place, pending = oidc.begin(own.settings, _callback(), now=now())
     except PxeError as error:
@@ -41,7 +42,7 @@ def oidc_end() -> ResponseReturnValue:
     own, moment = context(), now()
     _refuse_without(own.settings.oidc_issuer)
     kept = _kept(cookie.pop(KEPT, ""))
-    back = sign_in.path_of_ours(str(kept.get("back", "")))
+    back = path_of_ours(str(kept.get("back", "")))
     try:
         who = oidc.finish(own.settings, _callback(), kept, request.args, now=moment)
         with own.database.write() as session:

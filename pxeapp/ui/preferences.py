@@ -7,9 +7,9 @@ from http import HTTPStatus
 from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
+from pxeapp.api.places import came_from
 from pxeapp.ui import language
 from pxeapp.ui.blueprint import THEME_COOKIE, THEMES, bp
-from pxeapp.ui.sign_in import came_from
 
 KEPT_S = 365 * 86400
 CHOICES = {"language": (language.COOKIE, tuple(language.LANGUAGES)), "theme": (THEME_COOKIE, THEMES)}

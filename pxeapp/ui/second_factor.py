@@ -10,10 +10,11 @@ from flask.typing import ResponseReturnValue
 from pxeapp.accounts import own, second_factor, service, sessions, throttle
 from pxeapp.api.context import actor, context
 from pxeapp.api.guard import visit
+from pxeapp.api.places import path_of_ours
 from pxeapp.db import now
 from pxeapp.errors import PxeError
 from pxeapp.ui.blueprint import bp
-from pxeapp.ui.sign_in import arrive, path_of_ours
+from pxeapp.ui.sign_in import arrive
 
 
 @bp.get("/login/code", endpoint="second_factor")

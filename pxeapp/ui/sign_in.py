@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
 
 from flask import Response, current_app, make_response, redirect, render_template, request, url_for
 from flask import session as cookie
@@ -18,6 +17,7 @@ from pxeapp.accounts import service, sessions, throttle
 from pxeapp.accounts.models import User
 from pxeapp.api import guard
 from pxeapp.api.context import actor, context
+from pxeapp.api.places import came_from, path_of_ours
 from pxeapp.db import now
 from pxeapp.errors import PxeError
 from pxeapp.ui import typed
@@ -109,22 +109,6 @@ def arrive(back: str, kept: str) -> ResponseReturnValue:
     if found is not None:
         return render_template("again.html", path=found.path, fields=found.fields, back=back)
     return redirect(back or url_for("ui.index"), HTTPStatus.SEE_OTHER)
-
-
-def path_of_ours(place: str) -> str:
-    """Where to go after signing in: a path of ours, never another site."""
-    plain = place.startswith("/") and not place.startswith(("//", "/\\")) and place.isprintable() and "\\" not in place
-    return place[:500] if plain else ""
-
-
-def came_from() -> str:
-    """The page that a form stood on, if it is one of ours."""
-    try:
-        came = urlsplit(request.headers.get("Referer", ""))
-    except ValueError:  # http://[ and the like, which no browser sends
-        return ""
-    place = came.path + (f"?{came.query}" if came.query else "")
-    return path_of_ours(place) if came.netloc == request.host else ""
 
 
 def with_device(response: Response, name: str) -> Response:

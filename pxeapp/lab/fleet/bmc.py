@@ -128,6 +128,10 @@ class SimulatedBmc:
         """What was typed on its machine's console."""
         return bytes(self._line.typed)
 
+    def echoes(self, *, yes: bool) -> None:
+        """Whether what is typed comes back, as from a running system; from its machine's thread."""
+        self._line.echoes = yes
+
     def says(self, text: bytes) -> None:
         """Let its machine say something on the serial port; from any thread."""
         self._around.soon(lambda: self._line.say(text))

@@ -95,6 +95,7 @@ class SimulatedMachine:
         if what != self.doing:
             self.bmc.says(f"{self.name}: {what}\r\n".encode())
         self.doing = what
+        self.bmc.echoes(yes=what == "running")
 
     async def _live(self) -> None:
         try:

@@ -17,6 +17,15 @@ ROOM = 120  # bytes of text in one packet
 RESEND_S = 1.0
 KEPT = 64 * 1024  # of what is said while nobody listens
 DEACTIVATED = 0x10
+FIRST_SIGN = 0x20  # below are control characters
+ECHOES = {0x09: b"\t", 0x0D: b"\r\n", 0x0A: b"\r\n", 0x7F: b"\b \b"}
+
+
+def echo(keys: bytes) -> bytes:
+    """What a terminal's driver shows of what is typed: control characters as ^C, and Enter as a new line."""
+    return b"".join(
+        ECHOES.get(key) or (bytes((key,)) if key >= FIRST_SIGN else b"^" + bytes((key + 64,))) for key in keys
+    )
 
 
 class Wires(Protocol):
@@ -34,6 +43,7 @@ class SerialLine:
 
     def __init__(self, wires: Wires, port: int) -> None:
         self.typed = bytearray()  # what reached the machine
+        self.echoes = False  # a system runs, whose terminal shows what is typed
         self._wires = wires
         self._port = port
         self._holder: Session | None = None
@@ -81,9 +91,12 @@ class SerialLine:
         number, acknowledged, taken = packet[0] & 0x0F, packet[1] & 0x0F, packet[2]
         if number:
             keys = packet[4:]
-            self.typed += keys[self._heard[1] :] if number == self._heard[0] else keys
+            new = keys[self._heard[1] :] if number == self._heard[0] else keys
+            self.typed += new
             self._heard = (number, len(keys))
             self._wires.put(session, bytes((0, number, len(keys), 0)), client)
+            if self.echoes and new:
+                self.say(echo(new))
         if acknowledged and acknowledged == self._number and self._sent:
             del self._waiting[: min(taken, self._sent)]
             self._sent = 0

@@ -14,6 +14,7 @@ from pxeapp.api import (
     audit,
     bmc,
     bodies,
+    clouds,
     clusters,
     consoles,
     deployments,
@@ -47,7 +48,7 @@ from pxeapp.ui import pages
 BLUEPRINTS = (
     health.bp, jobs.bp, machines.bp, sightings.bp, power.bp, deployments.bp, diffs.bp, given.bp, releases.bp, roles.bp,
     networks.bp, clusters.bp, variables.bp, accounts.users, accounts.tokens, account.bp, audit.bp, appliance.bp,
-    webhooks.bp, events.bp, exports.bp,
+    webhooks.bp, clouds.bp, events.bp, exports.bp,
     lists.bp, reports.bp, template_api.bp, bmc.bp, consoles.bp, pages.bp,
 )  # fmt: skip
 

@@ -252,6 +252,9 @@ PERMISSIONS: dict[str, str] = {
     "webhooks.test": ADMIN,
     "webhooks.deliveries": ADMIN,
     "webhooks.replay": ADMIN,
+    **dict.fromkeys((f"clouds.{what}" for what in ("listing", "show", "create", "change", "replace")), ADMIN),
+    "clouds.delete": ADMIN,
+    "clouds.check": ADMIN,  # it signs in with the secret
     "given.exact": ADMIN,  # tokens and secrets as they were
     "appliance.resume": ADMIN,
 }

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
 
 from pxeapp.accounts.permissions import VERSIONED
-from pxeapp.api import account, bmc, consoles, exports, lists, templates
+from pxeapp.api import account, bmc, clouds, consoles, exports, lists, templates
 from pxeapp.api.clusters import ClusterOut
 from pxeapp.api.machines import MachineOut
 from pxeapp.api.networks import NetworkOut
@@ -404,6 +404,8 @@ ONE: dict[str, type[BaseModel]] = {
     "jobs.order": JobOut,
     "jobs.show": JobOut,
     "jobs.cancel": JobOut,
+    **dict.fromkeys((f"clouds.{what}" for what in ("show", "create", "change", "replace")), clouds.CloudOut),
+    "clouds.check": clouds.CloudCheckOut,
     "webhooks.show": WebhookOut,
     "webhooks.create": WebhookOut,
     "webhooks.change": WebhookOut,
@@ -436,6 +438,7 @@ MANY: dict[str, type[BaseModel]] = {
     "variables.of_machine": VariableOut,
     "jobs.listing": JobOut,
     "jobs.items": JobItemOut,
+    "clouds.listing": clouds.CloudOut,
     "webhooks.listing": WebhookOut,
     "webhooks.deliveries": DeliveryOut,
 }
@@ -444,11 +447,12 @@ BARE: dict[str, type[BaseModel]] = {"exports.targets": exports.TargetGroup}
 MORE: tuple[type[BaseModel], ...] = (RadiusOut, Selected)
 # What they answer besides 200, and which answers carry an ETag.
 STATUS = {
+    "clouds.create": "201",
     "jobs.order": "202", "webhooks.create": "201", "webhooks.test": "202", "webhooks.replay": "202",
 }  # fmt: skip
 CREATES = frozenset({"machines.replace", "networks.replace", "roles.replace", "clusters.replace", "webhooks.replace",
-                     "releases.replace"})  # fmt: skip
-EDITABLE = ("machines", "networks", "roles", "clusters", "releases", "webhooks", "users")
+                     "releases.replace", "clouds.replace"})  # fmt: skip
+EDITABLE = ("machines", "networks", "roles", "clusters", "releases", "webhooks", "clouds", "users")
 # What heeds If-Match.
 CONDITIONAL = frozenset(f"{kind}.{what}" for kind in EDITABLE for what in ("change", "replace", "delete")) | {
     "templates.save", "templates.delete", "templates.rollback", "lists.save", "lists.delete", "clusters.rotate",

@@ -44,12 +44,22 @@ def asked(api: Api, admin: Asker, machine: dict[str, Any]) -> Any:
     admin.put("/networks/lan", json={"cidr": "10.3.0.0/24"})
     admin.put("/clusters/prod", json={"description": "production"})
     admin.put("/webhooks/chat", json={"url": "https://hooks.example.org/"})
+    admin.put(
+        "/clouds/prod", json={"auth_url": "http://127.0.0.1:1/v3", "username": "a", "project": "a", "secret": "s"}
+    )
     admin.post("/machines/node1/deploy", json={})
     admin.post("/machines/bulk", json={"action": "lock", "on": False, "machines": ["node1"]})
     return schemathesis.openapi.from_wsgi("/api/v1/openapi.json", api.app)
 
 
-NAMED = {"networks": "lan", "clusters": "prod", "webhooks": "chat", "roles": "compute", "releases": "debian-13"}
+NAMED = {
+    "networks": "lan",
+    "clusters": "prod",
+    "clouds": "prod",
+    "webhooks": "chat",
+    "roles": "compute",
+    "releases": "debian-13",
+}
 
 
 def no_fault(_context: Any, answer: Any, case: Any) -> None:

@@ -154,6 +154,7 @@ def test_fields_are_chosen_of_one_and_of_many(admin: Asker, machine: Any) -> Non
         ("/clusters/prod", {"description": "production"}),
         ("/machines/one", {"name": "one", "mac": MAC, "labels": {"rack": "r1"}}),
         ("/webhooks/chat", {"url": "https://hooks.example.org/", "secret": "a-secret-of-some-length"}),
+        ("/clouds/prod", {"auth_url": "https://c.example/v3", "username": "a", "project": "a", "secret": "of ours"}),
     ],
 )
 def test_a_put_by_name_creates_leaves_alone_and_replaces(admin: Asker, path: str, body: dict[str, Any]) -> None:

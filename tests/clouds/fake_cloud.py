@@ -1,7 +1,7 @@
 """A small OpenStack that keeps state, over real HTTP: the routes of Keystone, Nova, Cinder and Neutron that we ask.
 
-It is asked through the real openstacksdk. What moves goes on by one step each time that the instances of its host are
-listed, so that no test waits. Answers have the form of a real cloud's of the series Epoxy; `faults` makes some wrong.
+It is asked through the real openstacksdk. What moves goes on by one step each time that instances are listed or that
+one is looked at, so that no test waits. Answers have the form of a real cloud's; `faults` makes some wrong.
 """
 
 from __future__ import annotations
@@ -249,7 +249,7 @@ class FakeCloud:
             ("GET", f"{nova}/os-services", lambda query, **_: self._list(self.services, "services", query)),
             ("PUT", f"{nova}/os-services/{one}", self._set_service),
             ("GET", f"{nova}/servers/detail", self._list_servers),
-            ("GET", f"{nova}/servers/{one}", lambda number, **_: (200, {"server": self._server(number)})),
+            ("GET", f"{nova}/servers/{one}", self._one_server),
             ("POST", f"{nova}/servers/{one}/action", self._act),
             ("GET", f"{nova}/os-migrations", self._list_migrations),
             ("GET", f"{nova}/servers/{one}/os-instance-actions", self._list_actions),
@@ -298,6 +298,10 @@ class FakeCloud:
         rows.sort(key=lambda row: row["id"])
         rows = [row for row in rows if row["id"] > query.get("marker", "")][: int(query.get("limit", 1000))]
         return 200, {"servers": [self._server(row["id"]) for row in rows]}
+
+    def _one_server(self, number: str, **_: Any) -> Answer:
+        self._go_on(self.servers.get(number, {}))
+        return 200, {"server": self._server(number)}
 
     def _go_on(self, row: dict[str, Any]) -> None:
         """One step of whatever is being done to it."""
@@ -373,6 +377,8 @@ class FakeCloud:
         row["status"] = "RESIZE"
 
     def _confirm(self, row: dict[str, Any], _said: Any) -> None:
+        if row.get("left", 0):
+            raise Refusal(400, "Instance has not been resized.")  # Nova's words while the first one is at work
         self._needs(row, "VERIFY_RESIZE")
         self._begin(row, "confirmResize", "", lambda row: row.update(task=None, status=row["before"]))
         row["task"] = None
@@ -467,6 +473,8 @@ def running() -> Iterator[FakeCloud]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # head and body in one packet: two of them wait for each other
+        disable_nagle_algorithm = True
 
         def _any(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)

@@ -208,11 +208,18 @@ def _settle_moves(api: CloudApi, orders: Mapping[str, Mapping[str, Any]], log: l
         if instance is None:
             continue
         if instance.status == "VERIFY_RESIZE" and not instance.task:
-            instances.confirm(api, number)
-            log.append(f"The move of {instance} is confirmed.")
+            _confirm(api, number, str(instance), log)
         if instance.status in ("RESIZE", "VERIFY_RESIZE"):
             busy.append(f"{instance.name} is being moved")
     return busy
+
+
+def _confirm(api: CloudApi, number: str, name: str, log: list[str]) -> None:
+    try:
+        instances.confirm(api, number)
+        log.append(f"The move of {name} is confirmed.")
+    except CloudSaysNo as error:  # Nova says so too while the first confirmation is at work
+        log.append(f"Confirming the move of {name}: {error}")
 
 
 def _enable_agents(api: CloudApi, found: list[Agent], theirs: list[str], log: list[str]) -> list[str]:

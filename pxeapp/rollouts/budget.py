@@ -26,8 +26,9 @@ class Standing:
     """How it stands. `down` and `waiting` are by the machine's number.
 
     `down`: each machine that does not serve, with its name and why, as "c2 (its power is off)"; those that this or
-    another rollout works on are among them. `waiting`: names of the present wave's machines that have not begun, in
-    their order. `excused`: machines that a person said to skip: dead or not, `max_unavailable` does not wait for them.
+    another rollout works on are among them. `waiting`: names of the machines of waves up to the present one that have
+    not begun, in their order. `excused`: machines that a person said to skip: dead or not, `max_unavailable` does not
+    wait for them.
     """
 
     down: Mapping[int, str]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pxeapp.accounts import scope
+from pxeapp.db import one_at_a_time
 from pxeapp.errors import FieldProblem, Invalid, NotFound
 from pxeapp.machines import selectors
 from pxeapp.machines.lifecycle import State
@@ -62,21 +63,26 @@ def _named(session: Session, names: Sequence[str], problems: list[FieldProblem])
     return list(found)
 
 
-def unfit(session: Session, numbers: Sequence[int]) -> Iterator[FieldProblem]:
-    """Those that are not in service, or that nobody may touch: one problem for each reason."""
+def unfit(session: Session, numbers: Sequence[int]) -> tuple[set[int], list[FieldProblem]]:
+    """Those that are not in service, or that nobody may touch, and one problem for each reason."""
     reasons: dict[str, list[str]] = {}
-    for name, state, locked, maintenance, reason in _rows(
-        session, numbers, Machine.name, Machine.state, Machine.locked, Machine.maintenance, Machine.maintenance_reason
-    ):
+    found = set()
+    columns = (Machine.name, Machine.state, Machine.locked, Machine.maintenance, Machine.maintenance_reason)
+    for number, name, state, locked, maintenance, reason in _rows(session, numbers, Machine.id, *columns):
+        if state == State.ACTIVE and not maintenance and not locked:
+            continue
+        found.add(number)
         if state != State.ACTIVE:
             reasons.setdefault("state", []).append(f"{name} ({state})")
         elif maintenance:
             reasons.setdefault("maintenance", []).append(f"{name} ({reason})" if reason else name)
         if locked:
             reasons.setdefault("locked", []).append(name)
-    for key, (why, fix) in UNFIT.items():
-        if key in reasons:
-            yield FieldProblem("machines", f"{why}: {_listed(reasons[key])}.", fix)
+    return found, [
+        FieldProblem("machines", f"{why}: {_listed(reasons[key])}.", fix)
+        for key, (why, fix) in UNFIT.items()
+        if key in reasons
+    ]
 
 
 UNFIT = {
@@ -87,7 +93,12 @@ UNFIT = {
 
 
 def shared(session: Session, numbers: Sequence[int], *, besides: int | None = None) -> list[FieldProblem]:
-    """Other rollouts that have any of these machines: two would each take the other's machine out of service."""
+    """Other rollouts that have any of these machines: two would each take the other's machine out of service.
+
+    `besides`: the one that is about to start; until the transaction ends no other one starts.
+    """
+    if besides is not None:
+        one_at_a_time(session, "rollouts")
     taken: dict[tuple[int, str, str], list[str]] = {}
     with scope.lifted():  # whoever else has them, it may be somebody whose rollouts are not seen here
         for start in range(0, len(numbers), AT_ONCE):

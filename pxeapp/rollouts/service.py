@@ -31,6 +31,7 @@ from pxeapp.rollouts.plan import Plan
 from pxeapp.rollouts.spec import Spec
 
 AT_ONCE = 500
+OF_MACHINES = ("order.canary", "order.waves.first", "order.pause_after")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +47,13 @@ class Preview:
 def preview(session: Session, spec: Spec, *, tools: Tools, now: dt.datetime) -> Preview:
     """What it would do, and how long it may take; refuses all that `create` refuses."""
     numbers, problems = choosing.chosen(session, spec.machines)
-    problems += choosing.unfit(session, numbers)
+    unfit, why = choosing.unfit(session, numbers)
+    problems += why
     problems += choosing.shared(session, numbers)
     problems += targets.problems(session, tools, spec, numbers)
     everyone = standing.everyone(session)
     by_number = {each.machine_id: each for each in everyone}
-    chosen = [by_number[number] for number in numbers if number in by_number]
+    chosen = [by_number[number] for number in numbers if number in by_number and number not in unfit]
     if problems and not chosen:  # why there are none is told above
         raise plans.refused(problems)
     took = history.read(session, spec, {each.role for each in chosen}, now=now)
@@ -59,7 +61,8 @@ def preview(session: Session, spec: Spec, *, tools: Tools, now: dt.datetime) -> 
     rough, _ = plans.draft(spec, chosen, everyone, now=now, typical=None)
     expected = forecasts.estimate(spec, rough, _untouched(rough, roles), took, now=now)
     plan, wrong = plans.draft(spec, chosen, everyone, now=now, typical=expected.typical)
-    problems += wrong
+    # Names and values of machines that cannot be rolled over are no mistake of their own.
+    problems += [each for each in wrong if not (unfit and each.field in OF_MACHINES)]
     if chosen:
         problems += _too_late(spec, expected)
     if problems:

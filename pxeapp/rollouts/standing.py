@@ -81,7 +81,7 @@ def read(session: Session, rollout: Rollout, plan: Plan, *, wave: int) -> Standi
     ).all()
     return Standing(
         down=down(session, {*plan.machines, *(each for group in plan.groups for each in group.domain_of)}),
-        waiting={row.machine_id: row.machine for row in members if row.state == "waiting" and row.wave == wave},
+        waiting={row.machine_id: row.machine for row in members if row.state == "waiting" and row.wave <= wave},
         excused=frozenset(row.machine_id for row in members if row.state == "skipped"),
     )
 

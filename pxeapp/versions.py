@@ -19,7 +19,7 @@ from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
 
 from pxeapp import audit
 from pxeapp.db import Base, one_at_a_time
-from pxeapp.errors import NotFound
+from pxeapp.errors import FieldProblem, Invalid, NotFound
 
 assert audit  # noqa: S101 - its end of a transaction comes first, in every process: both take a lock there
 
@@ -97,6 +97,20 @@ def get(session: Session, kind: str, name: str, number: int) -> Version:
     return row
 
 
+def body(session: Session, kind: str, name: str, number: int) -> Mapping[str, Any]:
+    """What one of them says, as the row held it; raises NotFound, and Invalid for a deletion."""
+    found = get(session, kind, name, number).body
+    if found is None:
+        problem = FieldProblem("number", f"{number} is its deletion.", "Choose the version before it.")
+        raise Invalid("There is nothing to go back to.", problems=[problem])
+    return found
+
+
+def back_to(number: int, comment: str) -> str:
+    """Why something becomes what it was."""
+    return f"Back to version {number}. {comment}"
+
+
 def deleted(session: Session, kind: str, *, limit: int) -> Sequence[Version]:
     """The deletions of what is not there any more, the last ones first."""
     gone = _gone().where(Version.kind == kind).order_by(Version.id.desc())
@@ -113,6 +127,13 @@ def wire(row: Version) -> dict[str, Any]:
         "comment": row.comment,
         "deleted": row.body is None,
     }
+
+
+def told(row: Version) -> str:
+    """A version in one line, for a terminal."""
+    return (
+        f"{row.number or 0:>5}  {row.at:%Y-%m-%d %H:%M:%S} UTC  {row.author:<24} {row.action:<9} {row.comment}".rstrip()
+    )
 
 
 def _known(session: Session, kind: str, name: str) -> bool:

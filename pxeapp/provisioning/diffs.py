@@ -209,32 +209,34 @@ def compare(session: Session, look: Look, proposal: Proposal, selection: Selecti
             then_templates.check(name)
     with proposals.never_written(session):
         machines = selection.machines(session)
-        running = _running(session)
+        running = running_now(session)
         names = [machine.name for machine in machines]
         own = [own_values(machine) for machine in machines]
-        before = _standings(session, look, machines, running, {})
+        before = standings(session, look, machines, running, {})
         means = Means(look.tools.vault, then_templates, look.site)
         clusters = proposals.put(session, means, proposal, machines, now=now)
         moved = proposal.to_release is not None or proposal.to_role is not None
         own = [[*was, *own_values(machine)] for was, machine in zip(own, machines, strict=True)]
-        after = _standings(session, look, machines, {} if moved else running, clusters)
+        after = standings(session, look, machines, {} if moved else running, clusters)
     return _Comparing(look, then_templates, proposal).all(list(zip(names, own, before, after, strict=True)))
 
 
-def _running(session: Session) -> dict[int, tuple[str, str]]:
+def running_now(session: Session) -> dict[int, tuple[str, str]]:
+    """Release and role of each attempt that runs, by machine."""
     found = session.execute(
         select(Deployment.machine_id, Deployment.release, Deployment.role).where(Deployment.outcome.is_(None))
     )
     return {machine: (release, role) for machine, release, role in found}
 
 
-def _standings(
+def standings(
     session: Session,
     look: Look,
     machines: Sequence[Machine],
     running: Mapping[int, tuple[str, str]],
     clusters: Mapping[str, Cluster],
 ) -> list[Standing]:
+    """How each machine stands, with `clusters` in the place of those that the database has."""
     known = plan.Known(session, look.tools, clusters)
     rows: dict[str, Release] = {}
     installers: dict[str, Known] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
-from pxeapp.answers import clusters, knowledge, roles
+from pxeapp import versions
+from pxeapp.answers import clusters, knowledge, role_vars, roles
 from pxeapp.errors import FieldProblem, Invalid, NotFound, PxeError
 from pxeapp.machines import networks, sealed, selectors, service, wire
 from pxeapp.machines.models import Cluster, Machine
@@ -38,6 +39,7 @@ class Proposal:
     vars: Mapping[str, Any] = field(default_factory=dict)  # of each selected machine; None takes one away
     to_release: str | None = None
     to_role: str | None = None
+    bodies: Mapping[str, Patches] = field(default_factory=dict)  # by kind and name, as an earlier version kept them
 
     def refuse_nothing(self) -> None:
         """Raises Invalid for a proposal that proposes nothing."""
@@ -115,8 +117,14 @@ def put(
     """
     problems: list[FieldProblem] = []
     changed: dict[str, Cluster] = {}
+    hand = clusters.hand(session, means.vault, means.templates, actor=ACTOR, now=now)
+
+    def change_role(session: Session, name: str, patch: Mapping[str, Any], *, actor: str, now: dt.datetime) -> None:
+        values = role_vars.settled(hand, name, patch, roles.get(session, name))
+        roles.change(session, name, values, actor=actor, now=now)
+
     for where, patches, change in (
-        ("roles", proposal.roles, roles.change),
+        ("roles", proposal.roles, change_role),
         ("networks", proposal.networks, networks.change),
         ("releases", proposal.releases, releases.update),
     ):
@@ -125,13 +133,17 @@ def put(
                 change(session, name, patch, actor=ACTOR, now=now)
             except PxeError as error:
                 problems += _named(f"{where}.{name}", error)
-    hand = clusters.hand(session, means.vault, means.templates, actor=ACTOR, now=now)
     for name, patch in proposal.clusters.items():
         try:
             changed[name] = clusters.get(session, name)
             clusters.propose(hand, changed[name], patch)
         except PxeError as error:
             problems += _named(f"clusters.{name}", error)
+    for kind, bodies in proposal.bodies.items():
+        for name, body in bodies.items():
+            row = _put_back(session, kind, name, body)
+            if isinstance(row, Cluster):
+                changed[name] = row
     problems += _moved(session, proposal, machines)
     if proposal.vars:
         site = replace(means.site, variables=means.site.variables or knowledge.rules(session, means.templates))
@@ -139,6 +151,21 @@ def put(
     if problems:
         raise Invalid("This could not be saved, so there is nothing to compare.", problems=problems)
     return changed
+
+
+def _put_back(session: Session, kind: str, name: str, body: Mapping[str, Any]) -> Any:
+    """As it was kept, secrets sealed: whether it could be saved now is found out by saving it."""
+    get: dict[str, Callable[[Session, str], Any]] = {
+        versions.NETWORKS: networks.get,
+        versions.RELEASES: releases.get,
+        versions.ROLES: roles.get,
+        versions.CLUSTERS: clusters.get,
+    }
+    row = get[kind](session, name)
+    for field_name, value in body.items():
+        if kind != versions.RELEASES or field_name in releases.CHANGEABLE:
+            setattr(row, field_name, {**row.secrets, **value} if field_name == "secrets" else value)
+    return row
 
 
 def _moved(session: Session, proposal: Proposal, machines: Sequence[Machine]) -> Iterator[FieldProblem]:

@@ -8,6 +8,7 @@ installed meanwhile live by them.
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,9 +24,10 @@ from pxeapp.errors import FieldProblem, Invalid, NotFound
 from pxeapp.machines import networks, sealed
 from pxeapp.provisioning import members
 from pxeapp.provisioning.members import Agree
+from pxeapp.provisioning.veil import Veil
 from pxeapp.software import releases, restoring
 from pxeapp.templates import Templates
-from pxeapp.vault import Vault
+from pxeapp.vault import Undecryptable, Vault
 
 Body = Mapping[str, Any]
 
@@ -57,9 +59,8 @@ def restore(
 ) -> dict[str, Any]:
     """Have it as it was in that version; returns it as the API shows it. Raises Invalid with what does not fit now."""
     about = KINDS[kind]
-    because = f"Back to version {number}. {comment}"
-    with database.write() as session, versions.because(because):
-        body = body_of(session, kind, name, number)
+    with database.write() as session, versions.because(versions.back_to(number, comment)):
+        body = versions.body(session, kind, name, number)
         there = present(session, kind, name) is not None
         about.restore(session, step, name, body)
         session.flush()
@@ -70,21 +71,25 @@ def restore(
     return shown
 
 
-def body_of(session: Session, kind: str, name: str, number: int) -> Body:
-    """What a version says; raises NotFound, and Invalid for a deletion."""
-    body = versions.get(session, kind, name, number).body
-    if body is None:
-        problem = FieldProblem("number", f"{number} is its deletion.", "Choose the version before it.")
-        raise Invalid("There is nothing to go back to.", problems=[problem])
-    return body
-
-
 def present(session: Session, kind: str, name: str) -> Body | None:
     """What it is now, as a version would keep it; None: it is not there."""
     try:
         return KINDS[kind].body(session, name)
     except NotFound:
         return None
+
+
+def veiled(vault: Vault, veil: Veil, value: Any) -> Any:
+    """A body in which each secret is what the veil shows for it: another one when it is another."""
+    if sealed.is_sealed(value):
+        try:
+            hidden = veil.hide(json.dumps(sealed.opened(vault, value)))
+        except Undecryptable:
+            hidden = veil.hide(value[sealed.KEY])
+        return str(value.get("shown", sealed.SHOWN)).replace(sealed.SHOWN, hidden)
+    if isinstance(value, Mapping):
+        return {name: veiled(vault, veil, each) for name, each in value.items()}
+    return [veiled(vault, veil, each) for each in value] if isinstance(value, list) else value
 
 
 def _network(session: Session, step: Step, name: str, body: Body) -> None:

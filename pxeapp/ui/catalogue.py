@@ -1,6 +1,7 @@
-"""Networks, releases, roles and clusters: listed, and changed as YAML, with the difference for all machines before.
+"""Networks, releases, roles and clusters: listed, and changed as YAML, with what comes of it shown before.
 
 Saving goes the way of the API's PATCH, with the version that was read: what somebody changed meanwhile stays theirs.
+Earlier versions are catalogue_versions.py's.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, ValidationError
 from sqlalchemy.orm import Session
 
+from pxeapp import versions
 from pxeapp.accounts.permissions import ADMIN, allows
 from pxeapp.answers import clusters, role_vars, roles
 from pxeapp.api import clusters as clusters_api
@@ -29,19 +31,31 @@ from pxeapp.api.diffs import DiffIn
 from pxeapp.db import now
 from pxeapp.errors import FieldProblem, Invalid, NotFound, PxeError
 from pxeapp.machines import networks, wire
-from pxeapp.provisioning import diffs, members
+from pxeapp.provisioning import diffs, members, previews
 from pxeapp.provisioning.diffs import Look
 from pxeapp.provisioning.members import Agree
-from pxeapp.provisioning.proposals import Selection
+from pxeapp.provisioning.proposals import Proposal, Selection
 from pxeapp.software import releases
 from pxeapp.ui.blueprint import bp
 from pxeapp.ui.faults import in_full
 from pxeapp.ui.language import N_, _
-from pxeapp.ui.templates import GROUPS_SHOWN, MACHINES_NAMED, shown_group
+from pxeapp.ui.templates import GROUPS_SHOWN, MACHINES_NAMED, coloured, shown_group
 
 Values = dict[str, Any]
 LONGEST = 200_000  # characters of YAML
+LONGEST_FIELD = 500
 LISTED = 1000
+# What somebody did, as versions keep it.
+ACTIONS = {
+    "found": N_("was there"),
+    "create": N_("made"),
+    "change": N_("changed"),
+    "replace": N_("replaced"),
+    "rotate": N_("secrets made anew"),
+    "generate": N_("secrets made"),
+    "upgrade": N_("came with the appliance"),
+    "delete": N_("deleted"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,25 +132,27 @@ KINDS: dict[str, Kind] = {
 @bp.get("/catalogue/<kind>")
 def catalogue(kind: str) -> ResponseReturnValue:
     """All of one kind."""
-    about = _kind(kind)
+    about = kind_of(kind)
     with context().database.read() as session:
         items = about.wire(session, about.listing(session, limit=LISTED))
+        gone = versions.deleted(session, kind, limit=LISTED)
     may = allows(actor().role, ADMIN)
-    return render_template("catalogue.html", kinds=KINDS, kind=kind, about=about, items=items, may=may)
+    return render_template("catalogue.html", kinds=KINDS, kind=kind, about=about, items=items, gone=gone, may=may)
 
 
 @bp.get("/catalogue/<kind>/<name>")
 def catalogue_item(kind: str, name: str) -> ResponseReturnValue:
-    """One of them as YAML, with what cannot be changed beside it; or an empty one of a new name."""
-    about = _kind(kind)
+    """One of them as YAML, with what cannot be changed beside it; an empty one of a new name; or what is left."""
+    about = kind_of(kind)
     with context().database.read() as session:
         try:
             present = about.shown(session, name)
         except NotFound:
-            if about.create is None or not request.args.get("new"):
+            new = about.create is not None and request.args.get("new")
+            if not new and not versions.listing(session, kind, name):
                 raise
-            return _page(kind, name, None, about.begin)
-    return _page(kind, name, present, _written(about, present), notice=_("Saved.") if request.args.get("saved") else "")
+            return _page(kind, name, None, about.begin, gone=not new)
+    return _page(kind, name, present, written(about, present), notice=_("Saved.") if request.args.get("saved") else "")
 
 
 @bp.get("/catalogue/<kind>/new")
@@ -149,10 +165,13 @@ def new_item(kind: str) -> ResponseReturnValue:
 
 @bp.post("/catalogue/<kind>/<name>")
 def edit_item(kind: str, name: str) -> ResponseReturnValue:
-    """Check it, look at all machines, or save it: `do` says which."""
-    about = _kind(kind)
+    """Look at one machine, look at all machines, or save it: `do` says which."""
+    about = kind_of(kind)
     text = request.form.get("text", "")[:LONGEST].replace("\r\n", "\n")
     tag = request.form.get("tag", "")
+    typed = {name: request.form.get(name, "").strip()[:LONGEST_FIELD] for name in ("machine", "comment")}
+    found: dict[str, Any] | None = None
+    looked: dict[str, Any] | None = None
     with context().database.read() as session:
         try:
             present: Values | None = about.shown(session, name)
@@ -161,17 +180,24 @@ def edit_item(kind: str, name: str) -> ResponseReturnValue:
     try:
         values = _understood(about, text)
         if request.form.get("do") == "save":
-            _save(about, name, values, present, tag)
+            with versions.because(typed["comment"]):
+                _save(about, name, values, present, tag)
             return redirect(url_for("ui.catalogue_item", kind=kind, name=name, saved=1), 303)
-        found = _difference(kind, name, _changed(about, values, present)) if present is not None else None
+        if present is not None:
+            proposal = _proposal(kind, name, _changed(about, values, present))
+            if request.form.get("do") == "preview":
+                looked = preview(proposal, typed["machine"])
+            else:
+                found = difference(proposal)
     except PxeError as error:
-        page = _page(kind, name, present, text, problem=in_full(error), tag=tag)
+        page = _page(kind, name, present, text, problem=in_full(error), tag=tag, typed=typed)
         return page, HTTPStatus.UNPROCESSABLE_ENTITY
-    notice = "" if found else _("It can be understood; whether it can be saved, saving tells.")
-    return _page(kind, name, present, text, difference=found, notice=notice, tag=tag)
+    notice = "" if found or looked else _("It can be understood; whether it can be saved, saving tells.")
+    return _page(kind, name, present, text, difference=found, preview=looked, notice=notice, tag=tag, typed=typed)
 
 
-def _kind(kind: str) -> Kind:
+def kind_of(kind: str) -> Kind:
+    """What is known of a kind; raises NotFound."""
     if kind not in KINDS:
         raise NotFound("There is no such page.")
     return KINDS[kind]
@@ -187,9 +213,14 @@ def _save(about: Kind, name: str, values: Values, present: Values | None, tag: s
             about.create(session, {**values, "name": name})
 
 
-def _written(about: Kind, present: Values) -> str:
-    fields = {name: present[name] for name in about.model.model_fields if name in present}
-    return yaml.safe_dump(fields, allow_unicode=True, sort_keys=False, default_flow_style=False, width=100)
+def written(about: Kind, present: Mapping[str, Any]) -> str:
+    """What can be changed of one, as YAML."""
+    return as_yaml({name: present[name] for name in about.model.model_fields if name in present})
+
+
+def as_yaml(fields: Mapping[str, Any]) -> str:
+    """For people to read."""
+    return yaml.safe_dump(dict(fields), allow_unicode=True, sort_keys=False, default_flow_style=False, width=100)
 
 
 def _understood(about: Kind, text: str) -> Values:
@@ -222,25 +253,44 @@ def _changed(about: Kind, values: Values, present: Mapping[str, Any] | None) -> 
     return {name: value for name, value in said_so.items() if before.get(name) != value}
 
 
-def _difference(kind: str, name: str, values: Values) -> dict[str, Any]:
+def _proposal(kind: str, name: str, values: Values) -> Proposal:
     if not values:
         raise Invalid(_("Nothing is changed yet."))
+    return DiffIn.model_validate({kind: {name: values}}).proposal()
+
+
+def difference(proposal: Proposal) -> dict[str, Any]:
+    """What would come of it for all machines."""
     own = context()
-    proposal = DiffIn.model_validate({kind: {name: values}}).proposal()
     with own.database.read() as session:
         look = Look(own.checker, site(session))
         return diffs.compare(session, look, proposal, Selection(), now=now()).to_dict(MACHINES_NAMED)
 
 
+def preview(proposal: Proposal, machine: str) -> dict[str, Any]:
+    """What would come of it for one machine, in full."""
+    own = context()
+    with own.database.read() as session:
+        found = previews.preview(session, Look(own.checker, site(session)), proposal, machine, now=now())
+    return {**found, "files": [{**each, "diff": coloured(each["diff"])} for each in found["files"]]}
+
+
+def shown_groups(found: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """The groups of a difference that a page shows."""
+    return [shown_group(group) for group in ((found or {}).get("groups") or [])[:GROUPS_SHOWN]]
+
+
 def _page(kind: str, name: str, present: Values | None, text: str, **more: Any) -> str:
     about = KINDS[kind]
     settable = about.model.model_fields
-    groups = ((more.get("difference") or {}).get("groups") or [])[:GROUPS_SHOWN]
     facts = {each: value for each, value in (present or {}).items() if each not in settable and each != "name"}
     tag = more.pop("tag", "") or (etags.of(present) if present is not None else "")
+    with context().database.read() as session:
+        kept = versions.listing(session, kind, name)
     return render_template(
         "catalogue_item.html",
-        kinds=KINDS, kind=kind, about=about, name=name, text=text, new=present is None, facts=facts, tag=tag,
-        may=allows(actor().role, ADMIN), groups=[shown_group(group) for group in groups],
-        **{"problem": "", "notice": "", "difference": None, **more},
+        kind=kind, about=about, name=name, text=text, new=present is None, facts=facts, tag=tag,
+        versions=kept, actions=ACTIONS,
+        may=allows(actor().role, ADMIN), groups=shown_groups(more.get("difference")),
+        **{"problem": "", "notice": "", "difference": None, "preview": None, "gone": False, "typed": {}, **more},
     )  # fmt: skip

@@ -7,6 +7,7 @@ from pxeapp.ui import (
     audit,
     bulk,
     catalogue,
+    catalogue_versions,
     consoles,
     deployments,
     given,
@@ -33,7 +34,8 @@ from pxeapp.ui import (
 from pxeapp.ui.blueprint import bp
 
 __all__ = [
-    "account", "audit", "bp", "bulk", "catalogue", "consoles", "deployments", "given", "live", "machine",
+    "account", "audit", "bp", "bulk", "catalogue",
+    "catalogue_versions", "consoles", "deployments", "given", "live", "machine",
     "machine_actions", "machine_edit", "machine_form", "machine_import", "machine_lists", "machines", "oidc",
     "overview", "preferences", "racks", "reports", "second_factor", "settings", "sightings", "sign_in",
     "templates", "users",

@@ -149,10 +149,11 @@ def _look(session: Session, path: str, text: str, action: str, sheet: Sheet) -> 
 
 def _page(session: Session, path: str, about: dict[str, Any], text: str, sheet: Sheet) -> str:
     groups = (sheet.difference or {}).get("groups", [])[:GROUPS_SHOWN]
+    ours = about["ours"]
     return render_template(
         "template.html",
         about=about, text=text, sheet=sheet, versions=site_templates.versions(session, path)[:100],
-        against_ours=_diff(about["ours"], text) if about["ours"] is not None and text != about["ours"] else [],
+        against_ours=line_difference(ours, text) if ours is not None else [],
         groups=[shown_group(group) for group in groups],
         may=allows(actor().role, ADMIN),
     )  # fmt: skip
@@ -160,12 +161,14 @@ def _page(session: Session, path: str, about: dict[str, Any], text: str, sheet: 
 
 def shown_group(group: dict[str, Any]) -> dict[str, Any]:
     """A group of machines with the same difference, its lines with their looks."""
-    return {**group, "files": [(each["kind"], _coloured(each["diff"])) for each in group["files"]]}
+    return {**group, "files": [(each["kind"], coloured(each["diff"])) for each in group["files"]]}
 
 
-def _diff(before: str, after: str) -> Lines:
-    return _coloured("\n".join(difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=2)))
+def line_difference(before: str, after: str) -> Lines:
+    """What differs between two texts."""
+    return coloured("\n".join(difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=2)))
 
 
-def _coloured(diff: str) -> Lines:
+def coloured(diff: str) -> Lines:
+    """The lines of a difference with their looks, without its two headlines."""
     return [(LOOKS.get(line[:1], ""), line) for line in diff.splitlines()[2:]]

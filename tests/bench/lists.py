@@ -23,7 +23,10 @@ API = (
     (f"/api/v1/machines?search={quote('52:54:00:00:10')}", 100),
     ("/api/v1/machines?search=nothing-has-this-name", 0),
 )
-PAGES = ("/", "/?after=node05000", "/?state=active", "/?search=0777", "/?search=nothing-has-this-name")
+PAGES = (
+    "/machines", "/machines?after=node05000", "/machines?state=active", "/machines?search=0777",
+    "/machines?search=nothing-has-this-name",
+)  # fmt: skip
 
 
 def works(*, quick: bool) -> list[Work]:

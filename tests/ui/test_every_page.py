@@ -18,7 +18,8 @@ from tests.ui.served import Appliance, needs_assets
 AXE = Path(os.environ.get("VIRTUAL_ENV", "") or Path(__file__).parents[2] / ".venv") / "axe" / "axe.min.js"
 MOST_JS = 30_000
 MORE_PAGES = ("/machines/compute-04", "/machines/storage-02", "/machines/compute-04/edit",
-              "/machines/compute-04/console", "/sightings/adopt?mac=52:54:00:aa:00:01")  # fmt: skip
+              "/machines/compute-04/console", "/sightings/adopt?mac=52:54:00:aa:00:01",
+              "/catalogue/roles/compute", "/catalogue/roles/compute/versions/1")  # fmt: skip
 # What a maker, a BMC, an installer or a colleague could have written anywhere.
 EVIL = "'\"><img src=x onerror=window.evil=1 data-evil><script data-evil>window.evil=1</script>{{7*7}}"
 # By table: whatever is a text, or holds texts, and is not what rows are found by.
@@ -30,6 +31,7 @@ TEXTS = {
     "sightings": ("address", "arch", "vendor_class", "serial", "manufacturer", "product"),
     "networks": ("domain",),
     "clusters": ("description",),
+    "versions": ("author", "action", "comment", "body"),
 }
 pytestmark = [pytest.mark.chromium, pytest.mark.network, needs_assets]
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from apiflask import APIBlueprint
 from flask import Response, current_app, request
 from flask.blueprints import BlueprintSetupState
+from flask.sansio.app import App
 from pydantic import BaseModel, Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -119,8 +120,12 @@ def _event(name: str, number: int, body: dict[str, Any]) -> bytes:
 
 @bp.record_once
 def _one_each(state: BlueprintSetupState) -> None:
-    """Each application has its own."""
-    state.app.extensions[FEED] = Feed(state.app.extensions["pxeapp"].database)
+    begin(state.app)
+
+
+def begin(app: App) -> None:
+    """Each application has its own feed, over its context's database."""
+    app.extensions[FEED] = Feed(app.extensions["pxeapp"].database)
 
 
 @bp.get("/events")

@@ -7,8 +7,10 @@ import threading
 import time
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import cast
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
+from flask.sansio.app import App
 
 from pxeapp.api import problems
 from pxeapp.api.context import Context, actor
@@ -24,6 +26,7 @@ WITH_KEY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 KEPT_HEADERS = ("Content-Type", "ETag", "Location")
 STRANGERS = 10  # who sends no valid token may ask so many times less often
 PRUNE_S = 600.0
+LIMITS, TALLY = "pxeapp.limits", "pxeapp.tally"
 
 
 @dataclass(slots=True)
@@ -98,24 +101,33 @@ class Limits:
 
 def install(app: Flask) -> None:
     """After the guard, which knows who is asking."""
+    begin(app)
+    app.before_request_funcs.setdefault(None, []).insert(0, _clock)
+    app.after_request(_count)
+    app.before_request(lambda: _limits().before())
+    app.after_request(lambda response: _limits().after(response))
+
+
+def begin(app: App) -> None:
+    """Count from nothing on, over the application's context."""
     own: Context = app.extensions["pxeapp"]
-    limits = Limits(own, Rates(own.settings.run_dir / "requests"), Once(own.database, own.vault))
-    tally = Tally(own.settings.run_dir / "tally")
-    app.extensions["pxeapp.limits"] = limits
-    app.extensions["pxeapp.tally"] = tally
+    app.extensions[LIMITS] = Limits(own, Rates(own.settings.run_dir / "requests"), Once(own.database, own.vault))
+    app.extensions[TALLY] = Tally(own.settings.run_dir / "tally")
 
-    def begin() -> None:
-        g.began = time.monotonic()
 
-    def count(response: Response) -> Response:
-        kind = "api" if _is_api() else "page" if request.blueprint == "ui" else "other"
-        tally.count(kind, response.status_code, time.monotonic() - g.get("began", time.monotonic()))
-        return response
+def _clock() -> None:
+    g.began = time.monotonic()
 
-    app.before_request_funcs.setdefault(None, []).insert(0, begin)
-    app.after_request(count)
-    app.before_request(limits.before)
-    app.after_request(limits.after)
+
+def _count(response: Response) -> Response:
+    kind = "api" if _is_api() else "page" if request.blueprint == "ui" else "other"
+    tally: Tally = current_app.extensions[TALLY]
+    tally.count(kind, response.status_code, time.monotonic() - g.get("began", time.monotonic()))
+    return response
+
+
+def _limits() -> Limits:
+    return cast(Limits, current_app.extensions[LIMITS])
 
 
 def _is_api() -> bool:

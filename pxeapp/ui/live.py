@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 from flask import current_app, request
 from flask.blueprints import BlueprintSetupState
+from flask.sansio.app import App
 from flask.typing import ResponseReturnValue
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
@@ -203,9 +204,13 @@ def _ms(moment: dt.datetime) -> int:
 
 @bp.record_once
 def _one_each(state: BlueprintSetupState) -> None:
-    """Each application has its own."""
-    own = state.app.extensions["pxeapp"]
-    state.app.extensions[LIVE] = Live(own.database, lambda session, who: who.whose(session, now(), "ui.live"))
+    begin(state.app)
+
+
+def begin(app: App) -> None:
+    """Each application has its own, over its context's database."""
+    database = app.extensions["pxeapp"].database
+    app.extensions[LIVE] = Live(database, lambda session, who: who.whose(session, now(), "ui.live"))
 
 
 @bp.get("/live/<name>")

@@ -29,10 +29,10 @@ from pxeapp.config import Grant
 from pxeapp.db import now
 from pxeapp.streams import Stream
 from tests.accounts.provider import CLIENT, SECRET, Keystone, Provider, served
-from tests.api.conftest import Api, api, prepared
+from tests.api.conftest import Api, api, prepared, routed
 from tests.ports import free_port
 
-__all__ = ["api", "prepared"]
+__all__ = ["api", "prepared", "routed"]
 pytestmark = pytest.mark.network
 
 

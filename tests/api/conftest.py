@@ -18,6 +18,7 @@ from pxeapp import config
 from pxeapp.accounts import service
 from pxeapp.accounts.models import User
 from pxeapp.accounts.permissions import ROLES
+from pxeapp.api import events, limits
 from pxeapp.api.context import Context
 from pxeapp.app import create_app
 from pxeapp.config import Settings
@@ -25,6 +26,8 @@ from pxeapp.db import now
 from pxeapp.processes.serve import prepare
 from pxeapp.software import releases
 from pxeapp.software.releases import Description
+from pxeapp.ui import live
+from pxeapp.wiring import create_context
 
 PASSWORD = "a-long-password"
 MAC = "52:54:00:00:00:01"
@@ -113,16 +116,25 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, dict[s
     return settings, tokens
 
 
+@pytest.fixture(scope="session")
+def routed(prepared: tuple[Settings, dict[str, str]]) -> APIFlask:
+    """An application for all tests: compiling its hundreds of routes takes longer than most of them."""
+    app = create_app(prepared[0])
+    app.extensions["pxeapp"].database.dispose()
+    return app
+
+
 @pytest.fixture
-def api(prepared: tuple[Settings, dict[str, str]], tmp_path: Path) -> Iterator[Api]:
-    """A fresh copy of the prepared appliance."""
+def api(prepared: tuple[Settings, dict[str, str]], routed: APIFlask, tmp_path: Path) -> Iterator[Api]:
+    """A fresh copy of the prepared appliance, and the application over it that has counted and heard nothing yet."""
     original, tokens = prepared
     folder = tmp_path / "data"
     shutil.copytree(original.data_dir, folder)
     settings = config.load({"PXEAPP_DATA_DIR": str(folder), "PXEAPP_NODE_URL": original.node_url})
-    app = create_app(settings)
-    context: Context = app.extensions["pxeapp"]
-    yield Api(app, context, tokens)
+    context = routed.extensions["pxeapp"] = create_context(settings)
+    for capability in (limits, events, live):
+        capability.begin(routed)
+    yield Api(routed, context, tokens)
     context.database.dispose()
 
 

@@ -24,6 +24,7 @@ from pxeapp.accounts.permissions import (
     WHOLE,
     allows,
 )
+from pxeapp.app import create_app
 from pxeapp.db import now
 from tests.api.conftest import MAC, Api, Asker, token_of, user
 
@@ -57,11 +58,13 @@ def test_every_route_is_in_the_table_and_the_table_holds_nothing_else(api: Api) 
 
 
 def test_a_route_that_is_not_in_the_table_is_refused_to_everybody(api: Api) -> None:
-    api.app.add_url_rule("/forgotten", endpoint="forgotten", view_func=lambda: "a secret")
+    app = create_app(api.context.settings)
+    app.add_url_rule("/forgotten", endpoint="forgotten", view_func=lambda: "a secret")
     for role in (None, *ROLES):
-        reply = api.of(role).ask("GET", "/forgotten")
+        reply = Asker(app.test_client(), api.tokens[role] if role else None).ask("GET", "/forgotten")
         assert reply.status_code == HTTPStatus.FORBIDDEN
         assert "secret" not in reply.text
+    app.extensions["pxeapp"].database.dispose()
 
 
 @pytest.mark.parametrize("role", [None, *ROLES])

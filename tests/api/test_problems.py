@@ -124,11 +124,13 @@ def test_a_page_may_start_at_anything(admin: Asker, path: str, after: str) -> No
     assert admin.get(f"{path}?after={after}").status_code == HTTPStatus.OK
 
 
-def test_a_bug_of_ours_is_a_500_without_its_details(api: Api, admin: Asker, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_bug_of_ours_is_a_500_without_its_details(
+    api: Api, admin: Asker, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken() -> str:
         raise KeyError("the-secret-detail")
 
-    api.app.view_functions["machines.listing"] = broken
+    monkeypatch.setitem(api.app.view_functions, "machines.listing", broken)
     reply = admin.get("/machines")
     assert "the-secret-detail" not in reply.text
     problem(reply, 500)

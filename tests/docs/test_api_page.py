@@ -13,11 +13,11 @@ import pytest
 from werkzeug.serving import make_server
 
 from pxeapp.webhooks import sending
-from tests.api.conftest import Api, api, prepared
+from tests.api.conftest import Api, api, prepared, routed
 from tests.docs import pages
 
 PAGE = pages.ROOT / "docs" / "api.md"
-__all__ = ["api", "prepared"]
+__all__ = ["api", "prepared", "routed"]
 # Told to the appliance itself, or to a NetBox that is not there: other tests run these.
 ELSEWHERE = ("pxeapp token create", "pxeapp netbox import")
 

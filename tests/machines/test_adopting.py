@@ -11,9 +11,9 @@ from sqlalchemy import select
 from pxeapp.audit import AuditRow
 from pxeapp.machines import adopting, selectors, sightings
 from pxeapp.machines.models import Sighting
-from tests.api.conftest import Api, admin, api, prepared
+from tests.api.conftest import Api, admin, api, prepared, routed
 
-__all__ = ["admin", "api", "prepared"]
+__all__ = ["admin", "api", "prepared", "routed"]
 T0 = dt.datetime(2026, 11, 25, 12, 0, tzinfo=dt.UTC)
 MACS = [f"52:54:00:bb:00:{number:02x}" for number in range(1, 5)]
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser
 
-from tests.api.conftest import admin, api, machine, prepared
+from tests.api.conftest import admin, api, machine, prepared, routed
 from tests.ui import play
 from tests.ui.served import Appliance, serve
 
-__all__ = ["admin", "api", "chromium", "machine", "prepared", "served"]
+__all__ = ["admin", "api", "chromium", "machine", "prepared", "routed", "served"]
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ cat >/etc/systemd/system/pxeapp-first-boot.service <<'END_OF_UNIT'
 [Unit]
 Description=Tell the provisioning appliance that this system runs from its own disk
 Wants=network-online.target
-After=network.target network-online.target
+After=network.target network-online.target sshd.service ssh.service
 
 [Service]
 Type=simple

@@ -50,6 +50,9 @@ DEBIAN_FRONTEND=noninteractive apt-get -qy -o Dpkg::Options::=--force-confdef in
 {% if site.users %}
 {% include "boot/site/_users.sh" %}
 {% endif %}
+{% if site.remote_access %}
+{% include "boot/site/_remote_access.sh" %}
+{% endif %}
 {% if site.changes_kernel %}
 {% include "boot/site/_kernel.sh" %}
 {% endif %}

@@ -137,6 +137,7 @@ class AnswerSpec:
     ntp: tuple[str, ...] = ()
     ssh_keys: tuple[str, ...] = ()
     root_password_hash: str | None = None
+    appliance_key: str = ""  # the public half of the key by which we come in, where `site.remote_access` wants that
     site: Site = sites.NOTHING  # what every shop has: proxy, users, certificates, files, scripts
     network: NetworkPlan | None = None  # None: the cards say it all, and installers write it by themselves
     vars: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))

@@ -71,6 +71,12 @@ def host_keys(said: Sequence[object], *, field: str = "host_keys") -> list[str]:
     return list(found)
 
 
+def usable(said: Sequence[object]) -> tuple[str, ...]:
+    """Those of a system's own report that are host keys: an installation does not fail for a key of some other kind."""
+    found = (_host_key(each) for each in said[:MOST_KEYS])
+    return tuple(dict.fromkeys(key for key in found if key is not None))
+
+
 def _host_key(said: object) -> str | None:
     if not isinstance(said, str) or len(said) > MOST_LENGTH:
         return None

@@ -13,6 +13,7 @@ from pxeapp.commits import Change, Overtaken
 from pxeapp.errors import Invalid, NotFound
 from pxeapp.machines import sealed
 from pxeapp.machines.models import Machine
+from pxeapp.nodes import keys
 from pxeapp.prepared import Runner, reading
 from pxeapp.provisioning import changes, evidence, facts, handout, lifecycle, plan, steps, tokens
 from pxeapp.provisioning.handout import Asked
@@ -97,6 +98,7 @@ def _spec(provisioner: Provisioner, run: Runner, found: Asked) -> AnswerSpec:
         urls,
         handout.cluster_of(found.cluster_row),
         partial(sealed.opened, provisioner.vault),
+        partial(keys.public_key, provisioner.vault),
     )
 
 

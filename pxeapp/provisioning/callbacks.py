@@ -21,6 +21,7 @@ from pxeapp.commits import Change, GroupCommit, Overtaken
 from pxeapp.db import Database
 from pxeapp.errors import FieldProblem, Invalid
 from pxeapp.machines.models import Machine
+from pxeapp.nodes import pins
 from pxeapp.prepared import Prepared, reading
 from pxeapp.provisioning import changes, lifecycle, steps, tokens
 from pxeapp.provisioning.models import Deployment, NodeToken
@@ -37,6 +38,7 @@ class Report:
     event: str
     message: str
     address: str
+    host_keys: tuple[str, ...] = ()  # by which its ssh is known from now on, in their one spelling
 
 
 class Standing(NamedTuple):
@@ -60,6 +62,7 @@ class Effect:
     patient: bool = False  # the installer's patience begins anew
     words: str | None = None  # its last words, if they are new; none any more where it begins with something else
     disarms: bool = False
+    host_keys: tuple[str, ...] = ()  # that take the place of those that were known
     noted: str = ""  # kind of the line in the timeline that says so, where no step does
     fails: str = ""  # the reason for which the attempt ends
     code: str = "installer_failed"  # and how that is called
@@ -160,7 +163,9 @@ def _failed(found: Standing, report: Report, _now: dt.datetime) -> Effect:
 def _first_boot(found: Standing, report: Report, now: dt.datetime) -> Effect:
     # The "installed" report may have been lost for ever; a system that runs from its disk needs no installer.
     said = report.message or "It called in from its own disk."
-    return _forward(found, Step.FIRST_BOOT, said, report, now, disarms=True)
+    done = _forward(found, Step.FIRST_BOOT, said, report, now, disarms=True)
+    # Only with the step itself, which is reached once: a token that leaked later replaces no keys.
+    return replace(done, host_keys=report.host_keys) if done.applied else done
 
 
 def _setting_up(found: Standing, report: Report, now: dt.datetime) -> Effect:
@@ -221,6 +226,8 @@ def _changes(found: Standing, report: Report, effect: Effect, now: dt.datetime) 
         made.append(changes.said(found, effect.words))
     if effect.disarms:
         made += changes.disarmed(found)
+    if effect.host_keys:
+        made.append(pins.reported(found.machine_id, list(effect.host_keys), report.address, now=now))
     if effect.noted:
         about = {"address": report.address}
         made.append(

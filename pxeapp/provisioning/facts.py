@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
@@ -102,6 +102,7 @@ def compose(
     urls: Urls,
     cluster: ClusterFacts,
     opened: merging.Open,
+    own_key: Callable[[], str],
 ) -> AnswerSpec:
     """The specification; raises Invalid with every value that cannot be used."""
     said, secrets = merging.merged(layers(machine, role, cluster), opened)
@@ -144,6 +145,7 @@ def compose(
         ntp=known.ntp if known.ntp is not None else tuple(network.ntp) if network else (),
         ssh_keys=known.ssh_authorized_keys,
         root_password_hash=known.root_password_hash,
+        appliance_key=own_key() if site.remote_access else "",
         site=site,
         network=plan,
         vars=said,

@@ -18,6 +18,7 @@ from pxeapp.boot.spec import Boot
 from pxeapp.db import now
 from pxeapp.errors import FieldProblem, Invalid, NotFound
 from pxeapp.machines import mac as mac_address
+from pxeapp.nodes import keys
 from pxeapp.prepared import reading
 from pxeapp.provisioning import answering, callbacks, evidence, netboot, node_http, node_logs, tokens, webhook
 from pxeapp.provisioning.callbacks import Report
@@ -189,7 +190,11 @@ def _report(request: Request) -> Report:
     message = body.get("message", "")
     if not isinstance(message, str):
         raise Invalid("The message is not text.", problems=[FieldProblem("message", "must be a string.")])
-    return Report(body["event"], _printable(message)[-callbacks.MESSAGE_LIMIT :], request.address)
+    host_keys = body.get("host_keys") or []
+    if not isinstance(host_keys, list):
+        raise Invalid("The host keys are no list.", problems=[FieldProblem("host_keys", "must be a list of texts.")])
+    known = keys.usable(host_keys)
+    return Report(body["event"], _printable(message)[-callbacks.MESSAGE_LIMIT :], request.address, known)
 
 
 def _printable(message: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
@@ -18,6 +19,7 @@ from pxeapp.boot.spec import InstallBoot
 from pxeapp.config import Settings
 from pxeapp.errors import FieldProblem, Invalid, NotFound
 from pxeapp.machines.models import Cluster, Machine, Network
+from pxeapp.nodes import keys
 from pxeapp.provisioning import facts, tokens
 from pxeapp.provisioning.facts import CardFacts, ClusterFacts, MachineFacts, NetworkFacts, RoleFacts, Urls
 from pxeapp.provisioning.models import Deployment
@@ -183,6 +185,7 @@ def answer_spec(
         urls,
         known.cluster(machine.cluster, role_name, machine.vars),
         known.opened,
+        partial(keys.public_key, tools.vault),
     )
 
 

@@ -165,9 +165,13 @@ def first_boot(appliance: Appliance, tmp_path: Path) -> str:
         (tmp_path / name).chmod(0o755)
     (tmp_path / "unit").touch()
     (tmp_path / "script").touch()
-    return script.replace("/etc/systemd/system/pxeapp-first-boot.service", f"{tmp_path}/unit").replace(
-        "/usr/local/sbin/pxeapp-first-boot", f"{tmp_path}/script"
-    )
+    for there, here in (
+        ("/etc/systemd/system/pxeapp-first-boot.service", "unit"),
+        ("/usr/local/sbin/pxeapp-first-boot", "script"),
+        ("/etc/ssh/", "ssh_"),
+    ):
+        script = script.replace(there, f"{tmp_path}/{here}")
+    return script
 
 
 @pytest.mark.parametrize("program", ["curl", "wget", "bash"])
@@ -176,12 +180,16 @@ def test_the_first_boot_calls_until_answered_and_then_forgets_how(program: str, 
     if not (tmp_path / "bash").exists():
         (tmp_path / "bash").symlink_to("/bin/bash")
     (tmp_path / "sh").symlink_to("/bin/sh")
+    (tmp_path / "ssh_ssh_host_ed25519_key.pub").write_text("ssh-ed25519 AAAAC3Nz root@node1\n")
+    (tmp_path / "ssh_ssh_host_rsa_key.pub").write_text("ssh-rsa AAAAB3Nz= a comment\n")
+    (tmp_path / "ssh_ssh_host_dsa_key.pub").write_text("ssh-dss AAAAB3Nz old\n")
     with running(503, 500, 200) as appliance:
         script = first_boot(appliance, tmp_path)
         done = run((str(tmp_path / "bash"),), script, path=path)
     assert done.returncode == 0, done.stderr
     assert [event["event"] for event in appliance.events] == ["first_boot"] * 3
     assert appliance.events[0]["message"].startswith("Kernel ")
+    assert appliance.events[0]["host_keys"] == ["ssh-ed25519 AAAAC3Nz", "ssh-rsa AAAAB3Nz="]
     assert (tmp_path / "trace").read_text().splitlines() == [
         "sleep 3", "sleep 3", "systemctl disable pxeapp-first-boot.service"
     ]  # fmt: skip

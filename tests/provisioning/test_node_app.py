@@ -17,6 +17,7 @@ from werkzeug.test import Client
 from pxeapp.app import create_app
 from pxeapp.db import now as present
 from pxeapp.machines.models import Event, Sighting
+from pxeapp.nodes.models import Node
 from pxeapp.provisioning import callbacks, node_logs, tokens
 from pxeapp.provisioning.models import NodeLog, NodeToken
 from pxeapp.provisioning.node_app import EVENT_LIMIT, create_node_app
@@ -159,6 +160,51 @@ def test_an_event_counts_whatever_a_small_installers_curl_calls_it(
     rack, number, machine = installing
     reply = rack.client.post(f"{machine.callback_url}/events", data=body, content_type=content_type)
     assert (reply.status_code, rack.step(number)) == (200, Step.INSTALLING)
+
+
+KEYS = [
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBy0SnphSkVLeedvDbM+k+0OhMnR/cIGmA4mseaRnGMN",
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDuWCNj/E355P8u0huhSN91/iprN15uebfYBbPI3F6NG",
+]
+
+
+def report_keys(rack: Rack, machine: SimulatedMachine, host_keys: object) -> int:
+    """The first boot's report, as boot/first-boot.sh sends it."""
+    body = {"event": "first_boot", "message": "", "host_keys": host_keys}
+    return int(rack.client.post(f"{machine.callback_url}/events", json=body).status_code)
+
+
+def node(rack: Rack) -> Node | None:
+    with rack.provisioner.database.read() as session:
+        return session.scalar(select(Node))
+
+
+def test_a_first_boot_pins_the_systems_host_keys_and_no_later_report_replaces_them(installing: Installing) -> None:
+    rack, number, machine = installing
+    assert report_keys(rack, machine, [f"{KEYS[0]} root@node1", "ssh-dss AAAA", "nonsense", 7, KEYS[0]]) == 200
+    assert rack.step(number) == Step.FIRST_BOOT
+    known = node(rack)
+    assert known is not None
+    assert (known.host_keys, known.keys_from) == ([KEYS[0]], "first_boot")
+    assert known.reported_address
+    assert report_keys(rack, machine, [KEYS[1]]) == 200, "it is told that it may stop asking"
+    again = node(rack)
+    assert again is not None
+    assert again.host_keys == [KEYS[0]]
+
+
+def test_an_installation_does_not_fail_for_want_of_host_keys(installing: Installing) -> None:
+    rack, number, machine = installing
+    assert report_keys(rack, machine, {"a": 1}) == 422
+    assert report_keys(rack, machine, ["ssh-ed25519 AAAA" + "A" * 4000]) == 200
+    assert (rack.step(number), node(rack)) == (Step.FIRST_BOOT, None)
+
+
+def test_only_a_first_boot_tells_host_keys(installing: Installing) -> None:
+    rack, _, machine = installing
+    body = {"event": "installed", "host_keys": KEYS}
+    assert rack.client.post(f"{machine.callback_url}/events", json=body).status_code == 200
+    assert node(rack) is None
 
 
 def test_a_message_is_cut_and_cleaned_before_anybody_sees_it(installing: Installing) -> None:

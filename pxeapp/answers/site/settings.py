@@ -26,6 +26,7 @@ from pxeapp.answers.site.words import (
     Host,
     KernelArg,
     Module,
+    Network,
     PackageName,
     Part,
     Port,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 KEPT = 256  # sites that were read and stay read, found again by their text
 MOST = 100  # of anything that is a list
 NOWHERE = "http://appliance.invalid:8081"  # stands for our address where only the rest is looked at
+APPLIANCE_USER = "pxeapp"  # who the appliance signs in as; see boot/site/_remote_access.sh
 EXTRA: dict[str, tuple[str, ...]] = {"salt": (), "puppet": (), "ansible": ("git",)}  # beside the agent itself
 
 
@@ -82,6 +84,8 @@ class Site(Part):
     keep_ssh_host_keys: StrictBool = False
     installer_logs: Literal["always", "failure", "never"] = "failure"
     remote_syslog: Annotated[Syslog, BeforeValidator(shorthand(_syslog))] | None = None
+    remote_access: StrictBool = False
+    remote_access_from: Annotated[tuple[Network, ...], Field(max_length=MOST)] = ()
 
     @property
     def said(self) -> bool:
@@ -116,7 +120,9 @@ class Site(Part):
     def packages(self, dialect: Dialect) -> tuple[str, ...]:
         """What the settings themselves need to be installed."""
         enterprise = isinstance(dialect, Enterprise)
-        wanted = ["sudo"] if any(user.sudo != "no" for user in self.users) else []
+        wanted = ["sudo"] if self.remote_access or any(user.sudo != "no" for user in self.users) else []
+        if self.remote_access:
+            wanted.append("openssh-server")
         if self.ca_certificates:
             wanted.append("ca-certificates")
         if self.firewall is not None and self.firewall.on:
@@ -149,6 +155,9 @@ class Site(Part):
                 fix = "Give the key's address, or say installer: false."
                 yield FieldProblem(f"{where}.key", f"{release.name}'s installer reads keys only from an address.", fix)
         for number, user in enumerate(self.users):
+            if self.remote_access and user.name == APPLIANCE_USER:
+                fix = "Give the user another name, or say remote_access: false."
+                yield FieldProblem(f"vars.users.{number}.name", f"{APPLIANCE_USER} is the appliance's own user.", fix)
             kind = (user.password_hash or "$")[1:].split("$", 1)[0]
             if user.password_hash and kind not in dialect.crypt:
                 known = ", ".join(f"${name}$" for name in dialect.crypt)

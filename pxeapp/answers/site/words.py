@@ -85,6 +85,14 @@ def _direct(value: str) -> str:
         raise Unfit(f"{value[:SHOWN]!r} is not possible.", fix) from None
 
 
+def _network(value: str) -> str:
+    try:
+        return str(IPNetwork(value).cidr) if "/" in value else address(value)
+    except (AddrFormatError, ValueError):
+        fix = "Write an address, or a network as 10.0.0.0/24."
+        raise Unfit(f"{value[:SHOWN]!r} is no network.", fix) from None
+
+
 def _port(value: int) -> int:
     if value not in PORTS:
         raise Unfit(f"{value} is no port.", "Use 1 to 65535.")
@@ -96,6 +104,7 @@ HOST_NAME = re.compile(rf"(?=.{{1,253}}$){_LABEL}(\.{_LABEL})*")
 _PLACE = r"[A-Za-z0-9.:\[\]_-]+"
 Host = Annotated[StrictStr, AfterValidator(_host)]
 Direct = Annotated[StrictStr, AfterValidator(_direct)]
+Network = Annotated[StrictStr, AfterValidator(_network)]
 Port = Annotated[StrictInt, AfterValidator(_port)]
 Url = Annotated[
     StrictStr, matching(rf"https?://{_PLACE}(/[A-Za-z0-9._~+:@%=&?/$-]{{0,500}})?", "Write it as http://host/path.")

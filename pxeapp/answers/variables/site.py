@@ -43,5 +43,13 @@ SITE: tuple[Variable, ...] = (
         "installer_logs", "When installers send their logs.", "choice",
         choices=("always", "failure", "never"), default="failure",
     ),
+    _setting(
+        "remote_access", "Whether the appliance may sign in by ssh and become root, as rollouts need it.", "boolean",
+        default=False,
+    ),
+    _setting(
+        "remote_access_from", "The addresses or networks from which it may; empty: from anywhere.", "list",
+        items="text", default=[],
+    ),
     _setting("remote_syslog", "Where installers send their log while they work, by UDP: HOST, or HOST:PORT."),
 )  # fmt: skip

@@ -93,8 +93,8 @@ apt_setup() {
         printf 'Package: %s\nPin: release *\nPin-Priority: -1\n\n' "$name"
     done >"$preferences"
     if [ "$what" = security ]; then
-        for suite in l=Debian-Security 'a=*-security' 'n=*-security'; do
-            printf 'Package: *\nPin: release %s\nPin-Priority: 500\n\n' "$suite"
+        for suite in 'l=Debian-Security 500' 'a=*-security 500' 'n=*-security 500' 'a=now 100'; do # now: what is installed
+            printf 'Package: *\nPin: release %s\nPin-Priority: %s\n\n' "${suite% *}" "${suite#* }"
         done >>"$preferences"
         printf 'Package: *\nPin: release *\nPin-Priority: 50\n\n' >>"$preferences"
     fi

@@ -526,7 +526,19 @@ cat >/usr/local/sbin/pxeapp-first-boot <<'END_OF_SCRIPT'
 # Written by pxeapp at installation. Whatever the system has to speak HTTP with is used; nothing is installed for it.
 url=http://10.77.0.1:8081/c/CCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCC/events
 disk=$(awk '$2 == "/" {disk = $1} END {print disk}' /proc/mounts) # the last: EL7 has a line for its initramfs before it
-body="{\"event\": \"first_boot\", \"message\": \"Kernel $(uname -r) runs from $disk.\"}"
+# By these keys it is known from now on. The first start of sshd may be making them right now.
+host_keys() {
+    cat /etc/ssh/ssh_host_*_key.pub 2>/dev/null |
+        awk '$1 ~ /^(ssh-ed25519|ssh-rsa|ecdsa-sha2-)/ && NF > 1 {printf "%s\"%s %s\"", (n++ ? ", " : ""), $1, $2}'
+}
+keys=$(host_keys)
+for _ in $(seq 1 30); do
+    if [ -n "$keys" ] || [ ! -e /etc/ssh/sshd_config ]; then break; fi
+    sleep 1
+    keys=$(host_keys)
+done
+said="Kernel $(uname -r) runs from $disk."
+body="{\"event\": \"first_boot\", \"message\": \"$said\", \"host_keys\": [$keys]}"
 
 # Each of these prints the answer's HTTP status, or something else when there was no answer.
 by_curl() {
@@ -580,7 +592,7 @@ cat >/etc/systemd/system/pxeapp-first-boot.service <<'END_OF_UNIT'
 [Unit]
 Description=Tell the provisioning appliance that this system runs from its own disk
 Wants=network-online.target
-After=network.target network-online.target
+After=network.target network-online.target sshd.service ssh.service
 
 [Service]
 Type=simple
@@ -733,6 +745,20 @@ else
     useradd -m -U -s /bin/bash backup-2
 fi
 usermod -L backup-2
+# The appliance's own way in: a key and no password, and no more of ssh than running a command.
+id -u pxeapp >/dev/null 2>&1 || useradd -r -U -m -d /home/pxeapp -s /bin/bash -c "Provisioning appliance" pxeapp
+usermod -p '*' pxeapp # no password fits, and unlike a locked account sshd lets it in by its key
+home=$(getent passwd pxeapp | cut -d: -f6)
+install -d -m 700 -o pxeapp -g pxeapp "$home/.ssh"
+put "$home/.ssh/authorized_keys" 0600 pxeapp:pxeapp <<'END_OF_KEY'
+from="10.77.0.9,10.78.0.0/24",no-agent-forwarding,no-port-forwarding,no-pty,no-X11-forwarding ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ6hZ8Yyq0T7v1n5m0c2c0X1 ada@ops
+END_OF_KEY
+relabel "$home/.ssh"
+put /etc/sudoers.d/pxeapp-appliance 0440 root:root <<'END_OF_SUDO'
+Defaults:pxeapp !requiretty, !use_pty
+pxeapp ALL=(ALL) NOPASSWD: ALL
+END_OF_SUDO
+visudo -cqf /etc/sudoers.d/pxeapp-appliance
 # The kernel: its settings, the modules it must not load, its arguments, its serial console.
 put /etc/sysctl.d/90-pxeapp.conf 0644 root:root <<'END_OF_SYSCTL'
 vm.swappiness = 10

@@ -406,7 +406,19 @@ cat >/usr/local/sbin/pxeapp-first-boot <<'END_OF_SCRIPT'
 # Written by pxeapp at installation. Whatever the system has to speak HTTP with is used; nothing is installed for it.
 url=http://10.77.0.1:8081/c/CCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCC/events
 disk=$(awk '$2 == "/" {disk = $1} END {print disk}' /proc/mounts) # the last: EL7 has a line for its initramfs before it
-body="{\"event\": \"first_boot\", \"message\": \"Kernel $(uname -r) runs from $disk.\"}"
+# By these keys it is known from now on. The first start of sshd may be making them right now.
+host_keys() {
+    cat /etc/ssh/ssh_host_*_key.pub 2>/dev/null |
+        awk '$1 ~ /^(ssh-ed25519|ssh-rsa|ecdsa-sha2-)/ && NF > 1 {printf "%s\"%s %s\"", (n++ ? ", " : ""), $1, $2}'
+}
+keys=$(host_keys)
+for _ in $(seq 1 30); do
+    if [ -n "$keys" ] || [ ! -e /etc/ssh/sshd_config ]; then break; fi
+    sleep 1
+    keys=$(host_keys)
+done
+said="Kernel $(uname -r) runs from $disk."
+body="{\"event\": \"first_boot\", \"message\": \"$said\", \"host_keys\": [$keys]}"
 
 # Each of these prints the answer's HTTP status, or something else when there was no answer.
 by_curl() {
@@ -460,7 +472,7 @@ cat >/etc/systemd/system/pxeapp-first-boot.service <<'END_OF_UNIT'
 [Unit]
 Description=Tell the provisioning appliance that this system runs from its own disk
 Wants=network-online.target
-After=network.target network-online.target
+After=network.target network-online.target sshd.service ssh.service
 
 [Service]
 Type=simple

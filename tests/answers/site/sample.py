@@ -94,6 +94,8 @@ SAID: dict[str, Any] = {
     "keep_ssh_host_keys": True,
     "installer_logs": "always",
     "remote_syslog": "10.77.0.9:5514",
+    "remote_access": True,
+    "remote_access_from": ["10.77.0.9", "10.78.0.0/24"],
 }
 REPOSITORY: dict[str, Any] = {
     "name": "tools.9",
@@ -127,7 +129,9 @@ def with_site(found: AnswerSpec, variables: dict[str, Any]) -> AnswerSpec:
     dialect = releases.dialect(release.family, release.version, release.installer)
     wanted = dict.fromkeys((*found.packages, *settings.packages(dialect)))
     packages = tuple(package for package in wanted if package not in settings.packages_remove)
-    return replace(found, site=settings, packages=packages, vars=variables)
+    return replace(
+        found, site=settings, packages=packages, vars=variables, appliance_key=KEY if settings.remote_access else ""
+    )
 
 
 def everything(family: str, version: str, role: str = "base", installer: str = "", **more: Any) -> AnswerSpec:

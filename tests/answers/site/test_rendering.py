@@ -242,7 +242,7 @@ def test_a_machine_without_settings_is_told_what_it_always_was() -> None:
         kind = "kickstart" if key[0] == "rocky" else "script"
         text = render.render(kind, spec(*key), TEMPLATES)
         assert "put()" not in text
-        assert "host_keys" not in text
+        assert "restore_host_keys" not in text
 
 
 @pytest.mark.parametrize(

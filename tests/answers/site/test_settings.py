@@ -131,6 +131,9 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"installer_logs": "sometimes"}, "vars.installer_logs", "'always'"),
     ({"remote_syslog": "log:0"}, "vars.remote_syslog.port", "65535"),
     ({"remote_syslog": "a b"}, "vars.remote_syslog.host", "ntp.example.org"),
+    ({"remote_access": "yes"}, "vars.remote_access", "true or false"),
+    ({"remote_access_from": ["10.0.0.0/33"]}, "vars.remote_access_from.0", "10.0.0.0/24"),
+    ({"remote_access_from": ['10.0.0.1",command="x']}, "vars.remote_access_from.0", "10.0.0.0/24"),
     ({"repositories": [{"name": "x", "url": "ftp://x"}]}, "vars.repositories.0.url", "http://host/path"),
     ({"repositories": [{"name": "x", "url": "http://x", "key": "x"}]}, "vars.repositories.0.key", "BEGIN PGP"),
     (
@@ -209,6 +212,7 @@ def test_a_refusal_repeats_no_secret() -> None:
             "vars.users.0.password_hash",
         ),
         (("rocky", "9"), {"remote_syslog": "fd00::1"}, "vars.remote_syslog.host"),
+        (("debian", "13"), {"remote_access": True, "users": [{"name": "pxeapp"}]}, "vars.users.0.name"),
     ],
 )
 def test_what_this_release_cannot_do_is_refused_where_the_release_is_known(
@@ -265,12 +269,13 @@ def test_the_proxy_is_left_out_where_no_proxy_says_so(url: str, direct: bool) ->
 
 def test_what_settings_need_is_installed_with_them() -> None:
     for key, wanted in (
-        (("rocky", "9"), {"sudo", "ca-certificates", "firewalld", "puppet-agent"}),
-        (("centos", "7"), {"sudo", "ca-certificates", "firewalld", "puppet-agent", "yum-plugin-priorities"}),
-        (("debian", "13"), {"sudo", "ca-certificates", "nftables", "apparmor", "puppet-agent"}),
-        (("ubuntu", "20.04"), {"sudo", "ca-certificates", "nftables", "apparmor", "puppet"}),
+        (("rocky", "9"), {"ca-certificates", "firewalld", "puppet-agent"}),
+        (("centos", "7"), {"ca-certificates", "firewalld", "puppet-agent", "yum-plugin-priorities"}),
+        (("debian", "13"), {"ca-certificates", "nftables", "apparmor", "puppet-agent"}),
+        (("ubuntu", "20.04"), {"ca-certificates", "nftables", "apparmor", "puppet"}),
     ):
-        assert set(site.read(said(key[0]), NODE_URL).packages(releases.dialect(*key))) == wanted
+        always = {"sudo", "openssh-server"}
+        assert set(site.read(said(key[0]), NODE_URL).packages(releases.dialect(*key))) == wanted | always
     pulls = site.read({"handover": {"tool": "ansible", "repository": "https://git.example.org/site.git"}})
     assert pulls.packages(releases.dialect("rocky", "9")) == ("ansible-core", "git")
     assert "nano" not in with_site(spec("rocky", "9", packages=("nano", "vim")), SAID).packages

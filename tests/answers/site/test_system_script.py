@@ -82,6 +82,16 @@ def test_it_runs_to_its_end(ran: chroots.Ran) -> None:
     assert ran.status == 0, ran.said
 
 
+def test_the_appliances_account_has_a_key_and_no_password_and_becomes_root(ran: chroots.Ran) -> None:
+    line = ran.text("/home/pxeapp/.ssh/authorized_keys")
+    options = "no-agent-forwarding,no-port-forwarding,no-pty,no-X11-forwarding"
+    assert line == f'from="10.77.0.9,10.78.0.0/24",{options} {KEY}\n'
+    assert (ran.mode("/home/pxeapp/.ssh"), ran.mode("/home/pxeapp/.ssh/authorized_keys")) == ("0700", "0600")
+    assert re.search(r"(?m)^pxeapp:\*:", ran.text("/etc/shadow"))
+    assert "pxeapp ALL=(ALL) NOPASSWD: ALL" in ran.text("/etc/sudoers.d/pxeapp-appliance")
+    assert ran.mode("/etc/sudoers.d/pxeapp-appliance") == "0440"
+
+
 def test_files_are_byte_for_byte_what_was_said(ran: chroots.Ran) -> None:
     assert ran.text("/etc/motd") == "Property of Example.\n50 % of it.\n"
     assert ran.text("/etc/deep/er/nasty.txt") == NASTY

@@ -10,14 +10,16 @@ begins that would add to it; a machine that is down already adds nothing, so tha
 from __future__ import annotations
 
 import datetime as dt
+import heapq
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from pxeapp.rollouts import amounts, windows
 from pxeapp.rollouts.invariants import Group
-from pxeapp.rollouts.plan import Plan, natural
+from pxeapp.rollouts.plan import Plan
 from pxeapp.rollouts.windows import Window
 
+NAMED = 5  # machines in one sentence
 UNAVAILABLE, INVARIANT, WINDOW = "unavailable", "invariant", "window"
 
 
@@ -91,8 +93,10 @@ class _Counting:
         self.down = down  # of the rollout
         self.said = dict(standing.down)
         self.excused = standing.excused
-        waiting = standing.waiting.keys()
-        # Only groups of those that wait matter; each knows its domains that are down, and who is under it.
+        waiting = set(standing.waiting)
+        if len(down) >= plan.max_unavailable:  # others cannot begin anyway
+            waiting &= standing.down.keys()
+        # Only groups of those that may begin matter; each knows its domains that are down, and who is under it.
         self.under: dict[int, list[int]] = {}
         self.gone: dict[int, set[int]] = {}
         for number, group in enumerate(plan.groups):
@@ -136,9 +140,9 @@ class _Counting:
         """c2 (its power is off) is; bounded."""
         if not machines:
             return "with it one would be"
-        some = sorted((self.said[each] for each in machines), key=natural)
-        more = f" and {len(some) - 5} more" if len(some) > 5 else ""
-        return f"{', '.join(some[:5])}{more} {'is' if len(some) == 1 else 'are'}"
+        some = [self.said[each] for each in heapq.nsmallest(NAMED, machines)]
+        more = f" and {len(machines) - NAMED} more" if len(machines) > NAMED else ""
+        return f"{', '.join(some)}{more} {'is' if len(machines) == 1 else 'are'}"
 
 
 def _closed(said: Sequence[Window], now: dt.datetime, typical: dt.timedelta | None) -> Decision | None:

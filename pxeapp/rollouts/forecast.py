@@ -22,6 +22,7 @@ from pxeapp.rollouts.spec import Spec
 
 ENOUGH = 5  # measurements that are more than an accident
 LATEST = 500  # of one kind: what was long ago says little
+WHOLES = 1000  # machines that are made up of measured steps, to draw from
 RUNS, DRAWS = 200, 20_000  # as often as this, but no more machines than that
 MOST_WINDOWS = 400  # that are looked through for the end: a year of nights
 LOW, MEDIAN, HIGH = 0.1, 0.5, 0.9
@@ -213,11 +214,19 @@ class _Known:
         self.soak = spec.order.soak.total_seconds() if SOAK in steps_of(spec) else 0.0
         self._took = took
         self._rollout = rollout
+        self._wholes: dict[str | None, list[float]] = {}
         self._found: dict[tuple[str, str | None], tuple[Sequence[float], int, bool, str]] = {}
 
     def times(self, step: str, role: str | None) -> Sequence[float]:
         """What to draw from."""
         return self._look(step, role)[0]
+
+    def wholes(self, role: str | None, dice: random.Random) -> Sequence[float]:
+        """What whole machines of a role take, from its steps: enough of them to draw from."""
+        if role not in self._wholes:
+            draws = [dice.choices(self.times(step, role), k=WHOLES) for step in self.steps]
+            self._wholes[role] = [sum(parts) for parts in zip(*draws, strict=True)]
+        return self._wholes[role]
 
     def basis(self, step: str, role: str | None) -> Basis:
         """What that rests on."""
@@ -261,7 +270,10 @@ def _play(plan: Plan, rest: Sequence[Left], known: _Known, dice: random.Random) 
     """One course of a wave, in seconds: as slow as the strictest of its limits makes it."""
     if all(each.step == SOAK for each in rest):
         return max(0.0, *(known.soak - each.elapsed for each in rest))
-    lengths = {each.machine_id: _length(each, known, dice) for each in rest if each.step != SOAK}
+    lengths = {each.machine_id: _length(each, known, dice) for each in rest if each.step not in ("", SOAK)}
+    for role in {each.role for each in rest}:
+        waiting = [each.machine_id for each in rest if not each.step and each.role == role]
+        lengths.update(zip(waiting, dice.choices(known.wholes(role, dice), k=len(waiting)), strict=True))
     at_once = max(1, plan.max_unavailable)
     slowest = _scheduled(lengths.values(), at_once)
     for group in plan.groups:
@@ -275,11 +287,9 @@ def _play(plan: Plan, rest: Sequence[Left], known: _Known, dice: random.Random) 
 
 
 def _length(machine: Left, known: _Known, dice: random.Random) -> float:
-    steps = known.steps
-    if machine.step in steps:
-        steps = steps[steps.index(machine.step) :]
-    total = sum(dice.choice(known.times(step, machine.role)) for step in steps)
-    return max(1.0, total - machine.elapsed) if machine.step else total
+    """The rest of one that is in hand."""
+    steps = known.steps[known.steps.index(machine.step) :]
+    return max(1.0, sum(dice.choice(known.times(step, machine.role)) for step in steps) - machine.elapsed)
 
 
 def _scheduled(lengths: Iterable[float], at_once: int) -> float:

@@ -9,8 +9,9 @@ later do not change it. What is down is never taken from it, but asked for anew 
 from __future__ import annotations
 
 import datetime as dt
+import heapq
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -104,7 +105,8 @@ def make(
     `everyone`: all machines that serve or are meant to, the chosen ones among them. `typical`: how long one machine
     takes, None where that is not known.
     """
-    plan, problems = draft(spec, chosen, everyone, now=now, typical=typical)
+    plan, problems = draft(spec, chosen, everyone)
+    problems += too_short(spec, now=now, typical=typical)
     if problems:
         raise refused(problems)
     return plan
@@ -116,14 +118,7 @@ def refused(problems: Sequence[FieldProblem]) -> Invalid:
     return Invalid("This rollout cannot be; nothing was saved.", problems=[*problems[:NAMED], *more])
 
 
-def draft(
-    spec: Spec,
-    chosen: Sequence[Serving],
-    everyone: Sequence[Serving],
-    *,
-    now: dt.datetime,
-    typical: dt.timedelta | None,
-) -> tuple[Plan, list[FieldProblem]]:
+def draft(spec: Spec, chosen: Sequence[Serving], everyone: Sequence[Serving]) -> tuple[Plan, list[FieldProblem]]:
     """The plan as far as it can be made, and what is wrong with it: for whoever has more to say than this."""
     problems: list[FieldProblem] = []
     if not chosen:
@@ -137,7 +132,6 @@ def draft(
         fix = 'Write at least 1, or a percentage such as "10%".'
         problems.append(FieldProblem("order.max_unavailable", "With 0 no machine can ever begin.", fix))
     _check_pauses(spec, waves, problems)
-    _check_windows(spec, now, typical, problems)
     rules, wrong, notes = invariants.rules(spec.invariants, everyone)
     problems += wrong
     mine = {each.machine_id for each in chosen}
@@ -181,7 +175,7 @@ def _canaries(spec: Spec, chosen: Sequence[Serving], problems: list[FieldProblem
         if not each.down:
             turns[each.role] = turn + 1
             ranked.append(((turn, position), each))
-    return [each for _, each in sorted(ranked, key=lambda pair: pair[0])[:said]]
+    return [each for _, each in heapq.nsmallest(said, ranked, key=lambda pair: pair[0])]
 
 
 def _waves(
@@ -261,18 +255,18 @@ def _check_pauses(spec: Spec, waves: Sequence[Wave], problems: list[FieldProblem
             problems.append(FieldProblem("order.pause_after", f"There is no wave {said}.", fix))
 
 
-def _check_windows(spec: Spec, now: dt.datetime, typical: dt.timedelta | None, problems: list[FieldProblem]) -> None:
+def too_short(spec: Spec, *, now: dt.datetime, typical: dt.timedelta | None) -> list[FieldProblem]:
+    """Windows in which no machine could ever be brought to its end."""
     if not spec.order.windows:
-        return
+        return []
     longest = windows.longest(spec.order.windows, now)
     if not longest:
-        problems.append(FieldProblem("order.windows", "None of them opens within two weeks.", "Change the windows."))
-    elif typical is not None and typical > longest:
-        problem = (
-            f"The longest is open for {amounts.as_text(longest)}; by the forecast one machine takes {_about(typical)}"
-        )
-        fix = "Make the window longer: a machine that cannot end within it does not begin."
-        problems.append(FieldProblem("order.windows", f"{problem}.", fix))
+        return [FieldProblem("order.windows", "None of them opens within two weeks.", "Change the windows.")]
+    if typical is None or typical <= longest:
+        return []
+    problem = f"The longest is open for {amounts.as_text(longest)}; by the forecast one machine takes {_about(typical)}"
+    fix = "Make the window longer: a machine that cannot end within it does not begin."
+    return [FieldProblem("order.windows", f"{problem}.", fix)]
 
 
 def _about(length: dt.timedelta) -> str:
@@ -285,11 +279,12 @@ def conflicts(plan: Plan, everyone: Sequence[Serving], *, hold: bool) -> Iterato
     Machines that are down already count: those of the rollout until it has worked on them, all others all along.
     """
     down = {each.machine_id: each for each in everyone if each.down}
-    yield from _stuck(plan, down)
+    mine = set(down).intersection(plan.machines)
+    yield from _stuck(plan, down, mine)
     for group in plan.groups:
-        mine = _dangers(plan, group, down)
-        never = [each for each in mine if each.never]
-        over = never or ([] if hold else [each for each in mine if each.most > group.allowed])
+        dangers = _dangers(plan, group, down.keys() & group.domain_of.keys() - mine, mine)
+        never = [each for each in dangers if each.never]
+        over = never or ([] if hold else [each for each in dangers if each.most > group.allowed])
         if over:
             yield _conflict(group, over, down, plan)
 
@@ -304,10 +299,10 @@ class _Danger:
     fixed: int  # that are down already and stay so
 
 
-def _dangers(plan: Plan, group: Group, down: Mapping[int, Serving]) -> list[_Danger]:
+def _dangers(plan: Plan, group: Group, others: set[int], mine: Set[int]) -> list[_Danger]:
+    """`mine`: the rollout's own machines that are down; `others`: the group's, that come back nobody knows when."""
     found = []
-    later = set(down).intersection(plan.machines)
-    others = down.keys() & group.domain_of.keys() - later  # not of the rollout: nobody knows when they come back
+    later = set(mine)
     for wave in plan.waves:
         here = later.intersection(wave.machines)
         later -= here
@@ -345,9 +340,9 @@ def _conflict(group: Group, over: Sequence[_Danger], down: Mapping[int, Serving]
     return FieldProblem(field_name, problem, fix)
 
 
-def _stuck(plan: Plan, down: Mapping[int, Serving]) -> Iterator[FieldProblem]:
+def _stuck(plan: Plan, down: Mapping[int, Serving], mine: Set[int]) -> Iterator[FieldProblem]:
     """Machines of later waves that are down use the budget up before their turn comes."""
-    later = set(down).intersection(plan.machines)
+    later = set(mine)
     for wave in plan.waves:
         later.difference_update(wave.machines)
         if len(later) >= plan.max_unavailable and not down.keys() >= set(wave.machines):

@@ -58,12 +58,12 @@ def preview(session: Session, spec: Spec, *, tools: Tools, now: dt.datetime) -> 
         raise plans.refused(problems)
     took = history.read(session, spec, {each.role for each in chosen}, now=now)
     roles = {each.machine_id: each.role for each in chosen}
-    rough, _ = plans.draft(spec, chosen, everyone, now=now, typical=None)
-    expected = forecasts.estimate(spec, rough, _untouched(rough, roles), took, now=now)
-    plan, wrong = plans.draft(spec, chosen, everyone, now=now, typical=expected.typical)
+    plan, wrong = plans.draft(spec, chosen, everyone)
+    expected = forecasts.estimate(spec, plan, _untouched(plan, roles), took, now=now)
     # Names and values of machines that cannot be rolled over are no mistake of their own.
     problems += [each for each in wrong if not (unfit and each.field in OF_MACHINES)]
     if chosen:
+        problems += plans.too_short(spec, now=now, typical=expected.typical)
         problems += _too_late(spec, expected)
     if problems:
         raise plans.refused(problems)

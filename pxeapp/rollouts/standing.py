@@ -75,14 +75,20 @@ def read(session: Session, rollout: Rollout, plan: Plan, *, wave: int) -> Standi
     """How it stands for a decision. Until the caller's transaction ends no other rollout decides anything."""
     one_at_a_time(session, "rollouts")
     members = session.execute(
-        select(RolloutMember.machine_id, RolloutMember.machine, RolloutMember.state, RolloutMember.wave)
-        .where(RolloutMember.rollout_id == rollout.id, RolloutMember.state.in_(("waiting", "skipped")))
+        select(RolloutMember.machine_id, RolloutMember.machine, RolloutMember.state)
+        .where(
+            RolloutMember.rollout_id == rollout.id,
+            or_(
+                and_(RolloutMember.state == "waiting", RolloutMember.wave <= wave),
+                RolloutMember.state == "skipped",
+            ),
+        )
         .order_by(RolloutMember.wave, RolloutMember.position)
     ).all()
     return Standing(
         down=down(session, {*plan.machines, *(each for group in plan.groups for each in group.domain_of)}),
-        waiting={row.machine_id: row.machine for row in members if row.state == "waiting" and row.wave <= wave},
-        excused=frozenset(row.machine_id for row in members if row.state == "skipped"),
+        waiting={number: name for number, name, state in members if state == "waiting"},
+        excused=frozenset(number for number, _, state in members if state == "skipped"),
     )
 
 
@@ -90,9 +96,10 @@ def down(session: Session, numbers: Collection[int]) -> dict[int, str]:
     """Those of these that do not serve, each as "c2 (its power is off)"; also one that is not there any more."""
     projects = scope.present()
     with scope.lifted():
-        up: set[int] = set()
-        for some in _parts(sorted(numbers)):
-            up.update(session.scalars(select(Machine.id).where(Machine.id.in_(some), _UP)))
+        serving = select(Machine.id).where(_UP)
+        if len(numbers) <= AT_ONCE:  # else one look at all of them is quicker than many at some
+            serving = serving.where(Machine.id.in_(numbers))
+        up = set(session.scalars(serving))
         hands = _hands(session)
         found = {number: f"machine {number} (it is not there any more)" for number in numbers if number not in up}
         found.update(dict.fromkeys(hands.keys() & set(numbers), ""))

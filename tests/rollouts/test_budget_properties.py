@@ -74,7 +74,7 @@ class Course:
 
 
 def made(spec: Spec, everyone: Sequence[Serving], chosen: Sequence[Serving]) -> Plan | None:
-    found, problems = plan.draft(spec, chosen, everyone, now=NOW, typical=None)
+    found, problems = plan.draft(spec, chosen, everyone)
     assert all(each.field and each.problem.endswith(".") for each in problems)
     return None if problems else found
 
@@ -136,7 +136,7 @@ def test_waves_have_every_machine_once_in_the_order_that_was_said_and_canaries_s
     rollout: Case,
 ) -> None:
     spec, everyone, chosen = rollout
-    found, _ = plan.draft(spec, chosen, everyone, now=NOW, typical=None)
+    found, _ = plan.draft(spec, chosen, everyone)
     assert Plan.from_dict(json.loads(json.dumps(found.to_dict()))) == found, "another one after it was stored"
     place = {each.machine_id: number for number, each in enumerate(chosen)}
     assert sorted(found.machines) == sorted(place)

@@ -105,6 +105,11 @@ class Settings:
         """The site's own templates; one of the same name wins over ours."""
         return self.data_dir / "templates"
 
+    @property
+    def playbooks_dir(self) -> Path:
+        """The site's own playbooks, which rollouts may run."""
+        return self.data_dir / "playbooks"
+
 
 DEFAULTS: dict[str, str] = {
     "data_dir": "/var/lib/pxeapp",
@@ -145,6 +150,8 @@ DEFAULTS: dict[str, str] = {
     "webhook_networks": "",  # where webhooks may be sent to; empty: anywhere but this host and link-local
     "rollout_networks": "",  # where clouds and the URLs of gates may be; empty: anywhere but this host and link-local
 }
+# What `pxeapp` reads as the client of an appliance elsewhere; the appliance itself takes no notice of them.
+CLIENT_VARIABLES = frozenset({"PXEAPP_PROFILE", "PXEAPP_URL", "PXEAPP_TOKEN_FILE", "PXEAPP_CA_FILE"})
 ROLES = ("viewer", "operator", "admin")
 _WEB_URL = re.compile(r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~+-]+)*/?")
 _SCOPES = re.compile(r"[!#-\[\]-~]+( [!#-\[\]-~]+)*")  # RFC 6749's scope-token
@@ -172,11 +179,45 @@ def load(environ: Mapping[str, str] | None = None, *, toml: Path | None = None) 
     for variable, value in environ.items():
         if variable in known:
             raw[known[variable]] = value
-        elif variable.startswith(PREFIX) and variable != PREFIX + "CONFIG":
+        elif variable.startswith(PREFIX) and variable not in {PREFIX + "CONFIG", *CLIENT_VARIABLES}:
             raise ConfigError(
                 f"{variable} is not a setting of pxeapp.", hint="Known: " + ", ".join(sorted(known)) + "."
             )
     return _build(raw)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSettings:
+    """What decides which appliance the command line speaks to; empty: what the profiles say."""
+
+    folder: Path
+    profile: str = ""
+    url: str = ""
+    token_file: Path | None = None
+    ca_file: Path | None = None
+
+    @property
+    def profiles_file(self) -> Path:
+        """Addresses and tokens of appliances elsewhere."""
+        return self.folder / "profiles.toml"
+
+
+def load_client(environ: Mapping[str, str] | None = None) -> ClientSettings:
+    """The client's few settings; raises ConfigError for half a choice."""
+    environ = os.environ if environ is None else environ
+    said = environ.get("XDG_CONFIG_HOME", "")
+    base = Path(said) if said.startswith("/") else Path(environ.get("HOME") or "/nonexistent") / ".config"
+    found = ClientSettings(
+        folder=base / "pxeapp",
+        profile=environ.get("PXEAPP_PROFILE", ""),
+        url=environ.get("PXEAPP_URL", ""),
+        token_file=Path(environ["PXEAPP_TOKEN_FILE"]) if environ.get("PXEAPP_TOKEN_FILE") else None,
+        ca_file=Path(environ["PXEAPP_CA_FILE"]) if environ.get("PXEAPP_CA_FILE") else None,
+    )
+    if bool(found.url) != bool(found.token_file):
+        missing = "PXEAPP_TOKEN_FILE" if found.url else "PXEAPP_URL"
+        raise ConfigError(f"{missing} is missing.", hint="PXEAPP_URL and PXEAPP_TOKEN_FILE go together.")
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""`pxeapp worker`: the reconciler."""
+"""`pxeapp worker`: the reconciler of deployments, jobs, webhooks and rollouts."""
 
 from __future__ import annotations
 
@@ -7,10 +7,17 @@ import click
 from pxeapp import config
 from pxeapp.processes import log_to_stdout
 from pxeapp.provisioning.worker import Worker
+from pxeapp.rollouts import hands
+from pxeapp.rollouts.runner import Runner
 
 
 @click.command()
 def worker() -> None:
-    """The reconciler: takes deployments from step to step."""
+    """The reconciler: takes deployments and rollouts from step to step."""
     log_to_stdout()
-    Worker(config.load()).run()
+    settings = config.load()
+
+    def rollouts(worker: Worker) -> Runner:
+        return Runner(hands.compose(settings, worker.database, worker.checker, worker.queue), worker.owner)
+
+    Worker(settings, [rollouts]).run()

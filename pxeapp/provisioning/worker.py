@@ -6,6 +6,8 @@ import logging
 import os
 import socket
 import threading
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from huey.exceptions import HueyException
 
@@ -29,10 +31,19 @@ CONSUMER_THREADS = 4
 log = logging.getLogger(__name__)
 
 
+class Loop(Protocol):
+    """Looks at its rows again and again."""
+
+    def run(self, stop: threading.Event) -> None:
+        """Until told to stop; what is in hand is finished first."""
+        ...
+
+
 class Worker:
     """One reconciling process; any number of them may run, on any host."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, more: Sequence[Callable[[Worker], Loop]] = ()) -> None:
+        """`more`: loops of capabilities above this one, each made when the worker is, and run in a thread of its own."""
         self.database = Database(settings.database_url)
         self.clock = clock.watch(self.database)
         owner = f"{socket.gethostname()}:{os.getpid()}"
@@ -40,9 +51,11 @@ class Worker:
         vault = open_vault(settings.data_dir)
         self.reconciler = Reconciler(self.database, vault, owner, limits)
         self.queue = Queue(settings.queue_url, look=self.look)
-        checker = Checker(settings, vault, Templates(settings.templates_dir))
-        self.jobs = bulk_runner.Runner(bulk_runner.Hands(self.database, vault, checker, self.queue), owner)
+        self.checker = Checker(settings, vault, Templates(settings.templates_dir))
+        self.jobs = bulk_runner.Runner(bulk_runner.Hands(self.database, vault, self.checker, self.queue), owner)
         self.webhooks = Teller(self.database, vault, settings.webhook_networks)
+        self.owner = owner
+        self._more = [make(self) for make in more]
         self._stop = threading.Event()
 
     def look(self, deployment_id: int) -> None:
@@ -78,6 +91,7 @@ class Worker:
             threading.Thread(target=self._tick_for_ever, name="ticker", daemon=True),
             threading.Thread(target=self.jobs.run, args=(self._stop,), name="jobs", daemon=True),
             threading.Thread(target=self.webhooks.run, args=(self._stop,), name="webhooks", daemon=True),
+            *(threading.Thread(target=loop.run, args=(self._stop,), daemon=True) for loop in self._more),
         ]
         for thread in threads:
             thread.start()

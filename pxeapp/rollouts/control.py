@@ -29,7 +29,7 @@ def start(session: Session, rollout: Rollout, *, actor: str, now: dt.datetime) -
     observing.refuse(session)
     _must_be(rollout, (waves.PLANNED,), "start")
     numbers = list(session.scalars(select(RolloutMember.machine_id).where(RolloutMember.rollout_id == rollout.id)))
-    if problems := choosing.shared(session, numbers):
+    if problems := choosing.shared(session, numbers, besides=rollout.id):
         raise plan.refused(problems)
     deadline = Spec.model_validate(rollout.spec).order.deadline
     rollout.started_at, rollout.deadline = now, (now + deadline if deadline else None)

@@ -122,6 +122,9 @@ def _machine(session: Session, member: RolloutMember) -> Machine:
 
 def _claim_for(session: Session, machine: Machine, step: str, *, now: dt.datetime) -> None:
     """Where the machine stands in its lifecycle while a step runs; what it needs to get there is in the table."""
+    if step == DRAIN and (machine.locked or machine.maintenance):
+        why = "locked" if machine.locked else "in maintenance"
+        raise Conflict(f"{machine.name} is {why}.", hint="End that and retry it, or skip it.")
     state = State(machine.state)
     for verb in ENTERING.get((step, state), ()):
         service.claim(session, machine, verb, now=now)

@@ -26,8 +26,8 @@ from pxeapp.rollouts.spec import Spec
 PLANNED, RUNNING, PAUSED, ABORTING = "planned", "running", "paused", "aborting"
 DONE, ABORTED = "done", "aborted"
 WAITING, IN_HAND, FAILED, SKIPPED = "waiting", "running", "failed", "skipped"
-LOOK_AGAIN = dt.timedelta(seconds=5)
-SELDOM = dt.timedelta(seconds=30)
+LOOK_AGAIN = dt.timedelta(seconds=30)  # a machine that ends a step says so itself; this is for what is down elsewhere
+SELDOM = dt.timedelta(minutes=1)
 AT_ONCE = 100  # machines that begin in one transaction; the next look begins more
 # Why it pauses by itself, and what a person does about it.
 PAUSE_POINT, TOO_MANY, TOO_LATE = "pause_point", "too_many_failures", "deadline"

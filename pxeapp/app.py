@@ -36,6 +36,7 @@ from pxeapp.api import (
     releases,
     reports,
     roles,
+    rollouts,
     sightings,
     variables,
     webhooks,
@@ -49,7 +50,7 @@ BLUEPRINTS = (
     health.bp, jobs.bp, machines.bp, sightings.bp, power.bp, deployments.bp, diffs.bp, given.bp, releases.bp, roles.bp,
     networks.bp, clusters.bp, variables.bp, accounts.users, accounts.tokens, account.bp, audit.bp, appliance.bp,
     webhooks.bp, clouds.bp, events.bp, exports.bp,
-    lists.bp, reports.bp, template_api.bp, bmc.bp, consoles.bp, pages.bp,
+    lists.bp, reports.bp, template_api.bp, bmc.bp, consoles.bp, rollouts.bp, pages.bp,
 )  # fmt: skip
 
 

@@ -160,6 +160,18 @@ PERMISSIONS: dict[str, str] = {
     "jobs.listing": VIEWER,
     "jobs.show": VIEWER,
     "jobs.items": VIEWER,
+    "rollouts.listing": VIEWER,
+    "rollouts.show": VIEWER,
+    "rollouts.members": VIEWER,
+    "rollouts.member": VIEWER,
+    "rollouts.events": VIEWER,
+    "rollouts.forecast": VIEWER,
+    "ui.rollouts": VIEWER,
+    "ui.rollouts_part": VIEWER,
+    "ui.rollout_page": VIEWER,
+    "ui.rollout_part": VIEWER,
+    "ui.rollout_member": VIEWER,
+    "ui.rollout_member_part": VIEWER,
     "events.stream": VIEWER,
     "exports.inventory": VIEWER,
     "exports.targets": VIEWER,
@@ -198,6 +210,22 @@ PERMISSIONS: dict[str, str] = {
     "consoles.act": OPERATOR,
     "jobs.order": OPERATOR,  # what an action on many needs besides is in provisioning/bulk.py
     "jobs.cancel": OPERATOR,
+    "rollouts.preview": OPERATOR,
+    "rollouts.create": OPERATOR,
+    "rollouts.start": OPERATOR,
+    "rollouts.pause": OPERATOR,
+    "rollouts.resume": OPERATOR,
+    "rollouts.abort": OPERATOR,
+    "rollouts.go_on": OPERATOR,
+    "rollouts.skip_member": OPERATOR,
+    "rollouts.retry_member": OPERATOR,
+    "rollouts.skip_wave": OPERATOR,
+    "rollouts.retry_wave": OPERATOR,
+    "ui.new_rollout": OPERATOR,
+    "ui.preview_rollout": OPERATOR,
+    "ui.create_rollout": OPERATOR,
+    "ui.control_rollout": OPERATOR,
+    "ui.control_members": OPERATOR,
     "diffs.compare": OPERATOR,  # it writes nothing, and takes seconds; proposing a template asks for more, see there
     "appliance.observe": OPERATOR,  # whoever may deploy may stop everything
     # What changes the appliance for everybody
@@ -270,7 +298,7 @@ WHOLE: frozenset[str] = frozenset(
     }
 )  # fmt: skip
 # What writes nothing though it is asked for by POST.
-READS: frozenset[str] = frozenset({"diffs.compare"})
+READS: frozenset[str] = frozenset({"diffs.compare", "rollouts.preview", "ui.preview_rollout"})
 # What only somebody at a browser may do, and no token: who has found one must not make it live longer than it does.
 BY_HAND: frozenset[str] = frozenset(
     {

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
 
 from pxeapp.accounts.permissions import VERSIONED
-from pxeapp.api import account, bmc, clouds, consoles, exports, lists, templates
+from pxeapp.api import account, bmc, clouds, consoles, exports, lists, rollouts, templates
 from pxeapp.api.clusters import ClusterOut
 from pxeapp.api.machines import MachineOut
 from pxeapp.api.networks import NetworkOut
@@ -404,6 +404,12 @@ ONE: dict[str, type[BaseModel]] = {
     "jobs.order": JobOut,
     "jobs.show": JobOut,
     "jobs.cancel": JobOut,
+    "rollouts.show": rollouts.RolloutOut,
+    "rollouts.create": rollouts.RolloutOut,
+    "rollouts.preview": rollouts.PreviewOut,
+    "rollouts.member": rollouts.MemberOut,
+    "rollouts.forecast": rollouts.ForecastOut,
+    **dict.fromkeys(rollouts.STEERING, rollouts.RolloutOut),
     **dict.fromkeys((f"clouds.{what}" for what in ("show", "create", "change", "replace")), clouds.CloudOut),
     "clouds.check": clouds.CloudCheckOut,
     "webhooks.show": WebhookOut,
@@ -438,6 +444,9 @@ MANY: dict[str, type[BaseModel]] = {
     "variables.of_machine": VariableOut,
     "jobs.listing": JobOut,
     "jobs.items": JobItemOut,
+    "rollouts.listing": rollouts.RolloutRowOut,
+    "rollouts.members": rollouts.MemberRowOut,
+    "rollouts.events": rollouts.RolloutEventOut,
     "clouds.listing": clouds.CloudOut,
     "webhooks.listing": WebhookOut,
     "webhooks.deliveries": DeliveryOut,
@@ -448,6 +457,7 @@ MORE: tuple[type[BaseModel], ...] = (RadiusOut, Selected)
 # What they answer besides 200, and which answers carry an ETag.
 STATUS = {
     "clouds.create": "201",
+    "rollouts.create": "201",
     "jobs.order": "202", "webhooks.create": "201", "webhooks.test": "202", "webhooks.replay": "202",
 }  # fmt: skip
 CREATES = frozenset({"machines.replace", "networks.replace", "roles.replace", "clusters.replace", "webhooks.replace",
@@ -456,12 +466,16 @@ EDITABLE = ("machines", "networks", "roles", "clusters", "releases", "webhooks",
 # What heeds If-Match.
 CONDITIONAL = frozenset(f"{kind}.{what}" for kind in EDITABLE for what in ("change", "replace", "delete")) | {
     "templates.save", "templates.delete", "templates.rollback", "lists.save", "lists.delete", "clusters.rotate",
+    *rollouts.STEERING,
 }  # fmt: skip
 TAGGED = frozenset(f"{kind}.{what}" for kind in EDITABLE for what in ("show", "create", "change", "replace")) | {
     *(f"{kind}.restore" for kind in VERSIONED),
     "templates.show", "templates.save", "templates.rollback", "lists.save", "clusters.rotate", "machines.bring",
+    "rollouts.show", "rollouts.create", *rollouts.STEERING,
     "releases.verify", *(f"{kind}.restore" for kind in VERSIONED),
 }  # fmt: skip
+# Whose version counts what persons change, while they go on by themselves: no If-None-Match finds them as they were.
+MOVING = frozenset({"rollouts.show"})
 
 
 def schemas() -> dict[str, Any]:

@@ -27,11 +27,17 @@ def of(shown: dict[str, Any]) -> str:
 
 def answer(shown: dict[str, Any], status: int = HTTPStatus.OK, **more: Any) -> Response:
     """The answer with its ETag; 304 to a GET whose If-None-Match has it. `more` is said once and is no part of it."""
+    response = moving(shown, status, **more)
+    if request.method in ("GET", "HEAD"):
+        response.make_conditional(request)
+    return response
+
+
+def moving(shown: dict[str, Any], status: int = HTTPStatus.OK, **more: Any) -> Response:
+    """The same for what goes on while its version stays: never a 304."""
     response = jsonify({**fields.chosen(shown), **more})
     response.status_code = status
     response.set_etag(of(shown))
-    if request.method in ("GET", "HEAD"):
-        response.make_conditional(request)
     return response
 
 

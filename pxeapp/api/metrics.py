@@ -26,6 +26,8 @@ from pxeapp.machines.lifecycle import State
 from pxeapp.machines.models import Machine
 from pxeapp.provisioning.models import Deployment, DeploymentRecord
 from pxeapp.provisioning.steps import Step
+from pxeapp.rollouts import looking
+from pxeapp.rollouts.models import Rollout, RolloutMember
 from pxeapp.traffic.tally import BOUNDS, CLASSES, Tally
 from pxeapp.webhooks import telling
 from pxeapp.webhooks.models import Webhook
@@ -66,6 +68,7 @@ def text(own: Context, tally: Tally) -> str:
         _machines(page, session)
         _deployments(page, session)
         _power(page, session)
+        _rollouts(page, session)
         _work(page, session, own)
     _http(page, tally)
     return "\n".join(page.lines) + "\n"
@@ -161,6 +164,18 @@ def _http(page: Page, tally: Tally) -> None:
             timed.append(("_bucket", {"kind": kind, "le": bound}, number))
         timed += [("_sum", {"kind": kind}, seconds), ("_count", {"kind": kind}, below[-1])]
     page.family("pxeapp_http_request_seconds", "histogram", "How long requests took.", timed)
+
+
+def _rollouts(page: Page, session: Session) -> None:
+    states = {**dict.fromkeys(looking.STATES, 0), **_counted(session, Rollout.state)}
+    page.gauge("pxeapp_rollouts", "Rollouts by state.", "state", states)
+    of_open = RolloutMember.rollout_id.in_(select(Rollout.id).where(Rollout.state.in_(looking.OPEN)))
+    members = {**dict.fromkeys(looking.MEMBER_STATES, 0), **_counted(session, RolloutMember.state, of_open)}
+    page.gauge("pxeapp_rollout_machines", "Machines of rollouts that are not over, by state.", "state", members)
+    now_in = _counted(session, RolloutMember.step, of_open, RolloutMember.state == "running")
+    page.gauge("pxeapp_rollout_machines_running", "Machines that rollouts work on, by step.", "step", now_in)
+    failed = _counted(session, RolloutMember.reason_code, of_open, RolloutMember.state == "failed")
+    page.gauge("pxeapp_rollout_machines_failed", "Machines that failed in these rollouts, by reason.", "reason", failed)
 
 
 def _timed() -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 from apiflask import APIFlask
 
 from pxeapp.accounts.permissions import PUBLIC, needed
-from pxeapp.api import answers
+from pxeapp.api import answers, rollouts
 from pxeapp.api.bodies import LONGER, MAX_BODY
 from pxeapp.api.examples import EXAMPLES
 from pxeapp.api.limits import KEY, REPLAYED
@@ -42,6 +42,10 @@ PROBLEM: dict[str, Any] = {
 }
 IMPORTED = {"application/json": {"schema": {"type": "array", "items": {"$ref": "#/components/schemas/MachineIn"}}}}
 TEXT = {"schema": {"type": "string"}}
+ROLLOUT = {
+    "application/json": {"schema": {"$ref": "#/components/schemas/Spec"}, "example": rollouts.EXAMPLE},
+    "application/yaml": TEXT,
+}
 # The few answers that are not JSON.
 PLAIN = {
     "deployments.log": "text/plain",
@@ -100,6 +104,7 @@ def _whole(app: APIFlask, spec: Any) -> Any:
     for unused in ("ValidationError", "HTTPError"):
         schemas.pop(unused, None)
     schemas.update(answers.schemas())
+    schemas.update(rollouts.schemas())
     schemas["Problem"] = PROBLEM
     return spec
 
@@ -120,6 +125,8 @@ def _operation(operation: dict[str, Any], method: str, path: str, endpoint: str)
     operation["security"] = [] if least == PUBLIC else [{"token": []}]
     if least != PUBLIC:
         operation["description"] = f"{operation.get('description', '')}\n\nNeeds the role {least}.".strip()
+    if endpoint in ("rollouts.create", "rollouts.preview"):
+        operation["requestBody"] = {"required": True, "content": ROLLOUT}
     if endpoint == "machines.imports":
         operation["requestBody"] = {"required": True, "content": {**IMPORTED, **dict.fromkeys(list(FORM_OF)[1:], TEXT)}}
     if endpoint in EXAMPLES:
@@ -151,13 +158,16 @@ def _answers(operation: dict[str, Any], endpoint: str) -> None:
             said["schema"] = said.get("schema") or {"type": "object"}
     if endpoint in answers.TAGGED:
         answer["headers"] = {**answer.get("headers", {}), **ETAG}
-    if endpoint in answers.TAGGED and _shows(endpoint):
+    if endpoint in answers.TAGGED and _shows(endpoint) and endpoint not in answers.MOVING:
         responses["304"] = {"description": "If-None-Match has its ETag."}
     if endpoint in answers.CREATES:
         responses["201"] = {**answer, "description": "It was not there, and is created."}
     if endpoint == "jobs.order":
         radius = {"application/json": {"schema": answers.ref(answers.RadiusOut)}}
         responses["200"] = {"description": "`dry_run`: what it would touch.", "content": radius}
+    if endpoint == "rollouts.create":
+        plan = {"application/json": {"schema": answers.ref(rollouts.PreviewOut)}}
+        responses["200"] = {"description": "`dry_run`: the plan.", "content": plan}
     if endpoint == "health.readyz":
         responses["503"] = {"description": "Not ready.", "content": answer["content"]}
 

@@ -1,7 +1,8 @@
 """Live pages: `GET /live/TOPICS` tells a browser, as server-sent events, what has changed since it last looked.
 
-Topics are `machines`, `deployments`, `sightings` and `machine-ID`, several with commas between. An event names its
-topic and says "fetch your part again", nothing else, so that a stream holds nothing that a later question would refuse.
+Topics are `machines`, `deployments`, `sightings`, `rollouts`, `machine-ID` and `rollout-ID`, several with commas
+between. An event names its topic and says "fetch your part again", nothing else, so that a stream holds nothing that a
+later question would refuse.
 One thread per process looks at a few counters in the database, once a second and only while somebody listens; the
 sockets are carried by streams.py. The number behind `id:` is a moment: who reconnects with it (Last-Event-ID), or
 begins with `?since=`, is told at once of whatever changed after it. Every stream is checked against the accounts every
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Set
 from dataclasses import dataclass, field
 
 from flask import current_app, request
@@ -33,6 +34,7 @@ from pxeapp.db import Database, now
 from pxeapp.errors import NotFound
 from pxeapp.machines.models import Event, Machine, Sighting
 from pxeapp.provisioning.models import Deployment
+from pxeapp.rollouts.models import Rollout, RolloutEvent, RolloutMember
 from pxeapp.streams import Stream, answer
 from pxeapp.ui.blueprint import bp
 from pxeapp.watching import Watch
@@ -40,7 +42,7 @@ from pxeapp.watching import Watch
 LIVE = "pxeapp.live"
 OVERLAP_MS = 3000  # a change is told once too often rather than not at all: clocks and commits are not that exact
 MOST_TOPICS = 200
-TOPIC = re.compile(r"machines|deployments|sightings|machine-[1-9][0-9]{0,17}")
+TOPIC = re.compile(r"machines|deployments|sightings|rollouts|(machine|rollout)-[1-9][0-9]{0,17}")
 
 
 @dataclass(eq=False, slots=True)
@@ -147,6 +149,8 @@ def marks(session: Session, topics: Iterable[str], sums: Hashable = None) -> dic
     found: dict[str, Hashable] = {}
     if "machines" in wanted:
         found["machines"] = (*(session.scalar(select(func.max(each))) for each in LAST), sums)
+    if any(topic.startswith("rollout") for topic in wanted):
+        found.update(_rollouts(session, wanted))
     numbers = [int(topic.partition("-")[2]) for topic in wanted if topic.startswith("machine-")]
     running = _running(session) if "deployments" in wanted or numbers else {}
     if "deployments" in wanted:
@@ -166,6 +170,25 @@ def marks(session: Session, topics: Iterable[str], sums: Hashable = None) -> dic
     return {topic: found[topic] for topic in wanted if topic in found}
 
 
+def _rollouts(session: Session, wanted: Set[str]) -> dict[str, Hashable]:
+    """All of them, and each that somebody looks at: every step writes a line of its course, and what each machine in
+    hand says is a few rows."""
+    latest = session.scalar(select(func.max(RolloutEvent.id)))
+    open_ones: dict[int, Hashable] = {row[0]: tuple(row) for row in session.execute(OPEN_ROLLOUTS)}
+    found: dict[str, Hashable] = {"rollouts": (latest, tuple(open_ones.values()))}
+    numbers = [int(topic.partition("-")[2]) for topic in wanted if topic.startswith("rollout-")]
+    if not numbers:
+        return found
+    events = select(RolloutEvent.rollout_id, func.max(RolloutEvent.id)).where(RolloutEvent.rollout_id.in_(numbers))
+    last = {row[0]: row[1] for row in session.execute(events.group_by(RolloutEvent.rollout_id))}
+    hands: dict[int, list[Hashable]] = {}
+    for number, *said in session.execute(IN_HAND.where(RolloutMember.rollout_id.in_(numbers))):
+        hands.setdefault(number, []).append(tuple(said))
+    for each in numbers:
+        found[f"rollout-{each}"] = (open_ones.get(each), last.get(each), tuple(hands.get(each, ())))
+    return found
+
+
 def machine_sums(session: Session) -> Hashable:
     """Sees a change of any machine, its power too, without a row for each; reads all of 10,000 rows in some 20 ms.
 
@@ -179,6 +202,16 @@ LAST = (Event.id, AuditRow.id, Machine.id)
 ONE = select(Machine.id, Machine.version, Machine.power, Machine.updated_at)
 # An order to a BMC begins, and ends with what it brought.
 ASKED = select(BmcOrder.machine_id, func.max(BmcOrder.id), func.max(BmcOrder.finished_at)).group_by(BmcOrder.machine_id)
+OPEN_ROLLOUTS = (
+    select(Rollout.id, Rollout.state, Rollout.says, Rollout.wave, Rollout.version)
+    .where(Rollout.finished_at.is_(None))
+    .order_by(Rollout.id)
+)
+IN_HAND = (
+    select(RolloutMember.rollout_id, RolloutMember.id, RolloutMember.step, RolloutMember.says)
+    .where(RolloutMember.state == "running")
+    .order_by(RolloutMember.id)
+)
 STRANGER = (  # by the index of last_seen
     select(Sighting.mac, Sighting.last_seen).where(Sighting.machine_id.is_(None)).order_by(Sighting.last_seen.desc())
 )
@@ -218,7 +251,7 @@ def live(name: str) -> ResponseReturnValue:
     """The stream of some topics."""
     topics = frozenset(name.split(","))
     if len(topics) > MOST_TOPICS or not all(map(TOPIC.fullmatch, topics)):
-        raise NotFound("There is no such topic.", hint="Topics are machines, deployments, sightings and machine-ID.")
+        raise NotFound("There is no such topic.", hint="See docs/pages.md for those there are.")
     since = request.headers.get("Last-Event-ID") or request.args.get("since", "")
     since_ms = int(since) if since.isascii() and since.isdigit() and len(since) < 16 else None
     own: Live = current_app.extensions[LIVE]
@@ -228,15 +261,18 @@ def live(name: str) -> ResponseReturnValue:
 def _theirs(topics: frozenset[str]) -> frozenset[str]:
     """Without machines that whoever asks may not see, and without strangers, who are in no project.
 
-    `machines` and `deployments` stay, and say of all of them that something has changed: to ask each second what has
-    changed of some would cost too much.
+    `machines`, `deployments` and `rollouts` stay, and say of all of them that something has changed: to ask each second
+    what has changed of some would cost too much.
     """
     if scope.present() is None:
         return topics
     asked = [int(topic.partition("-")[2]) for topic in topics if topic.startswith("machine-")]
+    rolling = [int(topic.partition("-")[2]) for topic in topics if topic.startswith("rollout-")]
     with current_app.extensions["pxeapp"].database.read() as session:
         theirs = session.scalars(select(Machine.id).where(Machine.id.in_(asked))).all()  # narrowed, as every query is
-    return (topics & {"machines", "deployments"}) | {f"machine-{each}" for each in theirs}
+        whole = session.scalars(select(Rollout.id).where(Rollout.id.in_(rolling))).all()
+    kept = topics & {"machines", "deployments", "rollouts"}
+    return kept | {f"machine-{each}" for each in theirs} | {f"rollout-{each}" for each in whole}
 
 
 @bp.app_template_global("made")

@@ -13,6 +13,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pxeapp.accounts import scope
 from pxeapp.accounts.permissions import ADMIN, OPERATOR, allows
 from pxeapp.answers.models import Role
 from pxeapp.api.context import actor, context
@@ -30,6 +31,8 @@ from pxeapp.provisioning import explain, steps
 from pxeapp.provisioning.lifecycle import SUCCEEDED
 from pxeapp.provisioning.models import Deployment, Served
 from pxeapp.provisioning.steps import Step
+from pxeapp.rollouts import looking
+from pxeapp.rollouts.models import Rollout, RolloutMember
 from pxeapp.software.models import Release
 from pxeapp.ui.blueprint import bp
 from pxeapp.ui.language import N_, spoken
@@ -192,9 +195,18 @@ def _view_of(session: Session, row: Machine) -> dict[str, Any]:
         "why": explain.explain(session, row, moment),
         "given": _given(session, deployment) if deployment else [],
         "events": _events(session, row),
+        "rolling": _rolling(session, row),
         "has_console": consoles.has_console(row),
         "recorded": recordings.of_machine(session, row.id, limit=RECORDINGS_SHOWN),
     }
+
+
+def _rolling(session: Session, row: Machine) -> tuple[RolloutMember, Rollout | None] | None:
+    """Its place in a rollout that is not over; the rollout itself where whoever looks may see all of it."""
+    with scope.lifted():
+        member = looking.of_machine(session, row.id)
+    found = select(Rollout).where(Rollout.id == member.rollout_id) if member else None
+    return (member, session.scalar(found)) if member and found is not None else None
 
 
 def _attempts(session: Session, row: Machine) -> Sequence[Deployment]:

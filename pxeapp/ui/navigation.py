@@ -25,6 +25,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("ui.rack_elevation", N_("Racks"), VIEWER),
     Entry("ui.sightings", N_("Seen but unknown"), VIEWER),
     Entry("ui.deployments", N_("Deployments"), VIEWER),
+    Entry("ui.rollouts", N_("Rollouts"), VIEWER),
     Entry("ui.catalogue", N_("Networks, releases, roles"), VIEWER),
     Entry("ui.templates_page", N_("Templates"), OPERATOR),
     Entry("ui.reports_page", N_("Reports"), VIEWER),

@@ -20,7 +20,10 @@ from pxeapp.machines.lifecycle import FAILED, TRANSITIONAL, State
 from pxeapp.machines.models import Event, Machine
 from pxeapp.provisioning import explain, steps
 from pxeapp.provisioning.models import Deployment
+from pxeapp.rollouts import looking
+from pxeapp.ui import rollout_view
 from pxeapp.ui.blueprint import bp
+from pxeapp.ui.rollouts import lines
 
 SHOWN = 8  # of each list; more of it is a link away
 EVENTS_SHOWN = 15
@@ -105,6 +108,9 @@ def _view() -> dict[str, Any]:
         for each in capacity:
             for state, number in each.states.items():
                 states[state] = states.get(state, 0) + number
+        rollouts = looking.present(session, now=moment, limit=SHOWN)
+        by = looking.by_wave(session, rollouts)
+        stopped = [each for each in rollouts if rollout_view.needs_person(each, by[each.id])]
         silent = SICK & Machine.bmc.has() & Machine.state.not_in({*FAILED, State.RETIRED})
         return {
             "total": sum(states.values()),
@@ -114,6 +120,8 @@ def _view() -> dict[str, Any]:
             "failed_total": sum(number for state, number in states.items() if state in FAILED),
             "silent": _machines(session, silent),
             "silent_total": _count(session, select(func.count()).select_from(Machine).where(silent)),
+            "stopped": stopped,
+            "rolling": lines(session, [each for each in rollouts if each not in stopped]),
             "flights": _flights(session, moment),
             "flights_total": _count(session, select(func.count()).where(Deployment.outcome.is_(None))),
             "overdue": _count(

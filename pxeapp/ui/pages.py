@@ -24,6 +24,9 @@ from pxeapp.ui import (
     preferences,
     racks,
     reports,
+    rollout_controls,
+    rollout_plan,
+    rollouts,
     second_factor,
     settings,
     sightings,
@@ -37,6 +40,7 @@ __all__ = [
     "account", "audit", "bp", "bulk", "catalogue",
     "catalogue_versions", "consoles", "deployments", "given", "live", "machine",
     "machine_actions", "machine_edit", "machine_form", "machine_import", "machine_lists", "machines", "oidc",
-    "overview", "preferences", "racks", "reports", "second_factor", "settings", "sightings", "sign_in",
+    "overview", "preferences", "racks", "reports", "rollout_controls", "rollout_plan", "rollouts",
+    "second_factor", "settings", "sightings", "sign_in",
     "templates", "users",
 ]  # fmt: skip

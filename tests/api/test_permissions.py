@@ -33,6 +33,7 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 # What stands for each variable part of a route.
 VALUES: dict[str, object] = {
     "key": "node1", "name": "nothing-of-this-name", "number": 4711, "kind": "static", "path": "boot/nothing.ipxe",
+    "wave": 1,
 }  # fmt: skip
 
 

@@ -64,6 +64,8 @@
   const boxes = (part) => [...part.querySelectorAll("input[type=checkbox][id]")];
   addEventListener("htmx:beforeSwap", (event) => { ticked = boxes(event.target).filter((box) => box.checked).map((box) => box.id); });
   addEventListener("htmx:afterSwap", (event) => { for (const box of boxes(event.target)) if (ticked.includes(box.id)) box.checked = true; });
+  // What somebody has opened to confirm it, or to read it, is left as it is while it is still offered.
+  if (self.Idiomorph) Idiomorph.defaults.callbacks.beforeNodeMorphed = (old, other) => !(old.open && old.matches("details[data-keep]") && other.matches && other.matches("details[data-keep]"));
   const topics = () => [...new Set(all("main [data-live]").flatMap((part) => part.dataset.live.split(" ")))];
   const made = () => Math.min(...all("main [data-live]").map((part) => Number(part.dataset.made)));
   document.addEventListener("visibilitychange", () => { if (!document.hidden) for (const topic of [...due]) fire(topic); });

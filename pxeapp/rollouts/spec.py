@@ -204,7 +204,7 @@ class Order(Part):
 class Invariant(Part):
     """A change of a built-in rule, or a rule of one's own: see invariants.py."""
 
-    role: Annotated[str, Field(max_length=63, description="Whose machines are counted; empty: those of every role.")] = ""
+    role: Annotated[str, Field(max_length=63, description="Whose machines are counted; empty: all.")] = ""
     per: Annotated[
         Literal["cluster", "availability_zone", "all"], Field(description="Within what they are counted together.")
     ] = "cluster"

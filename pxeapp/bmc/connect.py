@@ -12,7 +12,6 @@ from netaddr import IPAddress, IPNetwork
 
 from pxeapp.bmc.errors import BmcUnreachable
 from pxeapp.bmc.fake import FakeBmc
-from pxeapp.bmc.ipmi import IpmiBmc
 from pxeapp.bmc.ports import Driver
 from pxeapp.config import Settings
 from pxeapp.errors import FieldProblem, Invalid
@@ -50,6 +49,9 @@ class Connector:
         return self.vault.decrypt(bmc.password_encrypted) if bmc.password_encrypted else ""
 
     def _ipmi(self, bmc: Bmc) -> Driver:
+        # Here, since pyghmi takes half a second of a process's start, and most of ours never talk to a BMC.
+        from pxeapp.bmc.ipmi import IpmiBmc
+
         address = pinned(bmc.address, bmc.port, self.settings.bmc_networks)
         return IpmiBmc(address, bmc.port, bmc.username, self._password(bmc), suite=bmc.cipher_suite)
 

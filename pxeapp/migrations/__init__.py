@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -67,13 +68,15 @@ def _copy(database: Database, folder: Path, name: str) -> None:
     log.warning("A copy of the database as it was before the upgrade is in %s.", target)
 
 
+@cache
 def known_revisions() -> frozenset[str]:
     """Every revision that this version of pxeapp can begin from."""
     return frozenset(script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions())
 
 
+@cache
 def head_revision() -> str:
-    """The newest revision that this version of pxeapp knows."""
+    """The newest revision that this version of pxeapp knows: read once, for every look at /readyz asks."""
     return ScriptDirectory.from_config(alembic_config()).get_current_head() or ""
 
 

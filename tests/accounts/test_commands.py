@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from pxeapp import migrations
 from pxeapp.accounts import service
 from pxeapp.cli import main
 from pxeapp.db import Database, now
 from pxeapp.errors import Unauthenticated
+from tests.migrated import migrate
 
 
 @pytest.fixture
 def appliance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
     monkeypatch.setenv("PXEAPP_DATA_DIR", str(tmp_path))
     database = Database(f"sqlite:///{tmp_path / 'pxeapp.db'}")
-    migrations.upgrade(database)
+    migrate(database)
     return database
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import hashlib
+import importlib.util
 import json
 import threading
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher, extract_parameters
+from argon2.exceptions import VerifyMismatchError
 from sqlalchemy import select
 
 from pxeapp.accounts import service
@@ -73,6 +76,20 @@ def test_a_password_is_kept_as_an_argon2_hash_only(database: Database) -> None:
     assert first.startswith("$argon2id$")
     assert first != second
     assert PASSWORD not in first
+
+
+def test_a_guess_costs_what_owasp_asks_for_whether_or_not_there_is_such_a_user() -> None:
+    spec = importlib.util.find_spec("pxeapp.accounts.passwords")
+    assert spec is not None
+    assert spec.loader is not None
+    product = importlib.util.module_from_spec(spec)  # as it is without the tests' own cost, see conftest.py
+    spec.loader.exec_module(product)
+    cost = extract_parameters(product.hashed(PASSWORD))
+    assert cost.memory_cost >= 19 * 1024
+    assert cost.time_cost >= 2
+    assert extract_parameters(product._NOBODY) == cost
+    with pytest.raises(VerifyMismatchError):  # the work is done: it is not refused as no hash at all
+        PasswordHasher().verify(product._NOBODY, PASSWORD)
 
 
 def test_whatever_is_wrong_with_a_sign_in_the_answer_is_the_same(any_database: Database) -> None:

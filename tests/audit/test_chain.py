@@ -18,13 +18,14 @@ from click.testing import CliRunner
 from sqlalchemy import Connection, func, select, text
 from sqlalchemy.exc import DatabaseError
 
-from pxeapp import audit, migrations
+from pxeapp import audit
 from pxeapp.audit import AuditPrune, AuditRow, chain, export, pruning, search
 from pxeapp.audit.search import Narrowed
 from pxeapp.audit.triggers import POSTGRESQL_DOWN, SQLITE_DOWN
 from pxeapp.cli import main
 from pxeapp.db import Database
 from pxeapp.errors import Conflict, Invalid
+from tests.migrated import migrate
 
 T0 = dt.datetime(2026, 11, 24, 2, 0, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)
@@ -225,7 +226,7 @@ def test_an_export_is_whole_and_runs_nothing_in_a_spreadsheet(database: Database
 def test_the_commands_list_export_verify_and_prune(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PXEAPP_DATA_DIR", str(tmp_path))
     database = Database(f"sqlite:///{tmp_path / 'pxeapp.db'}")
-    migrations.upgrade(database)
+    migrate(database)
     record(database, "old", at=T0 - 400 * DAY)
     record(database, "node1", reason="because", outcome="refused")
 

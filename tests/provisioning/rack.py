@@ -22,7 +22,6 @@ from pxeapp.db import now as present
 from pxeapp.machines import selectors
 from pxeapp.machines.lifecycle import State
 from pxeapp.machines.models import Bmc, Machine
-from pxeapp.migrations import upgrade
 from pxeapp.provisioning import lifecycle
 from pxeapp.provisioning.checking import Checker
 from pxeapp.provisioning.models import Deployment
@@ -34,6 +33,7 @@ from pxeapp.provisioning.steps import Step
 from pxeapp.software import releases
 from pxeapp.software.releases import Description
 from pxeapp.wiring import create_provisioner
+from tests.migrated import migrate
 from tests.provisioning.simulated import SimulatedMachine
 
 MAC = "52:54:00:00:00:01"
@@ -118,7 +118,7 @@ def built(tmp_path: Path, rack_database_url: str = "", *, node_url: str = "http:
         }
     )
     provisioner = create_provisioner(settings)
-    upgrade(provisioner.database)
+    migrate(provisioner.database)
     files = tmp_path / "files"
     files.mkdir()
     (files / "vmlinuz").write_bytes(b"kernel" * 1000)

@@ -16,11 +16,11 @@ from pxeapp import config
 from pxeapp.db import now
 from pxeapp.machines.lifecycle import State
 from pxeapp.machines.models import Machine
-from pxeapp.migrations import upgrade
 from pxeapp.software import releases
 from pxeapp.software.releases import Description
 from pxeapp.wiring import create_provisioner
 from tests.boot.tftp.wire import Address, Client, fetch, number, request
+from tests.migrated import migrate
 
 MAC = "52:54:00:00:00:01"
 SMALL = b"kernel!\r\n" * 10_000  # kept packed
@@ -97,7 +97,7 @@ def running(folder: Path) -> Iterator[TftpAppliance]:
 
 def _prepare(folder: Path, environ: dict[str, str]) -> tuple[str, str]:
     provisioner = create_provisioner(config.load(environ))
-    upgrade(provisioner.database)
+    migrate(provisioner.database)
     files = folder / "files"
     files.mkdir()
     (files / "vmlinuz").write_bytes(SMALL)

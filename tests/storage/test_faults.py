@@ -22,6 +22,7 @@ from pxeapp.doctor.finding import Patient
 from pxeapp.storage import faults
 from pxeapp.storage.faults import DatabaseLost, DatabaseUnavailable
 from pxeapp.storage.sqlite import InUse, SqliteFile
+from tests.migrated import migrate
 from tests.storage.disks import Disk
 from tests.sweep import size
 
@@ -40,7 +41,7 @@ def subjects(database: Database) -> list[str]:
 def made(tmp_path: Path) -> Iterator[Database]:
     """A database of the present schema, as `pxeapp db upgrade` leaves it."""
     found = Database(f"sqlite:///{tmp_path / 'data' / 'pxeapp.db'}")
-    migrations.upgrade(found)
+    migrate(found)
     record(found, "kept")
     yield found
     found.dispose()

@@ -15,7 +15,7 @@ from tests.ui import play
 MACHINES = 10_000
 PAGES = {"overview": "/", "machines": "/machines", "machine": "/machines/node00001"}
 NOTE = (
-    "Headless Chromium without a graphics card, on the same two cores as all of `pxeapp serve`. First visit: nothing "
+    "Headless Chromium without a graphics card, on the same two cores as `pxeapp web`. First visit: nothing "
     "is in the browser's cache; again: styles and scripts are. Medians, and the slowest of all."
 )
 PAINTED = """() => new Promise(done => new PerformanceObserver((list, watch) => {
@@ -52,13 +52,13 @@ class _Pages:
 
     @contextmanager
     def prepared(self) -> Iterator[None]:
-        """The whole appliance, a browser, and a session that each profile begins with."""
+        """The web process, a browser, and a session that each profile begins with."""
         if lacking := play.missing():
             raise RuntimeError(f"{lacking} is not installed.")
         with ExitStack() as stack:
             appliance = Appliance(machines=MACHINES)
             stack.callback(appliance.close)
-            stack.enter_context(appliance.whole())
+            stack.enter_context(appliance.web())
             self._browser = stack.enter_context(play.opened())
             self._url = f"http://{ADDRESS}:{appliance.web_port}"
             page = play.signed_in(self._browser, self._url, password=PASSWORD)

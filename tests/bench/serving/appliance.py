@@ -32,6 +32,7 @@ from tests.bench import cpu
 from tests.ports import free_ports
 
 START_S = 60.0
+PASSWORD = "a long password of the bench"
 ADDRESS = "127.0.0.1"
 RELEASE, ROLE = "rocky-9", "compute"
 VARS = {
@@ -57,7 +58,7 @@ class Appliance:
         self._folder = Path(tempfile.mkdtemp(prefix="pxeapp-bench-"))
         self.node_port, self.web_port = free_ports(2)
         password = self._folder / "password"
-        password.write_text("a long password of the bench\n")
+        password.write_text(f"{PASSWORD}\n")
         self.environ = {
             "PXEAPP_DATA_DIR": str(self._folder / "data"),
             "PXEAPP_NODE_LISTEN": f"{ADDRESS}:{self.node_port}",
@@ -98,6 +99,13 @@ class Appliance:
             wait_for(self.node_port, "/healthz")
             wait_for(self.web_port, "/healthz")
             yield Processes([server])
+
+    @contextlib.contextmanager
+    def web(self) -> Iterator[Processes]:
+        """The operators' application alone."""
+        with self._started("web") as web:
+            wait_for(self.web_port, "/healthz")
+            yield Processes([web])
 
     def begin_anew(self, step: Step = Step.KERNEL_FETCHED) -> None:
         """Every deployment as if its machine had just come to this step; for the next round."""

@@ -115,7 +115,11 @@ class _Counting:
         if group is None:
             limit = self.plan.max_unavailable
             return UNAVAILABLE, f"{name} waits: {limit} may be down, and {self._are(self.down)}."
-        return INVARIANT, f"{name} waits: {group.says}, and {self._are(group.domain_of.keys() & self.said.keys())}."
+        gone = group.domain_of.keys() & self.said.keys()
+        return (
+            INVARIANT,
+            f"{name} waits: {group.says}; {f'{self._are(gone)} down' if gone else 'with it one would be'}.",
+        )
 
     def _full(self, machine: int) -> bool:
         counts = machine not in self.down and machine not in self.excused
@@ -138,8 +142,6 @@ class _Counting:
 
     def _are(self, machines: Set[int]) -> str:
         """c2 (its power is off) is; bounded."""
-        if not machines:
-            return "with it one would be"
         some = [self.said[each] for each in heapq.nsmallest(NAMED, machines)]
         more = f" and {len(machines) - NAMED} more" if len(machines) > NAMED else ""
         return f"{', '.join(some)}{more} {'is' if len(machines) == 1 else 'are'}"

@@ -129,7 +129,7 @@ def draft(spec: Spec, chosen: Sequence[Serving], everyone: Sequence[Serving]) ->
     total = len(chosen)
     most = amounts.may_be_down(order.max_unavailable, total)
     if most == 0:
-        fix = 'Write at least 1, or a percentage such as "10%".'
+        fix = "Write at least 1, or a percentage."
         problems.append(FieldProblem("order.max_unavailable", "With 0 no machine can ever begin.", fix))
     _check_pauses(spec, waves, problems)
     rules, wrong, notes = invariants.rules(spec.invariants, everyone)

@@ -58,7 +58,7 @@ def test_an_invariant_counts_what_is_down_elsewhere() -> None:
     controllers = group(1, {1: 1, 2: 2, 77: 3})
     found = ask(plan(6, controllers), down=[77])
     assert (found.begin, found.code) == ((3,), "invariant")
-    assert found.says == "m1 waits: prod has 3 controllers, so 1 may be down, and m77 (its power is off) is."
+    assert found.says == "m1 waits: prod has 3 controllers, so 1 may be down; m77 (its power is off) is down."
 
 
 def test_one_that_is_held_back_does_not_hold_back_others() -> None:
@@ -78,7 +78,7 @@ def test_nothing_is_added_to_what_is_exceeded_already() -> None:
 
 def test_where_none_may_be_down_the_sentence_says_so() -> None:
     found = ask(plan(6, group(0, {1: 1, 2: 2})), waiting=[1])
-    assert found.says == "m1 waits: prod has 2 controllers, so 0 may be down, and with it one would be."
+    assert found.says == "m1 waits: prod has 2 controllers, so 0 may be down; with it one would be."
 
 
 def test_nobody_waits_and_nothing_is_said() -> None:

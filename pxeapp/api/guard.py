@@ -22,6 +22,7 @@ from pxeapp.accounts.permissions import PUBLIC, SAFE_METHODS, needed, verdict
 from pxeapp.accounts.sessions import Rules
 from pxeapp.api import refusals
 from pxeapp.api.context import context
+from pxeapp.api.places import came_from
 from pxeapp.config import Settings
 from pxeapp.db import now
 from pxeapp.errors import Forbidden, Unauthenticated
@@ -161,13 +162,16 @@ def _check() -> AnyResponse | None:
 def _to_sign_in() -> AnyResponse:
     """A page leads to the sign-in page; a part of a page, which htmx asks for, must not be replaced by it."""
     if request.headers.get("HX-Request"):
-        return _elsewhere(url_for("ui.login"))
+        return _elsewhere(_login(came_from("HX-Current-URL")))
     if request.method not in SAFE_METHODS:
         if not has_csrf():
             raise Unauthenticated("This session has ended.", hint="Sign in again.")
         return cast(AnyResponse, current_app.extensions[AGAIN]())
-    wanted = request.full_path.removesuffix("?")
-    return _elsewhere(url_for("ui.login") if wanted == "/" else url_for("ui.login", back=wanted))
+    return _elsewhere(_login(request.full_path.removesuffix("?")))
+
+
+def _login(wanted: str) -> str:
+    return url_for("ui.login") if wanted in ("", "/") else url_for("ui.login", back=wanted)
 
 
 def _elsewhere(place: str) -> AnyResponse:

@@ -105,11 +105,17 @@ def test_a_machines_timeline_grows_while_one_looks_at_it(appliance: Appliance, w
     assert window.complaints() == []
 
 
-def test_when_the_session_ends_the_page_asks_to_sign_in(appliance: Appliance, window: Browser) -> None:
+def test_when_the_session_ends_the_page_asks_to_sign_in_and_goes_on_where_it_was(
+    appliance: Appliance, window: Browser
+) -> None:
     window.go(f"{appliance.url}/machines/compute-01")
     window.run("fetch('/logout', {method: 'POST', headers: JSON.parse(document.body.getAttribute('hx-headers'))})")
-    window.until(lambda: window.address().endswith("/login"), "the sign-in page")
+    window.until(lambda: "/login" in window.address(), "the sign-in page")
     assert "Sign in" in window.text("h1")
+    window.type("input[name=name]", "admin")
+    window.type("input[name=password]", PASSWORD)
+    window.click("main button")
+    window.until(lambda: window.address() == f"{appliance.url}/machines/compute-01", "the page of before")
     assert window.complaints() == []
 
 

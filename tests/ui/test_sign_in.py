@@ -186,9 +186,19 @@ def test_a_page_leads_to_the_sign_in_page_and_back_again(api: Api) -> None:
     assert 'name="back" value="/machines/node1"' in client.get(place).text
 
 
-def test_a_part_of_a_page_whose_session_ended_sends_the_whole_page_to_sign_in(api: Api) -> None:
-    reply = api.app.test_client().get("/machines-table", headers={"HX-Request": "true"})
-    assert (reply.status_code, reply.headers["HX-Redirect"], reply.data) == (HTTPStatus.NO_CONTENT, "/login", b"")
+@pytest.mark.parametrize(
+    ("page", "place"),
+    [
+        ("http://localhost/machines?q=role%3Dcompute", "/login?back=/machines?q%3Drole%253Dcompute"),
+        ("http://localhost/", "/login"), ("http://evil.example/machines", "/login"), ("http://[", "/login"), ("", "/login"),
+    ],
+)  # fmt: skip
+def test_a_part_of_a_page_whose_session_ended_sends_the_whole_page_to_sign_in_and_back(
+    api: Api, page: str, place: str
+) -> None:
+    headers = {"HX-Request": "true", "HX-Current-URL": page}
+    reply = api.app.test_client().get("/machines-table", headers=headers)
+    assert (reply.status_code, reply.headers["HX-Redirect"], reply.data) == (HTTPStatus.NO_CONTENT, place, b"")
 
 
 @pytest.mark.parametrize(

@@ -48,17 +48,35 @@
   const tell = (text, state) => { status.textContent = text; status.dataset.state = state || ""; };
 
   if (live) {
-    const source = new EventSource(said.stream);
-    source.addEventListener("said", ({ data }) => term.write(Uint8Array.from(atob(data), (each) => each.charCodeAt(0))));
-    source.addEventListener("anew", () => term.reset());
-    source.addEventListener("missed", () => term.write(`\r\n[${said.missed}]\r\n`));
-    source.addEventListener("standing", ({ data }) => {
-      const now = JSON.parse(data);
-      tell([said[now.state] || now.state, now.detail].filter(Boolean).join(" "), now.state);
-      document.getElementById("console-viewers").textContent = now.viewers;
-      document.getElementById("console-recorded").hidden = !now.recording;
-    });
-    source.onerror = () => tell(said.lost, "waiting");
+    let heard = false, failures = 0;
+    const listen = () => {
+      const source = new EventSource(said.stream);
+      source.addEventListener("said", ({ data }) => {
+        if (!heard && status.dataset.state === "open") tell(said.open, "open");
+        heard = true;
+        term.write(Uint8Array.from(atob(data), (each) => each.charCodeAt(0)));
+      });
+      source.addEventListener("anew", () => term.reset());
+      source.addEventListener("missed", () => term.write(`\r\n[${said.missed}]\r\n`));
+      source.addEventListener("standing", ({ data }) => {
+        const now = JSON.parse(data);
+        failures = 0;
+        tell([!heard && said.keys && now.state === "open" ? said.silent : said[now.state] || now.state, now.detail].filter(Boolean).join(" "), now.state);
+        document.getElementById("console-viewers").textContent = now.viewers;
+        document.getElementById("console-recorded").hidden = !now.recording;
+      });
+      source.onerror = () => {
+        tell(said.lost, "waiting");
+        // It comes back by itself, unless it was refused: no console process for the moment, or the session is over.
+        if (source.readyState === EventSource.CLOSED) setTimeout(again, Math.min(30, 2 ** failures++) * 1000);
+      };
+    };
+    const again = async () => {
+      const answer = await fetch(location.href, { redirect: "manual" }).catch(() => null);
+      if (answer && answer.type === "opaqueredirect") location.reload(); // which leads to the sign-in page, and back here
+      else listen();
+    };
+    listen();
     if (said.keys) {
       let waiting = "", under = false;
       const send = async () => { // one request at a time: so keys arrive in their order
@@ -68,6 +86,7 @@
         waiting = waiting.slice(1000);
         try {
           const answer = await fetch(said.keys, { method: "POST", body: text, headers: { ...headers, "Content-Type": "text/plain" } });
+          if (answer.status === 401) location.reload();
           if (!answer.ok) { waiting = ""; tell(said.refused, "waiting"); }
         } catch { waiting = ""; tell(said.lost, "waiting"); } // never again by itself: it may have arrived
         under = false;

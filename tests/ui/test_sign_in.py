@@ -190,7 +190,8 @@ def test_a_page_leads_to_the_sign_in_page_and_back_again(api: Api) -> None:
     ("page", "place"),
     [
         ("http://localhost/machines?q=role%3Dcompute", "/login?back=/machines?q%3Drole%253Dcompute"),
-        ("http://localhost/", "/login"), ("http://evil.example/machines", "/login"), ("http://[", "/login"), ("", "/login"),
+        ("http://localhost/", "/login"), ("http://evil.example/machines", "/login"),
+        ("http://[", "/login"), ("", "/login"),
     ],
 )  # fmt: skip
 def test_a_part_of_a_page_whose_session_ended_sends_the_whole_page_to_sign_in_and_back(

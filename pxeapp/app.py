@@ -38,6 +38,7 @@ from pxeapp.api import (
     roles,
     rollouts,
     sightings,
+    ssh,
     variables,
     webhooks,
 )
@@ -49,7 +50,7 @@ from pxeapp.ui import pages
 BLUEPRINTS = (
     health.bp, jobs.bp, machines.bp, sightings.bp, power.bp, deployments.bp, diffs.bp, given.bp, releases.bp, roles.bp,
     networks.bp, clusters.bp, variables.bp, accounts.users, accounts.tokens, account.bp, audit.bp, appliance.bp,
-    webhooks.bp, clouds.bp, events.bp, exports.bp,
+    webhooks.bp, clouds.bp, events.bp, exports.bp, ssh.bp,
     lists.bp, reports.bp, template_api.bp, bmc.bp, consoles.bp, rollouts.bp, pages.bp,
 )  # fmt: skip
 

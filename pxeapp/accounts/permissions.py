@@ -128,6 +128,8 @@ PERMISSIONS: dict[str, str] = {
     "machines.events": VIEWER,
     "power.show": VIEWER,
     "bmc.sensors": VIEWER,
+    "ssh.own_key": VIEWER,  # the public half
+    "ssh.show": VIEWER,
     "bmc.sel": VIEWER,
     "bmc.boot_device": VIEWER,
     "bmc.identity": VIEWER,
@@ -206,6 +208,7 @@ PERMISSIONS: dict[str, str] = {
     "bmc.refresh_identity": OPERATOR,
     "bmc.set_boot_device": OPERATOR,
     "bmc.identify": OPERATOR,
+    "ssh.forget": OPERATOR,
     "consoles.keys": OPERATOR,
     "consoles.act": OPERATOR,
     "jobs.order": OPERATOR,  # what an action on many needs besides is in provisioning/bulk.py
@@ -284,6 +287,7 @@ PERMISSIONS: dict[str, str] = {
     "webhooks.replay": ADMIN,
     **dict.fromkeys((f"clouds.{what}" for what in ("listing", "show", "create", "change", "replace")), ADMIN),
     "clouds.delete": ADMIN,
+    "ssh.record": ADMIN,  # whoever says by which key a machine is known says who is sent its scripts
     "clouds.check": ADMIN,  # it signs in with the secret
     "given.exact": ADMIN,  # tokens and secrets as they were
     "appliance.resume": ADMIN,

@@ -517,3 +517,44 @@ def test_a_deadline_that_cannot_be_kept_and_a_window_that_is_too_short_are_refus
     guess = spec(machines={"names": names[:1]}, action={"run": {"command": "true"}}, order={"deadline": "10s"})
     (problem,) = site.refused(guess)
     assert problem.startswith("order.deadline: It allows 10s, and by a guess this takes at least ")
+
+
+# --- On either database -----------------------------------------------------------------------------------------------
+
+
+def test_a_rollout_is_planned_and_stands_the_same_on_either_database(any_database: Database, tmp_path: Path) -> None:
+    site = Site(any_database, tmp_path)
+    with any_database.write() as session:
+        session.add(Cluster(name="prod", vars={"availability_zone": "west"}, created_at=T0, updated_at=T0))
+        roles.ensure_builtin(session, now=T0)
+    names = site.add("compute", 3)
+    site.set(names[0], vars={"availability_zone": "east"})
+    number = site.create(
+        spec(
+            order={"soak": 0, "canary": 0, "max_unavailable": 2, "waves": {"by": "count", "size": 3}},
+            on_conflict="hold",
+        ),
+        "running",
+    )
+    worked(site, number, {"drain": 2, "reboot": 100, "verify": 60, "undrain": 2})
+    with any_database.write() as session:
+        row = service.get(session, number, lock=True)
+        for member in service.members(session, row, 0, 10):
+            member.state = "waiting"
+        session.flush()
+        plan = Plan.from_dict(row.plan)
+        assert [each.name for each in plan.groups] == [
+            "compute nodes of zone east of prod", "compute nodes of zone west of prod",
+        ]  # fmt: skip
+        decision = budget.next_ones(plan, standing.read(session, row, plan, wave=1), now=T0)
+        assert (len(decision.begin), decision.code) == (2, "unavailable")
+        found = service.forecast(session, row, now=T0)
+        assert [each.measured for each in found.bases] == [3, 3, 3, 3]
+        assert found.waves[0].left == 3
+    scope.limit(frozenset({"mine"}))
+    try:
+        with any_database.read() as session:
+            assert [each.name for each in standing.everyone(session)] == [standing.ANOTHERS] * 3
+            assert service.listing(session, 0, 10) == []
+    finally:
+        scope.limit(None)

@@ -214,6 +214,7 @@ PERMISSIONS: dict[str, str] = {
     "jobs.order": OPERATOR,  # what an action on many needs besides is in provisioning/bulk.py
     "jobs.cancel": OPERATOR,
     "rollouts.preview": OPERATOR,
+    "rollouts.packages": OPERATOR,
     "rollouts.create": OPERATOR,
     "rollouts.start": OPERATOR,
     "rollouts.pause": OPERATOR,
@@ -226,6 +227,7 @@ PERMISSIONS: dict[str, str] = {
     "rollouts.retry_wave": OPERATOR,
     "ui.new_rollout": OPERATOR,
     "ui.preview_rollout": OPERATOR,
+    "ui.preview_packages": OPERATOR,
     "ui.create_rollout": OPERATOR,
     "ui.control_rollout": OPERATOR,
     "ui.control_members": OPERATOR,
@@ -302,7 +304,9 @@ WHOLE: frozenset[str] = frozenset(
     }
 )  # fmt: skip
 # What writes nothing though it is asked for by POST.
-READS: frozenset[str] = frozenset({"diffs.compare", "rollouts.preview", "ui.preview_rollout"})
+READS: frozenset[str] = frozenset(
+    {"diffs.compare", "rollouts.preview", "rollouts.packages", "ui.preview_rollout", "ui.preview_packages"}
+)
 # What only somebody at a browser may do, and no token: who has found one must not make it live longer than it does.
 BY_HAND: frozenset[str] = frozenset(
     {

@@ -407,6 +407,7 @@ ONE: dict[str, type[BaseModel]] = {
     "rollouts.show": rollouts.RolloutOut,
     "rollouts.create": rollouts.RolloutOut,
     "rollouts.preview": rollouts.PreviewOut,
+    "rollouts.packages": rollouts.PackagesOut,
     "rollouts.member": rollouts.MemberOut,
     "rollouts.forecast": rollouts.ForecastOut,
     **dict.fromkeys(rollouts.STEERING, rollouts.RolloutOut),

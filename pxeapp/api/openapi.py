@@ -125,7 +125,7 @@ def _operation(operation: dict[str, Any], method: str, path: str, endpoint: str)
     operation["security"] = [] if least == PUBLIC else [{"token": []}]
     if least != PUBLIC:
         operation["description"] = f"{operation.get('description', '')}\n\nNeeds the role {least}.".strip()
-    if endpoint in ("rollouts.create", "rollouts.preview"):
+    if endpoint in ("rollouts.create", "rollouts.preview", "rollouts.packages"):
         operation["requestBody"] = {"required": True, "content": ROLLOUT}
     if endpoint == "machines.imports":
         operation["requestBody"] = {"required": True, "content": {**IMPORTED, **dict.fromkeys(list(FORM_OF)[1:], TEXT)}}

@@ -18,7 +18,7 @@ from pxeapp.api.machines import FORM_OF
 from pxeapp.api.paging import PageQuery, page
 from pxeapp.db import now
 from pxeapp.errors import Invalid
-from pxeapp.rollouts import control, looking, service, text, wire
+from pxeapp.rollouts import control, dry_run, looking, service, text, wire
 from pxeapp.rollouts.models import Rollout
 from pxeapp.rollouts.plan import Plan
 from pxeapp.rollouts.spec import Spec
@@ -147,6 +147,31 @@ class PreviewOut(BaseModel):
     plan: PlanOut
     forecast: ForecastOut
     findings: list[str]
+
+
+class PackageOut(BaseModel):
+    """One package: from a version to another; empty where there is none."""
+
+    name: str
+    old: str
+    new: str
+
+
+class SameOut(BaseModel):
+    """Machines on which exactly the same would change."""
+
+    machines: list[str]
+    tool: str
+    changes: list[PackageOut]
+    held: list[str]
+    absent: list[str]
+
+
+class PackagesOut(BaseModel):
+    """What would be patched; `not_asked`: machines that could not be asked, with why."""
+
+    groups: list[SameOut]
+    not_asked: dict[str, str]
 
 
 class MemberRowOut(_Open):
@@ -284,6 +309,17 @@ def create(query: CreateQuery) -> Response:
 def preview() -> dict[str, Any]:
     """What a rollout would do: its waves, its limits in numbers, how long it may take; nothing is saved"""
     return _preview(_written())
+
+
+@bp.post("/rollouts/packages")
+@bp.doc(description="In JSON or YAML. Every machine of the plan is asked over ssh; who does not answer is named.")
+def packages() -> dict[str, Any]:
+    """What a rollout that patches would change on each machine, those alike together; nothing is changed"""
+    written = _written()
+    own = context()
+    return dry_run.wire(
+        _located(written, lambda: dry_run.dry_run(own.database, own.checker.tools, written.spec, now=now()))
+    )
 
 
 @bp.get("/rollouts/<int:number>")

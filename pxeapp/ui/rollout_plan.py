@@ -16,12 +16,13 @@ from pxeapp.answers.models import Role
 from pxeapp.api.context import actor, context
 from pxeapp.db import now
 from pxeapp.errors import FieldProblem, Invalid, PxeError
-from pxeapp.rollouts import service, starters, text
+from pxeapp.rollouts import dry_run, service, starters, text
 from pxeapp.rollouts.described import fields
 from pxeapp.rollouts.invariants import Serving
 from pxeapp.rollouts.service import Preview
 from pxeapp.rollouts.text import Written
 from pxeapp.ui.blueprint import bp
+from pxeapp.ui.faults import in_full
 from pxeapp.ui.language import N_
 from pxeapp.ui.rollout_view import SpanOf
 
@@ -72,6 +73,18 @@ def preview_rollout() -> ResponseReturnValue:
     request.max_form_memory_size = LONGEST_FORM
     with context().database.read() as session:
         return render_template("_rollout_preview.html", **_found(session, _said()))
+
+
+@bp.post("/rollouts/packages")
+def preview_packages() -> ResponseReturnValue:
+    """What would be patched, asked of every machine: a part of the page, so never an error."""
+    request.max_form_memory_size = LONGEST_FORM
+    own = context()
+    try:
+        found = dry_run.dry_run(own.database, own.checker.tools, text.read(_said()).spec, now=now())
+    except PxeError as error:
+        return render_template("_rollout_packages.html", problem=in_full(error), found=None)
+    return render_template("_rollout_packages.html", problem="", found=found)
 
 
 @bp.post("/rollouts")

@@ -202,3 +202,15 @@ def test_the_document_describes_them_whole(rack: Api) -> None:
         parameters = {each["name"] for each in named[endpoint]["parameters"]}
         assert {"If-Match", "Idempotency-Key"} <= parameters, endpoint
         assert "ETag" in named[endpoint]["responses"]["200"]["headers"], endpoint
+
+
+def test_what_a_patch_would_change_is_asked_of_each_machine_and_who_cannot_be_asked_is_named(rack: Api) -> None:
+    asker = rack.of(OPERATOR)
+    patch = PLAN.replace("action: reboot", "action: {patch: {packages: security}}")
+    reply = asker.post("/rollouts/packages", data=patch, headers=YAML)
+    assert reply.status_code == HTTPStatus.OK, reply.text
+    assert reply.json["groups"] == []
+    assert reply.json["not_asked"].keys() == {"w1", "w2", "w3", "w4", "w5"}
+    assert all(reply.json["not_asked"].values())
+    other = asker.post("/rollouts/packages", data=PLAN, headers=YAML)
+    assert [(each["field"], each["line"]) for each in other.json["errors"]] == [("action", 3)]

@@ -53,6 +53,16 @@ def test_the_plan_shows_waves_racks_limits_and_arithmetic(somebody: Person) -> N
     assert "This is a guess" in plan
 
 
+def test_what_would_be_patched_is_asked_for_by_a_button_where_something_would_be(somebody: Person) -> None:
+    assert "/rollouts/packages" not in somebody.post("/rollouts/preview", text=PLAN).text
+    patch = PLAN.replace("action: reboot", "action: {patch: {packages: all}}")
+    assert "/rollouts/packages" in somebody.post("/rollouts/preview", text=patch).text
+    asked = somebody.post("/rollouts/packages", text=patch).text
+    assert "Could not be asked" in asked
+    assert asked.count("<b>roll-") == 9
+    assert "is no patch." in somebody.post("/rollouts/packages", text=PLAN).text
+
+
 def test_what_would_be_refused_is_told_at_its_line_while_one_writes(somebody: Person) -> None:
     reply = somebody.post("/rollouts/preview", text=PLAN.replace("canary: 1", "canary: nine"))
     assert reply.status_code == 200, "htmx shows no errors"

@@ -18,8 +18,14 @@ from typing import Any
 
 import requests
 
+from pxeapp import config
+from pxeapp.accounts import service
+from pxeapp.config import Settings
+from pxeapp.db import Database, now
 from pxeapp.lab.client import Api
 from pxeapp.lab.fleet.machine import Appliance
+from pxeapp.software import releases
+from pxeapp.software.releases import Description
 from tests.ports import free_port, free_ports
 
 PXEAPP = (sys.executable, "-m", "pxeapp")
@@ -63,8 +69,24 @@ class LoopbackAppliance:
     def api(self) -> Api:
         """Its API with an administrator's token."""
         if self._api is None:
-            self._api = Api(self.url, self.command("token", "create", "--role", "admin", "--name", "test").strip())
+            with self.database() as database, database.write() as session:
+                _, secret = service.create_token(session, name="test", role="admin", actor="test", now=now())
+            self._api = Api(self.url, secret)
         return self._api
+
+    @property
+    def settings(self) -> Settings:
+        """What its processes read from their environment."""
+        return config.load({name: value for name, value in self.environment.items() if name.startswith("PXEAPP_")})
+
+    @contextmanager
+    def database(self) -> Iterator[Database]:
+        """Its database, from this process: a command beside it takes seconds to start."""
+        found = Database(self.settings.database_url)
+        try:
+            yield found
+        finally:
+            found.dispose()
 
     def argv(self) -> Sequence[str]:
         """How it is started."""
@@ -111,10 +133,20 @@ class LoopbackAppliance:
         files.mkdir(exist_ok=True)
         (files / "vmlinuz").write_bytes(os.urandom(kernel))
         (files / "initrd.img").write_bytes(os.urandom(initrd))
-        self.command(
-            "release", "add-directory", RELEASE, str(files), "--kernel", "vmlinuz", "--initrd", "initrd.img",
-            "--family", "rocky", "--version", "9", "--install-url", "{node_url}/repo/rocky/9/BaseOS/x86_64/os",
-        )  # fmt: skip
+        described = Description(
+            name=RELEASE, family="rocky", version="9", install_url="{node_url}/repo/rocky/9/BaseOS/x86_64/os"
+        )
+        with self.database() as database:
+            releases.add_from_directory(
+                database,
+                self.settings,
+                described,
+                files,
+                kernel="vmlinuz",
+                initrd="initrd.img",
+                actor="test",
+                now=now(),
+            )
 
     def register(self, machines: list[dict[str, Any]]) -> None:
         """Import them."""

@@ -1,8 +1,9 @@
 # pxeapp: `make` prints this list; `make demo` shows the whole job on virtual machines; `make run` serves your own rack.
 VENV ?= $(CURDIR)/.venv
 BIN := $(VENV)/bin
-# Two at a time, each file by one of them: most tests wait for firmware, deadlines or a disk. PYTEST_ARGS= runs one by one.
-PYTEST_ARGS ?= -n 2 --dist loadfile
+# Three at a time, each file by one of them (tests/sharing.py): many tests wait for firmware, deadlines or a disk.
+# PYTEST_ARGS= runs one by one.
+PYTEST_ARGS ?= -n 3 --dist loadfile
 export VENV
 
 .DEFAULT_GOAL := help

@@ -76,10 +76,16 @@ class CuttableConnection(Connection):
     """One that another thread may end: a timeout bounds each silence, and nothing the whole of a busy trickle."""
 
     was_cut = False
+    _opened: socket.socket | None = None  # kept: http.client forgets it where an answer ends with the connection
+
+    def connect(self) -> None:
+        """Connect, and remember what is to be cut."""
+        super().connect()
+        self._opened = self.sock
 
     def cut(self) -> None:
         """Its time is over: whoever reads from it gets an end."""
         self.was_cut = True
         with contextlib.suppress(OSError):
-            if self.sock is not None:
-                self.sock.shutdown(socket.SHUT_RDWR)
+            if self._opened is not None:
+                self._opened.shutdown(socket.SHUT_RDWR)

@@ -60,7 +60,7 @@ def _samples(reply: asking.Reply) -> list[tuple[str, str, float]]:
             return [("It", str(result[1]), float(result[1]))]
         if kind == "vector":
             return [(_labels(row["metric"]), str(row["value"][1]), float(row["value"][1])) for row in result]
-    except (ValueError, KeyError, TypeError, IndexError):
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
         raise PxeError(f"The answer ({reply.status}) is none of Prometheus's.") from None
     raise PxeError(f"The query gives a {_line(kind)}; ask for an instant vector or a scalar.")
 

@@ -79,7 +79,7 @@ def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> 
     with requests.Session() as http:
         http.trust_env = False
         while time.monotonic() < deadline and process.poll() is None:
-            with contextlib.suppress(requests.ConnectionError):
+            with contextlib.suppress(requests.ConnectionError, requests.Timeout):
                 if http.get(url, timeout=10).ok:
                     return
             time.sleep(0.1)

@@ -1,6 +1,7 @@
 """What a rollout will do, before it does it: its waves, its limits in numbers, and why it must not be done at all.
 
-    plan = make(spec, chosen, everyone, now=now, typical=typical)      # raises Invalid with every refusal at once
+    plan, problems = draft(spec, chosen, everyone)
+    problems += too_short(spec, now=now, typical=typical)      # how long a machine takes is known with the waves only
 
 Pure. A plan is stored with its rollout and is what the runner goes by: machines that come, go or change their role
 later do not change it. What is down is never taken from it, but asked for anew each time (see budget.py).
@@ -92,26 +93,6 @@ class Plan:
         )
 
 
-def make(
-    spec: Spec,
-    chosen: Sequence[Serving],
-    everyone: Sequence[Serving],
-    *,
-    now: dt.datetime,
-    typical: dt.timedelta | None,
-) -> Plan:
-    """The plan for these machines, in their order; raises Invalid with every reason why it must not be.
-
-    `everyone`: all machines that serve or are meant to, the chosen ones among them. `typical`: how long one machine
-    takes, None where that is not known.
-    """
-    plan, problems = draft(spec, chosen, everyone)
-    problems += too_short(spec, now=now, typical=typical)
-    if problems:
-        raise refused(problems)
-    return plan
-
-
 def refused(problems: Sequence[FieldProblem]) -> Invalid:
     """The refusal that lists them, bounded."""
     more = [FieldProblem("", f"And {len(problems) - NAMED} more.")] if len(problems) > NAMED else []
@@ -119,7 +100,10 @@ def refused(problems: Sequence[FieldProblem]) -> Invalid:
 
 
 def draft(spec: Spec, chosen: Sequence[Serving], everyone: Sequence[Serving]) -> tuple[Plan, list[FieldProblem]]:
-    """The plan as far as it can be made, and what is wrong with it: for whoever has more to say than this."""
+    """The plan for these machines, in their order, as far as it can be made; and every reason why it must not be.
+
+    `everyone`: all machines that serve or are meant to, the chosen ones among them.
+    """
     problems: list[FieldProblem] = []
     if not chosen:
         problems.append(FieldProblem("machines", "No machine is meant.", "Widen what they are chosen by."))

@@ -26,8 +26,11 @@ def of(role: str | None, number: int, first: int = 1, **more: Any) -> list[Servi
 
 
 def make(said: Spec, chosen: Sequence[Serving], everyone: Sequence[Serving] | None = None, **more: Any) -> Plan:
-    typical = more.get("typical")
-    return plan.make(said, chosen, chosen if everyone is None else everyone, now=NOW, typical=typical)
+    found, problems = plan.draft(said, chosen, chosen if everyone is None else everyone)
+    problems += plan.too_short(said, now=NOW, typical=more.get("typical"))
+    if problems:
+        raise plan.refused(problems)
+    return found
 
 
 def refused(said: Spec, chosen: Sequence[Serving], everyone: Sequence[Serving] | None = None, **more: Any) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,21 +9,14 @@ from typing import Any
 
 import click
 import yaml
-from pydantic import ValidationError
 
-from pxeapp import config, wiring
-from pxeapp.answers import clusters, roles
-from pxeapp.api.context import known_site
-from pxeapp.api.diffs import DiffIn
-from pxeapp.db import now
+from pxeapp.client import Appliance, appliance, at
+from pxeapp.commandline import as_json, print_json
 from pxeapp.errors import FieldProblem, Invalid
-from pxeapp.machines import networks, sealed, wire
-from pxeapp.machines.models import Cluster
-from pxeapp.provisioning import diffs, edits
+from pxeapp.provisioning import edits
 from pxeapp.provisioning.colours import coloured
-from pxeapp.provisioning.diffs import Comparison, Look
-from pxeapp.software import releases
 
+MOST_NAMED = 1000  # machines of a group in one answer
 SHOWN = 10
 MANY = "and {} more"
 FILES = ("role", "network", "release", "cluster")
@@ -56,29 +48,30 @@ SELECTORS = ("role", "release", "cluster")
 @click.option("--cluster", default="", help="With --set: the cluster that is changed. Else: only machines in it.")
 @click.option("--label", default="", metavar="KEY=VALUE", help="Only machines with this label.")
 @click.option(
-    "--limit", default=SHOWN, show_default=True, type=click.IntRange(1, 100_000), help="Machines named in each group."
+    "--limit",
+    default=SHOWN,
+    show_default=True,
+    type=click.IntRange(1, MOST_NAMED),
+    help="Machines named in each group.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@as_json
 def diff(machines: tuple[str, ...], **said: Any) -> None:
     """What a change would do to MACHINES (all when none is named), file by file; nothing is saved.
 
     Exit code 0: nothing would change; 1: something would; 2: an error.
     """
-    context = wiring.create_context(config.load())
-    with context.database.read() as session:
-        wanted = _wanted(session, machines, said)
-        look = Look(context.checker, known_site(session, context.settings, context.templates))
-        found = diffs.compare(session, look, wanted.proposal(), wanted.select.selection(), now=now())
+    own = appliance()
+    found = own.post("/diff", {**_wanted(own, machines, said), "limit": said["limit"]})
     if said["as_json"]:
-        click.echo(json.dumps(found.to_dict(said["limit"]), indent=2))
+        print_json(found)
     else:
-        _show(found, said["limit"])
-    if found.differs:
+        _show(found)
+    if found["differs"]:
         sys.exit(1)
 
 
-def _wanted(session: Any, machines: Sequence[str], said: Mapping[str, Any]) -> DiffIn:
-    """The options as the API would take them; raises Invalid with every problem."""
+def _wanted(own: Appliance, machines: Sequence[str], said: Mapping[str, Any]) -> dict[str, Any]:
+    """The options as the API takes them; raises Invalid for what is wrong with them."""
     body: dict[str, Any] = {
         "templates": {
             **{name: file.read_text() for name, file in _files("template", said["templates"])},
@@ -95,33 +88,18 @@ def _wanted(session: Any, machines: Sequence[str], said: Mapping[str, Any]) -> D
     changed = _changed(said)
     if changed:
         name = said[changed]
-        shown = _SHOWN[changed](session, name)
+        shown = _present(own, changed, name)
         patch = body[f"{changed}s"].setdefault(name, {})
         patch.update(edits.patch(shown, said["sets"]))
     selects = {name: said[name] for name in SELECTORS if name != changed}
-    body["select"] = {
-        "names": list(machines),
-        "state": said["state"],
-        "label": said["label"],
-        **selects,
-    }
-    try:
-        return DiffIn.model_validate(body)
-    except ValidationError as error:
-        raise Invalid("This cannot be compared.", problems=wire.problems(error)) from None
+    body["select"] = {"names": list(machines), "state": said["state"], "label": said["label"], **selects}
+    return body
 
 
-_SHOWN: dict[str, Any] = {
-    "role": lambda session, name: roles.wire(roles.get(session, name)),
-    "network": lambda session, name: networks.wire(networks.get(session, name)),
-    "cluster": lambda session, name: _cluster(clusters.get(session, name)),
-    "release": lambda session, name: releases.wire(releases.get(session, name)),
-}
-
-
-def _cluster(row: Cluster) -> dict[str, Any]:
-    """Its secrets are not shown; those that are sent back as three stars stay as they are."""
-    return {"description": row.description, "vars": sealed.shown(row.vars), "secrets": {}}
+def _present(own: Appliance, kind: str, name: str) -> dict[str, Any]:
+    """What is changed, as it is now; of a cluster what is no secret: those are not shown."""
+    found: dict[str, Any] = own.get(at(f"{kind}s", name))
+    return {"description": found["description"], "vars": found["vars"], "secrets": {}} if kind == "cluster" else found
 
 
 def _changed(said: Mapping[str, Any]) -> str:
@@ -176,46 +154,45 @@ def _bad(field: str, problem: str, fix: str) -> Invalid:
     return Invalid("This cannot be compared.", problems=[FieldProblem(field, problem, fix)])
 
 
-def _show(found: Comparison, limit: int) -> None:
-    changed = sum(len(group.machines) for group in found.groups)
-    for group in found.groups:
-        click.echo(click.style(f"{_count(group.machines)}: {_names(group.machines, limit)}", bold=True))
-        for file in group.files:
-            click.echo(coloured(file.unified(group.machines[0])), nl=False)
-        for fault in group.faults.values():
-            of_all = len(fault.machines) == len(group.machines)
-            who = "" if of_all else f" ({_count(fault.machines)}: {_names(fault.machines, limit)})"
-            what = "advice" if fault.fault.advice else "fault, as now" if fault.already else "fault"
-            click.echo(click.style(f"{what}: {fault.fault}{who}", fg="red" if fault.grave else "yellow"))
+def _show(found: dict[str, Any]) -> None:
+    for group in found["groups"]:
+        click.echo(click.style(_named(group), bold=True))
+        for file in group["files"]:
+            click.echo(coloured(file["diff"]), nl=False)
+        for fault in group["faults"]:
+            of_all = fault["count"] == group["count"]
+            who = "" if of_all else f" ({_named(fault)})"
+            what = "advice" if fault["advice"] else "fault, as now" if fault["already"] else "fault"
+            grave = not fault["advice"] and not fault["already"]
+            click.echo(click.style(f"{what}: {fault['text']}{who}", fg="red" if grave else "yellow"))
         click.echo()
-    for failure in found.failures:
-        now_too = " now, and could not then" if failure.already else " any more"
-        click.echo(
-            click.style(
-                f"{_count(failure.machines)} cannot be rendered{now_too}: {_names(failure.machines, limit)}", fg="red"
-            )
-        )
-        click.echo(f"  {failure.reason}\n")
-    if found.mended:
-        click.echo(f"{_count(found.mended)} cannot be rendered now, and could then: {_names(found.mended, limit)}\n")
-    for note in found.notes:
+    for failure in found["failures"]:
+        now_too = " now, and could not then" if failure["already"] else " any more"
+        click.echo(click.style(f"{_count(failure['count'])} cannot be rendered{now_too}: {_names(failure)}", fg="red"))
+        click.echo(f"  {failure['reason']}\n")
+    if found["mended"]["count"]:
+        mended = found["mended"]
+        click.echo(f"{_count(mended['count'])} cannot be rendered now, and could then: {_names(mended)}\n")
+    for note in found["notes"]:
         click.echo(note)
-    without = f", {found.without} without release or role" if found.without else ""
-    if found.faulty:
-        click.echo(
-            click.style(
-                f"{found.faulty} machines could not be deployed any more: their new files have faults.", fg="red"
-            )
-        )
-    click.echo(
-        f"{changed} of {found.looked_at} machines would be given something else; {found.unchanged} would not{without}."
+    without = (
+        f", {found['without_release_or_role']} without release or role" if found["without_release_or_role"] else ""
     )
+    if found["faulty"]:
+        sentence = f"{found['faulty']} machines could not be deployed any more: their new files have faults."
+        click.echo(click.style(sentence, fg="red"))
+    changed = f"{found['changed']} of {found['looked_at']} machines would be given something else"
+    click.echo(f"{changed}; {found['unchanged']} would not{without}.")
 
 
-def _count(names: Sequence[str]) -> str:
-    return f"{len(names)} machine{'s' if len(names) != 1 else ''}"
+def _count(number: int) -> str:
+    return f"{number} machine{'s' if number != 1 else ''}"
 
 
-def _names(names: Sequence[str], limit: int) -> str:
-    shown = ", ".join(names[:limit])
-    return f"{shown} {MANY.format(len(names) - limit)}" if len(names) > limit else shown
+def _named(some: Mapping[str, Any]) -> str:
+    return f"{_count(some['count'])}: {_names(some)}"
+
+
+def _names(some: Mapping[str, Any]) -> str:
+    shown = ", ".join(some["machines"])
+    return f"{shown} {MANY.format(some['more'])}" if some["more"] else shown

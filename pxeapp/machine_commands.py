@@ -1,36 +1,34 @@
-"""`pxeapp machine ...`: on the appliance itself, straight on its database, through the same functions as the API.
+"""`pxeapp machine ...`, here and on an appliance elsewhere.
 
-Nothing here moves hardware or starts work: rows are changed, and the running workers find them.
+Nothing here moves hardware or starts work: the appliance is asked, its workers do it.
 """
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import click
-from sqlalchemy import select
 
-from pxeapp import config, wiring
-from pxeapp.api.context import Context, known_site
-from pxeapp.api.machines import event as event_wire
-from pxeapp.api.power import wire as power_wire
-from pxeapp.bmc import power as powering
-from pxeapp.commandline import ACTOR, as_json, print_table
+from pxeapp.client import appliance, at
+from pxeapp.client.watching import Picture, follow, timeout, watch
+from pxeapp.commandline import agree, as_json, moment, print_json, print_table, working, yes
 from pxeapp.consoles import bmc_commands
-from pxeapp.db import now
-from pxeapp.machines import imports, readers, selectors, wire
-from pxeapp.machines.disks import in_words
-from pxeapp.machines.models import Event
-from pxeapp.machines.selectors import Filter
-from pxeapp.provisioning import activity, lifecycle
-from pxeapp.provisioning import explain as explaining
-from pxeapp.provisioning import wire as deployment_wire
-from pxeapp.provisioning.activity import Activity
+from pxeapp.errors import Conflict
+from pxeapp.jobs.commands import bulk
+from pxeapp.machines.disks import PURPOSES, KnownDisk, in_words
+from pxeapp.provisioning.deployment_commands import attempt, ended
 
 COLUMNS = ("name", "mac", "state", "power", "role", "release", "at")  # of `machine list`
-FORMS = {".json": "json", ".yaml": "yaml", ".yml": "yaml", ".csv": "csv"}
+# How `machine show` orders what it knows; whatever else there is comes behind.
+SHOWN = (
+    "id", "name", "mac", "serial", "uuid", "state", "activity", "power", "power_seen_at", "role", "release", "cluster",
+    "project", "bmc", "interfaces", "disks", "labels", "vars", "location", "maintenance", "maintenance_reason",
+    "locked", "fault", "version", "created_at", "updated_at",
+)  # fmt: skip
+MEDIA = {".json": "application/json", ".yaml": "application/yaml", ".yml": "application/yaml", ".csv": "text/csv"}
+ACTIVE = "active"
 
 
 @click.group()
@@ -44,78 +42,69 @@ def machine() -> None:
 @as_json
 def import_file(file: Path, dry_run: bool, as_json: bool) -> None:
     """Register machines from a JSON, YAML or CSV file: all of them or none."""
-    form = FORMS.get(file.suffix.lower())
-    if form is None:
-        raise click.BadParameter(f"{file.name} ends in none of {', '.join(FORMS)}.")
-    context = _context()
-    records = readers.read(file.read_bytes(), form)
-    with context.database.write() as session:
-        site = known_site(session, context.settings, context.templates)
-        done = imports.run(session, context.vault, site, records, actor=ACTOR, now=now(), dry_run=dry_run)
-    found = {
-        "created": len(done.created),
-        "updated": len(done.updated),
-        "unchanged": done.unchanged,
-        "dry_run": dry_run,
-    }
+    media = MEDIA.get(file.suffix.lower())
+    if media is None:
+        raise click.BadParameter(f"{file.name} ends in none of {', '.join(MEDIA)}.")
+    with working(f"Importing {file.name} ..."):
+        found = appliance().upload("/machines/import", file.read_bytes(), media, dry_run=dry_run)
     if as_json:
-        _print(found)
+        print_json({name: found[name] for name in ("created", "updated", "unchanged", "dry_run")})
     else:
         would = "would be " if dry_run else ""
-        click.echo(f"{found['created']} {would}created, {found['updated']} {would}updated, {done.unchanged} unchanged.")
+        counts = f"{found['created']} {would}created, {found['updated']} {would}updated"
+        click.echo(f"{counts}, {found['unchanged']} unchanged.")
 
 
 @machine.command("list")
 @click.option("--state", default="")
 @click.option("--role", default="")
+@click.option("--release", default="")
 @click.option("--cluster", default="")
+@click.option("--label", default="", metavar="KEY=VALUE")
 @click.option("--search", default="", help="Part of name, serial or MAC.")
+@watch
+@timeout
 @as_json
-def list_machines(state: str, role: str, cluster: str, search: str, as_json: bool) -> None:
+def list_machines(watch: bool, timeout: float | None, as_json: bool, **narrowed: Any) -> None:
     """List machines."""
-    rows: list[dict[str, Any]] = []
-    after: str | None = ""
-    with _context().database.read() as session:
-        while after is not None:
-            found, after = selectors.page(
-                session,
-                Filter(state=state, role=role, cluster=cluster, search=search),
-                after=after,
-                limit=selectors.MAX_PAGE,
-            )
-            at = activity.of_machines(session, found)
-            rows += [{**wire.machine(row), "activity": _activity(at.get(row.id))} for row in found]
-    if as_json:
-        _print({"items": rows, "next": None})
+    own = appliance()
+
+    def look() -> Picture:
+        found = list(own.each("/machines", activity=True, **narrowed))
+        return Picture({"items": found, "next": None}, COLUMNS, [_row(each) for each in found])
+
+    if watch:
+        follow(own, look, events="machine.*,machines.*", timeout=timeout, as_json=as_json)
         return
-    for row in rows:
-        row["at"] = row["activity"]["what"] if row["activity"] else row["fault"]
-    print_table(COLUMNS, [[str(row[name] or "") for name in COLUMNS] for row in rows])
+    picture = look()
+    if as_json:
+        print_json(picture.value)
+    else:
+        print_table(picture.head, picture.rows)
 
 
 @machine.command("show")
 @click.argument("key")
+@watch
+@timeout
 @as_json
-def show(key: str, as_json: bool) -> None:
+def show(key: str, watch: bool, timeout: float | None, as_json: bool) -> None:
     """Show a machine by name, MAC or id."""
-    with _context().database.read() as session:
-        row = selectors.get(session, key)
-        at = activity.of_machines(session, [row]).get(row.id)
-        found = {**wire.machine(row), "activity": _activity(at)}
-        disks = [(disk.purpose, disk.path, in_words(disk.known)) for disk in row.disks]
-    if as_json:
-        _print(found)
+    own = appliance()
+
+    def look() -> Picture:
+        found = own.get(at("machines", key), activity=True)
+        return Picture(found, lines=_described(found))
+
+    if watch:
+        follow(own, look, events="machine.*,machines.*", timeout=timeout, as_json=as_json)
         return
-    for name, value in found.items():
-        if name == "activity":
-            if at is not None:
-                click.echo(f"{name:<20} {at.what}\n{'':<20} until {at.deadline:%Y-%m-%d %H:%M:%S} UTC")
-            continue
-        if name == "disks" and disks:
-            for number, (purpose, path, known) in enumerate(disks):
-                click.echo(f"{'' if number else name:<20} {purpose:<6} {path}{known and '  '}{known}")
-            continue
-        click.echo(f"{name:<20} {value if isinstance(value, str) else json.dumps(value)}")
+    picture = look()
+    if as_json:
+        print_json(picture.value)
+    else:
+        for line in picture.lines:
+            click.echo(line)
 
 
 @machine.command("deploy")
@@ -123,31 +112,44 @@ def show(key: str, as_json: bool) -> None:
 @click.option("--release", default=None, help="Left out: the machine's own.")
 @click.option("--role", default=None, help="Left out: the machine's own.")
 @click.option("--reimage", is_flag=True, help="Yes, erase a machine that is active.")
+@click.option("--wait", is_flag=True, help="Come back when it is over; exit code 1 when it failed.")
+@watch
+@timeout
+@yes
 @as_json
-def deploy(key: str, release: str | None, role: str | None, reimage: bool, as_json: bool) -> None:
+def deploy(
+    key: str, release: str | None, role: str | None, reimage: bool, wait: bool, watch: bool, timeout: float | None,
+    yes: bool, as_json: bool,
+) -> None:  # fmt: skip
     """Deploy a machine."""
-    context = _context()
-    rehearsal = context.checker.rehearse(context.database, key, release=release, role=role)
-    with context.database.write() as session:
-        row = selectors.get(session, key, lock=True)
-        deployment = lifecycle.deploy(
-            session,
-            row,
-            release=release,
-            role=role,
-            rehearsal=rehearsal,
-            reimage=reimage,
-            requested_by=ACTOR,
-            now=now(),
-        )
-        found = deployment_wire.deployment(deployment, row.name)
-    context.queue.hint(found["id"])
-    if as_json:
-        _print(found)
+    own = appliance()
+    if reimage:
+        found = own.get(at("machines", key))
+        if found["state"] == ACTIVE:
+            agree(f"{_identified(found)}: everything on its disks that are not kept is erased.", yes=yes)
+    said = {"release": release, "role": role, "reimage": reimage}
+    found = own.post(at("machines", key, "deploy"), said)
+    number, name = found["id"], found["machine"]
+    if not wait and not watch:
+        if as_json:
+            print_json(found)
+        else:
+            click.echo(f"Deployment {number} of {name} began; see: pxeapp machine explain {name}")
+        return
+    if watch:
+        last = follow(
+            own, lambda: attempt(own.get(at("deployments", number))), events="machine.*", timeout=timeout,
+            as_json=as_json,
+        )  # fmt: skip
     else:
-        click.echo(
-            f"Deployment {found['id']} of {found['machine']} began; see: pxeapp machine explain {found['machine']}"
-        )
+        with working(f"Waiting for deployment {number} of {name} ..."):
+            last = ended(own, number, timeout)
+        if as_json:
+            print_json(last.value)
+    if last.failed:
+        raise Conflict(f"Deployment {number} of {name} {last.value['outcome']}: {last.value['reason']}")
+    if not as_json:
+        click.echo(f"{name} is {ACTIVE}.")
 
 
 @machine.command("abort")
@@ -155,56 +157,65 @@ def deploy(key: str, release: str | None, role: str | None, reimage: bool, as_js
 @as_json
 def abort(key: str, as_json: bool) -> None:
     """Abort the running deployment."""
-    with _context().database.write() as session:
-        row = selectors.get(session, key, lock=True)
-        deployment = lifecycle.abort(session, row, requested_by=ACTOR, now=now())
-        found = deployment_wire.deployment(deployment, row.name)
+    found = appliance().post(at("machines", key, "abort"))
     if as_json:
-        _print(found)
+        print_json(found)
     else:
         click.echo(found["reason"])
 
 
 @machine.command("release")
 @click.argument("key")
+@yes
 @as_json
-def release(key: str, as_json: bool) -> None:
+def release(key: str, yes: bool, as_json: bool) -> None:
     """Take a machine out of use; its disk is not touched."""
-    with _context().database.write() as session:
-        row = selectors.get(session, key, lock=True)
-        lifecycle.release_machine(session, row, requested_by=ACTOR, now=now())
-        found = wire.machine(row)
+    own = appliance()
+    found = own.get(at("machines", key))
+    agree(f"{_identified(found)} is taken out of use.", yes=yes)
+    found = own.post(at("machines", key, "release"))
     if as_json:
-        _print(found)
+        print_json(found)
     else:
         click.echo(f"{found['name']} is {found['state']}.")
+
+
+@machine.command("delete")
+@click.argument("key")
+@yes
+def delete(key: str, yes: bool) -> None:
+    """Forget a machine, its timeline and what it was given."""
+    own = appliance()
+    found = own.get(at("machines", key))
+    agree(f"{_identified(found)} is forgotten, with its timeline and what it was given.", yes=yes)
+    own.delete(at("machines", key))
+    click.echo(f"{found['name']} is forgotten.")
 
 
 @machine.command("power")
 @click.argument("key")
 @click.argument("action", type=click.Choice(["on", "off", "cycle"]), required=False)
+@yes
 @as_json
-def power(key: str, action: str | None, as_json: bool) -> None:
+def power(key: str, action: str | None, yes: bool, as_json: bool) -> None:
     """Show a machine's power, or order it on, off or cycled."""
-    database = _context().database
+    own = appliance()
+    found = own.get(at("machines", key))
+    name = found["name"]
     if action is not None:
-        with database.write() as session:
-            row = selectors.get(session, key, lock=True)
-            lifecycle.refuse_power_order(row)
-            goal = cast(powering.Goal, action)
-            powering.request(session, machine_id=row.id, goal=goal, requested_by=ACTOR, now=now())
-    with database.read() as session:
-        row = selectors.get(session, key)
-        last = powering.latest(session, row.id)
+        if action != "on":
+            agree(f"{_identified(found)} is switched off{' and on again' if action == 'cycle' else ''}.", yes=yes)
+        own.post(at("machines", key, "power"), {"action": action})
+    seen = own.get(at("machines", key, "power"))
     if as_json:
-        _print(power_wire(row, last))
+        print_json(seen)
     elif action is not None:
-        click.echo(f"{row.name} was ordered {action}; the BMC worker carries it out.")
+        click.echo(f"{name} was ordered {action}; the BMC worker carries it out.")
     else:
-        seen = f"seen {row.power_seen_at:%Y-%m-%d %H:%M:%S} UTC" if row.power_seen_at else "never seen"
-        click.echo(f"{row.name} is {row.power} ({seen}).")
-        if last is not None:
-            click.echo(f"Last order: {last.goal}, {last.outcome or last.phase}. {last.error}".rstrip())
+        when = f"seen {moment(seen['seen_at'])} UTC" if seen["seen_at"] else "never seen"
+        click.echo(f"{name} is {seen['power']} ({when}).")
+        if (last := seen["action"]) is not None:
+            click.echo(f"Last order: {last['goal']}, {last['outcome'] or last['phase']}. {last['error']}".rstrip())
 
 
 @machine.command("events")
@@ -212,14 +223,12 @@ def power(key: str, action: str | None, as_json: bool) -> None:
 @as_json
 def events(key: str, as_json: bool) -> None:
     """A machine's timeline, oldest first."""
-    with _context().database.read() as session:
-        row = selectors.get(session, key)
-        rows = session.scalars(select(Event).where(Event.machine_id == row.id).order_by(Event.id)).all()
+    rows = list(appliance().each(at("machines", key, "events")))
     if as_json:
-        _print({"items": [event_wire(each) for each in rows], "next": None})
+        print_json({"items": rows, "next": None})
         return
     for each in rows:
-        click.echo(f"{each.at:%Y-%m-%d %H:%M:%S}  {each.source:<10}  {each.kind:<16}  {each.message}")
+        click.echo(f"{moment(each['at'])}  {each['source']:<10}  {each['kind']:<16}  {each['message']}")
 
 
 @machine.command("explain")
@@ -227,14 +236,13 @@ def events(key: str, as_json: bool) -> None:
 @as_json
 def explain(key: str, as_json: bool) -> None:
     """Why a machine is where it is, and what to try."""
-    with _context().database.read() as session:
-        found = explaining.explain(session, selectors.get(session, key), now()).to_dict()
+    found = appliance().get(at("machines", key, "explain"))
     if as_json:
-        _print(found)
+        print_json(found)
         return
     click.echo(found["summary"])
     click.echo(f"Last evidence: {found['last_evidence']}")
-    until = f", until {found['deadline'][:19].replace('T', ' ')} UTC" if found["deadline"] else ""
+    until = f", until {moment(found['deadline'])} UTC" if found["deadline"] else ""
     click.echo(f"Expected next: {found['expected_next']}{until}")
     if found["activity"] and found["activity"]["log"]:
         click.echo(f"Log: {found['activity']['log']}")
@@ -244,17 +252,43 @@ def explain(key: str, as_json: bool) -> None:
         click.echo(f"{number}. {cause['cause']}\n   {cause['try']}")
 
 
-for each in bmc_commands.COMMANDS:
+for each in (*bmc_commands.COMMANDS, bulk):
     machine.add_command(each)
 
 
-def _activity(found: Activity | None) -> dict[str, Any] | None:
-    return found.to_dict() if found is not None else None
+def _row(found: dict[str, Any]) -> list[str]:
+    doing = found["activity"]["what"] if found["activity"] else found["fault"]
+    return [str({**found, "at": doing}[name] or "") for name in COLUMNS]
 
 
-def _context() -> Context:
-    return wiring.create_context(config.load())
+def _described(found: dict[str, Any]) -> list[str]:
+    """One fact a line."""
+    lines = []
+    for name in [*SHOWN, *(each for each in found if each not in SHOWN)]:
+        value = found.get(name)
+        if name == "activity":
+            if value is not None:
+                lines += [f"{name:<20} {value['what']}", f"{'':<20} until {moment(value['deadline'])} UTC"]
+        elif name == "disks" and (disks := _disks(value or {})):
+            lines += [f"{'' if number else name:<20} {line}" for number, line in enumerate(disks)]
+        else:
+            lines.append(f"{name:<20} {value if isinstance(value, str) else json.dumps(value)}")
+    return lines
 
 
-def _print(value: object) -> None:
-    click.echo(json.dumps(value, indent=2))
+def _disks(said: dict[str, Any]) -> list[str]:
+    """Each with what it is for, and what is known of it."""
+    lines = []
+    for purpose in PURPOSES:
+        value = said.get(purpose)
+        for each in value if isinstance(value, list) else [value] if value else []:
+            disk = KnownDisk(each, purpose) if isinstance(each, str) else KnownDisk(purpose=purpose, **each)
+            known = in_words(disk)
+            lines.append(f"{purpose:<6} {disk.path}{known and '  '}{known}")
+    return lines
+
+
+def _identified(found: dict[str, Any]) -> str:
+    """Which one it is, for who is about to touch it."""
+    what = f"{found['role'] or 'no role'} on {found['release'] or 'no release'}"
+    return f"{found['name']} ({found['mac']}, {found['state']}, {what})"

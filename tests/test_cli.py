@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from pxeapp.app import create_app
 from pxeapp.bmc import orders
 from pxeapp.bmc.models import SelEntry
-from pxeapp.cli import COMMANDS, main
+from pxeapp.cli import COMMANDS, WHERE, Where, main, where
 from pxeapp.config import load
 from pxeapp.db import Database, now
 from pxeapp.software import releases
@@ -102,6 +102,78 @@ def test_every_command_says_what_it_does() -> None:
         if not command.hidden:
             assert (command.help or "").strip(), path
             assert call(*path, "--help").exit_code == 0
+
+
+def test_every_command_says_where_it_can_be_used_and_nothing_else_does() -> None:
+    there = {" ".join(path) for path, command in commands(main) if not isinstance(command, click.Group)}
+    groups = {" ".join(path) for path, _ in commands(main)}
+    assert {path.split()[0] for path in there} == set(COMMANDS)
+    assert set(WHERE) <= groups, "no row is left of a command that is gone"
+    missing = {path for path in there if not any(path == row or path.startswith(f"{row} ") for row in WHERE)}
+    assert missing == set()
+
+
+def test_the_page_has_the_same_table_of_where_commands_can_be_used() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "cli.md").read_text()
+    rows = dict(re.findall(r"^\| ([^|]*) \| (`[^|]*) \|$", page.partition("| where |")[2].partition("\n\n")[0], re.M))
+    said = {
+        Where.ANYWHERE: rows["here and elsewhere"],
+        Where.HOST: rows["on the appliance only"],
+        Where.PROCESS: next(text for name, text in rows.items() if name.startswith("its processes")),
+        Where.CLIENT: rows["the command line's own"],
+    }
+    for path in [path for path, command in commands(main) if not isinstance(command, click.Group)]:
+        line = " ".join(path)
+        first = next(word for word in (line, path[0]) if any(f"`{word}`" in text for text in said.values()))
+        assert f"`{first}`" in said[where(line)] or line.startswith("release add-"), line
+
+
+@pytest.mark.parametrize(
+    "line",
+    [" ".join(path) for path, command in commands(main)
+     if not isinstance(command, click.Group) and where(" ".join(path)) is Where.HOST],
+)  # fmt: skip
+def test_what_needs_the_host_refuses_when_another_appliance_is_meant(tmp_path: Path, line: str) -> None:
+    (tmp_path / "token").write_text("pxe_0123456789abcdef")
+    environ = {"PXEAPP_URL": "https://pxe.example.org", "PXEAPP_TOKEN_FILE": str(tmp_path / "token")}
+    context = click.Context(main)
+    for word in line.split():
+        assert isinstance(context.command, click.Group)
+        found = context.command.get_command(context, word)
+        assert found is not None
+        context = click.Context(found, parent=context)
+    needed = [
+        word for parameter in context.command.params if parameter.required for word in _any_of(parameter, tmp_path)
+    ]
+    done = call(*line.split(), *needed, env=environ)
+    assert (done.exit_code, "on the appliance itself only" in done.stderr) == (1, True), done.output
+    assert f"pxeapp --local {line}" in done.stderr
+
+
+def _any_of(parameter: click.Parameter, folder: Path) -> list[str]:
+    """A value that click takes."""
+    option = [parameter.opts[0]] if isinstance(parameter, click.Option) else []
+    if isinstance(parameter.type, click.Choice):
+        return [*option, str(next(iter(parameter.type.choices)))]
+    if isinstance(parameter.type, click.types.IntParamType):
+        return [*option, "1"]
+    if isinstance(parameter.type, click.Path):
+        return [*option, str(folder / "token" if parameter.type.file_okay else folder)]
+    return [*option, "x"]
+
+
+def test_a_process_of_the_appliance_takes_no_notice_of_a_profile_but_of_one_that_is_said(tmp_path: Path) -> None:
+    refused_ = call("--profile", "lab", "tftp", env={"PXEAPP_DATA_DIR": str(tmp_path)})
+    assert (refused_.exit_code, "runs here" in refused_.stderr) == (1, True)
+    environ = {"PXEAPP_PROFILE": "lab", "PXEAPP_DATA_DIR": str(tmp_path), "PXEAPP_TFTP_LISTEN": "nonsense"}
+    assert "PXEAPP_TFTP_LISTEN" in call("tftp", env=environ).stderr  # and not: there is no profile lab
+
+
+def test_local_wins_over_a_profile_that_is_used(appliance: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PXEAPP_PROFILE", "lab")
+    assert "There is no profile 'lab'" in refused("machine", "list")
+    assert json.loads(good("--local", "machine", "list", "--json"))["items"] == []
+    assert call("--local", "--profile", "lab", "machine", "list").exit_code == 2
 
 
 def test_every_listing_has_json() -> None:
@@ -190,7 +262,7 @@ def test_a_machine_is_deployed_explained_aborted_and_released(appliance: Path) -
     assert "worker" in good("machine", "explain", "node1")
     assert json.loads(good("machine", "explain", "node1", "--json"))["step"] == "requested"
     assert "Aborted by user:" in good("machine", "abort", "node1")
-    assert "node1 is available." in good("machine", "release", "node1")
+    assert "node1 is available." in good("machine", "release", "node1", "--yes")
     kinds = [event["kind"] for event in json.loads(good("machine", "events", "node1", "--json"))["items"]]
     assert [kind for kind in kinds if kind != "enrolled"] == ["deploy", "abort", "release"]
     assert "Aborted by" in good("machine", "events", "node1")
@@ -199,8 +271,8 @@ def test_a_machine_is_deployed_explained_aborted_and_released(appliance: Path) -
 def test_power_is_shown_and_ordered_but_moved_by_nobody_here(appliance: Path) -> None:
     good("machine", "import", "machines.yaml")
     assert "node1 is unknown (never seen)." in good("machine", "power", "node1")
-    assert "BMC worker" in good("machine", "power", "node1", "cycle")
-    assert "already being switched" in refused("machine", "power", "node1", "off")
+    assert "BMC worker" in good("machine", "power", "node1", "cycle", "--yes")
+    assert "already being switched" in refused("machine", "power", "node1", "off", "--yes")
     assert json.loads(good("machine", "power", "node1", "--json"))["action"]["goal"] == "cycle"
     assert "BMC" in refused("machine", "power", "node2", "on")
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pxeapp.commandline import print_table
+from pxeapp.commandline import agree, counting, print_table, working
+from pxeapp.errors import Conflict
 
 HOSTILE = (
     "PSU [/x]",
@@ -28,3 +29,12 @@ def test_a_text_is_printed_to_the_letter(text: str, capsys: pytest.CaptureFixtur
 def test_in_a_pipe_a_long_row_stays_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(("NAME", "HELP"), [("one", "word " * 100), ("two", "")])
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["NAME", "one", "two"]
+
+
+def test_without_a_terminal_nothing_is_done_unasked_and_nothing_moves(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(Conflict, match=r"Everything is erased\..*Add --yes"):
+        agree("Everything is erased.", yes=False)
+    agree("Everything is erased.", yes=True)
+    with working("Working ..."), counting("Counting") as count:
+        count(1, 2)
+    assert capsys.readouterr() == ("", "")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-SESSION, TOKEN, KEYSTONE = "session", "token", "keystone"
+SESSION, TOKEN, KEYSTONE, HERE = "session", "token", "keystone", "here"
+IN_PROCESS = "pxeapp.actor"  # who asks from within this process, in the WSGI environ: no header can have this name
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,21 @@
-"""`pxeapp audit`: look, export, verify the chain, and take out what is old once it is exported."""
+"""`pxeapp audit`: look and export from anywhere; on the appliance itself verify the chain, take out what is old."""
 
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any
 
 import click
 
 from pxeapp import config
-from pxeapp.audit import chain, export, pruning, search
-from pxeapp.audit.search import Narrowed
-from pxeapp.commandline import ACTOR, as_json
+from pxeapp.audit import chain, pruning, search
+from pxeapp.client import PAGE, appliance
+from pxeapp.commandline import ACTOR, as_json, counting, print_json
 from pxeapp.db import Database, now
 from pxeapp.errors import Invalid
 
@@ -45,11 +47,10 @@ def narrowing(command: Any) -> Any:
 @as_json
 def audit_list(limit: int, as_json: bool, **said: Any) -> None:
     """List the newest rows, oldest first."""
-    with Database(config.load().database_url).read() as session:
-        rows = search.page(session, _narrowed(**said), limit=limit, newest_first=True)
-        found = [search.shown(row) for row in reversed(rows)]
+    newest = appliance().each("/audit", limit=min(limit, PAGE), order="newest", **_narrowed(**said))
+    found = list(itertools.islice(newest, limit))[::-1]
     if as_json:
-        click.echo(json.dumps({"items": found, "next": None}, indent=2))
+        print_json({"items": found, "next": None})
         return
     for row in found:
         reason = row["details"].get("reason", "") if row["outcome"] == "refused" else ""
@@ -66,12 +67,18 @@ def audit_list(limit: int, as_json: bool, **said: Any) -> None:
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), default=None, help="Left out: printed.")
 def audit_export(form: str, output: Path | None, **said: Any) -> None:
     """Write rows as a file, however many there are."""
-    database = Database(config.load().database_url)
+    pieces = appliance().stream("/audit/export", format=form, **_narrowed(**said))
     if output is None:
-        _write(sys.stdout, database, form, said)
+        for piece in pieces:
+            sys.stdout.buffer.write(piece)
         return
-    with output.open("x", encoding="utf-8", newline="") as file:
-        _write(file, database, form, said)
+    first = next(pieces, b"")  # refused before there is a file
+    with output.open("xb") as file:
+        try:
+            _fill(file, itertools.chain([first], pieces), output.name)
+        except BaseException:
+            output.unlink()
+            raise
 
 
 @audit.command("verify")
@@ -111,16 +118,24 @@ def audit_prune(before: str, output: Path) -> None:
     click.echo(f"{done.rows} rows up to number {done.through} are in {done.file} (SHA-256 {done.sha256}).")
 
 
-def _write(file: TextIO, database: Database, form: str, said: dict[str, Any]) -> None:
-    for piece in export.text(database, _narrowed(**said), form):
-        file.write(piece)
+def _fill(file: IO[bytes], pieces: Iterable[bytes], name: str) -> None:
+    with counting(f"Writing {name}, bytes") as count:
+        for piece in pieces:
+            file.write(piece)
+            count(file.tell(), None)
 
 
-def _narrowed(*, actor: str, subject: str, action: str, refused: bool, since: str, until: str) -> Narrowed:
-    return Narrowed(
-        actor=actor, subject=subject, action=action, outcome="refused" if refused else "",
-        since=_moment("since", since), until=_moment("until", until),
-    )  # fmt: skip
+def _narrowed(*, actor: str, subject: str, action: str, refused: bool, since: str, until: str) -> dict[str, Any]:
+    """As the API takes it."""
+    return {
+        "actor": actor, "subject": subject, "action": action, "outcome": "refused" if refused else "",
+        "since": _iso("since", since), "until": _iso("until", until),
+    }  # fmt: skip
+
+
+def _iso(name: str, said: str) -> str | None:
+    moment = _moment(name, said)
+    return moment.isoformat() if moment is not None else None
 
 
 def _moment(name: str, said: str) -> dt.datetime | None:

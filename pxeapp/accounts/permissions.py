@@ -136,6 +136,7 @@ PERMISSIONS: dict[str, str] = {
     "bmc.order": VIEWER,
     "consoles.show": VIEWER,
     "consoles.listing": VIEWER,
+    "consoles.stream": VIEWER,
     "consoles.recording": VIEWER,
     "consoles.recording_text": VIEWER,
     "deployments.listing": VIEWER,
@@ -144,6 +145,7 @@ PERMISSIONS: dict[str, str] = {
     "deployments.log": VIEWER,
     "deployments.explain": VIEWER,
     "deployments.rendered": VIEWER,
+    "checks.listing": VIEWER,
     "given.listing": VIEWER,
     "ui.machine_given": VIEWER,
     "releases.listing": VIEWER,
@@ -176,6 +178,7 @@ PERMISSIONS: dict[str, str] = {
     "ui.rollout_member_part": VIEWER,
     "events.stream": VIEWER,
     "exports.inventory": VIEWER,
+    "exports.host": VIEWER,
     "exports.targets": VIEWER,
     # Working with machines
     "machines.create": OPERATOR,

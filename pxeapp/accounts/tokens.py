@@ -107,9 +107,14 @@ def by_token(session: Session, secret: str, *, now: dt.datetime) -> tuple[Actor,
 
 def note_token_use(session: Session, secret: str, *, now: dt.datetime) -> None:
     """Keep when a token was last used."""
-    row = session.scalar(select(ApiToken).where(ApiToken.token_hash == _digest(secret[:200])))
+    row = own(session, secret)
     if row is not None:
         row.last_used_at = now
+
+
+def own(session: Session, secret: str) -> ApiToken | None:
+    """The token that somebody came with."""
+    return session.scalar(select(ApiToken).where(ApiToken.token_hash == _digest(secret[:200])))
 
 
 def shown(row: ApiToken) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pxeapp.accounts.models import ApiToken
 from pxeapp.accounts.permissions import PERMISSIONS, verdict
 from pxeapp.api.accounts import TokenIn
 from pxeapp.api.context import actor, context
-from pxeapp.api.guard import rules, visit
+from pxeapp.api.guard import credential, rules, visit
 from pxeapp.api.paging import Page, PageQuery, listed, page
 from pxeapp.db import now
 from pxeapp.errors import Conflict
@@ -46,6 +46,14 @@ class ConfirmIn(BaseModel):
     password: Secret
 
 
+class OwnTokenOut(BaseModel):
+    """The token that asks."""
+
+    id: int
+    name: str
+    expires_at: str | None
+
+
 class AccountOut(BaseModel):
     """`projects` null: all machines; `to_do`: what is to be done before anything else is possible."""
 
@@ -55,6 +63,7 @@ class AccountOut(BaseModel):
     read_only: bool
     signed_in_by: str
     to_do: str
+    token: Annotated[OwnTokenOut | None, Field(description="Null where you came without one.")] = None
     may: Annotated[list[str], Field(description="Operations, by their operationId.")]
 
 
@@ -95,6 +104,7 @@ def show() -> dict[str, Any]:
         "read_only": who.read_only,
         "signed_in_by": who.by,
         "to_do": who.stage,
+        "token": _token(),
         "may": [endpoint for endpoint in sorted(PERMISSIONS) if not endpoint.startswith("ui.") and _may(endpoint)],
     }
 
@@ -203,6 +213,14 @@ def revoke_token(number: int) -> str:
     with context().database.write() as session:
         making.revoke_token(session, number, actor=actor().label, now=now(), owner_id=_user_id())
     return ""
+
+
+def _token() -> dict[str, Any] | None:
+    if not (secret := credential().token):
+        return None
+    with context().database.read() as session:
+        row = making.own(session, secret)
+        return {name: making.shown(row)[name] for name in ("id", "name", "expires_at")} if row else None
 
 
 def _may(endpoint: str) -> bool:

@@ -10,13 +10,14 @@ from flask import Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy import select
 
-from pxeapp.accounts import service, sessions
+from pxeapp.accounts import passwords, service, sessions
 from pxeapp.accounts import tokens as making
 from pxeapp.accounts.models import ApiToken, User
 from pxeapp.api import etags
 from pxeapp.api.context import actor, context
 from pxeapp.api.paging import Page, PageQuery, page
 from pxeapp.db import now
+from pxeapp.errors import FieldProblem, Invalid
 
 users = APIBlueprint("users", __name__, url_prefix="/api/v1", tag="Users")
 tokens = APIBlueprint("tokens", __name__, url_prefix="/api/v1", tag="Tokens")
@@ -30,12 +31,13 @@ Projects = Annotated[
 
 
 class UserIn(BaseModel):
-    """A new user."""
+    """A new user: with a password, or with `one_time` one that is made here and shown once, in the answer."""
 
     model_config = ConfigDict(extra="forbid")
     name: Annotated[str, Field(max_length=63)]
     role: RoleName = "viewer"
-    password: Annotated[str, Field(max_length=1000)]
+    password: Annotated[str, Field(max_length=1000)] | None = None
+    one_time: Annotated[bool, Field(description="It is good for a day, to be changed at the first sign-in.")] = False
     projects: Projects = None
 
 
@@ -58,6 +60,12 @@ class TokenIn(BaseModel):
     projects: Projects = None
     read_only: bool = False
     expires_at: AwareDatetime | None = None
+
+
+class TokenForIn(TokenIn):
+    """A token of somebody's; left out: of whoever asks, or of nobody's when they have no account."""
+
+    user: Annotated[str, Field(max_length=63)] | None = None
 
 
 class OneTime(BaseModel):
@@ -91,9 +99,15 @@ def show(name: str) -> Response:
 @users.output({}, status_code=201)
 def create(said: UserIn) -> Response:
     """Add a user"""
+    if said.one_time == (said.password is not None):
+        problem = FieldProblem("password", "and one_time go not together.", "Send one of them.")
+        raise Invalid("The user cannot be added.", problems=[problem])
+    password = passwords.one_time() if said.password is None else said.password
     with context().database.write() as session:
-        row = service.create_user(session, **said.model_dump(), actor=actor().label, now=now())
-        return etags.answer(service.shown(row), HTTPStatus.CREATED)
+        values = {**said.model_dump(), "password": password}
+        row = service.create_user(session, **values, actor=actor().label, now=now())
+        more = {"one_time_password": password} if said.one_time else {}
+        return etags.answer(service.shown(row), HTTPStatus.CREATED, **more)
 
 
 @users.patch("/users/<name>")
@@ -145,21 +159,27 @@ def end_sessions(name: str) -> str:
 def list_tokens(query: PageQuery) -> dict[str, Any]:
     """List tokens; their secrets are not kept"""
     with context().database.read() as session:
-        found = select(ApiToken).where(ApiToken.id > query.after_id).order_by(ApiToken.id).limit(query.limit + 1)
-        return page(session.scalars(found).all(), query.limit, making.shown, lambda row: row.id)
+        found = select(ApiToken, User.name).outerjoin(User, User.id == ApiToken.user_id)
+        found = found.where(ApiToken.id > query.after_id).order_by(ApiToken.id).limit(query.limit + 1)
+        rows = session.execute(found).all()
+        return page(rows, query.limit, lambda row: {**making.shown(row[0]), "user": row[1]}, lambda row: row[0].id)
 
 
 @tokens.post("/tokens", endpoint="create")
-@tokens.input(TokenIn, arg_name="said")
+@tokens.input(TokenForIn, arg_name="said")
 @tokens.output({}, status_code=201)
-def create_token(said: TokenIn) -> dict[str, Any]:
+def create_token(said: TokenForIn) -> dict[str, Any]:
     """Make a token; its secret is shown once, in this answer"""
     moment = now()
     making.refuse_past(said.expires_at, moment)
     with context().database.write() as session:
-        owner = session.get(User, actor().user_id) if actor().user_id else None
-        row, secret = service.create_token(session, **said.model_dump(), user=owner, actor=actor().label, now=moment)
-        return {**making.shown(row), "token": secret}
+        if said.user is not None:
+            owner: User | None = service.get_user(session, said.user)
+        else:
+            owner = session.get(User, actor().user_id) if actor().user_id else None
+        values = said.model_dump(exclude={"user"})
+        row, secret = service.create_token(session, **values, user=owner, actor=actor().label, now=moment)
+        return {**making.shown(row), "user": owner.name if owner else None, "token": secret}
 
 
 @tokens.delete("/tokens/<int:number>", endpoint="revoke")

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
 
 from pxeapp.accounts.permissions import VERSIONED
-from pxeapp.api import account, bmc, clouds, consoles, exports, lists, rollouts, templates
+from pxeapp.api import account, bmc, checks, clouds, consoles, exports, lists, rollouts, templates
 from pxeapp.api.clusters import ClusterOut
 from pxeapp.api.machines import MachineOut
 from pxeapp.api.networks import NetworkOut
@@ -401,6 +401,7 @@ ONE: dict[str, type[BaseModel]] = {
     "audit.show": AuditOut,
     "templates.show": templates.TemplateOut,
     "exports.inventory": exports.InventoryOut,
+    "exports.host": exports.HostOut,
     "jobs.order": JobOut,
     "jobs.show": JobOut,
     "jobs.cancel": JobOut,
@@ -445,6 +446,7 @@ MANY: dict[str, type[BaseModel]] = {
     "variables.of_machine": VariableOut,
     "jobs.listing": JobOut,
     "jobs.items": JobItemOut,
+    "checks.listing": checks.CheckedOut,
     "rollouts.listing": rollouts.RolloutRowOut,
     "rollouts.members": rollouts.MemberRowOut,
     "rollouts.events": rollouts.RolloutEventOut,

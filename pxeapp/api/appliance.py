@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from apiflask import APIBlueprint
 from pydantic import BaseModel, ConfigDict, Field
@@ -28,6 +28,7 @@ class ObservingOut(BaseModel):
 
     since: str
     reason: str
+    sentence: Annotated[str, Field(description="All of it, as whoever is refused reads it.")]
 
 
 class ApplianceOut(BaseModel):
@@ -67,5 +68,9 @@ def resume() -> dict[str, Any]:
 def _wire(session: Session) -> dict[str, Any]:
     session.flush()
     held = observing.present(session)
-    shown = {"since": held.since.isoformat(), "reason": held.reason} if held else None
+    shown = _held(held) if held else None
     return {"version": __version__, "observing": shown}
+
+
+def _held(held: observing.Observing) -> dict[str, Any]:
+    return {"since": held.since.isoformat(), "reason": held.reason, "sentence": held.sentence}

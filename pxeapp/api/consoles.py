@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from apiflask import APIBlueprint
-from flask import Response
+from flask import Response, request
 from pydantic import BaseModel, ConfigDict, Field
 
 from pxeapp.api.context import actor, context
+from pxeapp.api.guard import credential
 from pxeapp.api.paging import listed
 from pxeapp.consoles import recordings, service
+from pxeapp.consoles.relay import the_relay
 from pxeapp.db import now
 from pxeapp.machines import selectors
+from pxeapp.streams import answer
 
 bp = APIBlueprint("consoles", __name__, url_prefix="/api/v1", tag="Consoles")
 CAST = "application/x-asciicast"
@@ -65,6 +68,16 @@ def show(key: str) -> dict[str, Any]:
         return service.standing(own.settings, row)
 
 
+@bp.get("/machines/<key>/console/stream")
+@bp.doc(
+    description="Server-sent events: `said` (base64 of what the machine said), `standing`, `missed`, `anew`. Reconnect "
+    "with `Last-Event-ID`. Whoever watches opens the line, and the audit says who did."
+)
+def stream(key: str) -> Response:
+    """Watch the console"""
+    return answer_stream(key, "consoles.stream")
+
+
 @bp.post("/machines/<key>/console/keys")
 @bp.input(KeysIn, arg_name="said")
 @bp.output({}, status_code=204)
@@ -103,6 +116,25 @@ def recording(key: str, number: int) -> Response:
 def recording_text(key: str, number: int) -> Response:
     """A recording as plain text, without what a terminal would obey"""
     return answer_recording(key, number, text=True)
+
+
+def answer_stream(key: str, endpoint: str) -> Response:
+    """What the machine says, for as long as its viewer may use `endpoint`; who comes back names the last event."""
+    own, after = context(), request.headers.get("Last-Event-ID", "")[:100]
+    with own.database.read() as session:
+        row = selectors.get(session, key)
+        service.refuse_without(row)
+    if not after:  # one that only comes back after a moment opens nothing
+        with own.database.write() as session:
+            service.opened(session, selectors.get(session, key), actor=actor().label, now=now())
+    who, database = credential(), own.database
+
+    def may() -> bool:
+        with database.read() as session:
+            return who.holds(session, now(), endpoint)
+
+    made = the_relay().watch(own.settings, row.id, after=after, owner=actor().label, may=may)
+    return answer(made, request.environ)
 
 
 def answer_recording(key: str, number: int, *, text: bool) -> Response:

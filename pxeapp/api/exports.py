@@ -15,6 +15,12 @@ from pxeapp.machines.narrowing import Narrowed
 bp = APIBlueprint("exports", __name__, url_prefix="/api/v1", tag="Exports")
 
 
+class HostOut(BaseModel):
+    """Variables by name."""
+
+    model_config = ConfigDict(extra="allow")
+
+
 class TargetsQuery(Narrowed):
     """The port of what is scraped on each machine."""
 
@@ -56,6 +62,13 @@ def inventory(query: Narrowed) -> dict[str, Any]:
     """Machines as Ansible's dynamic inventory: groups by role, state, release, cluster, rack and label"""
     with context().database.read() as session:
         return ansible.inventory(session, query.filter())
+
+
+@bp.get("/inventory/ansible/hosts/<name>")
+def host(name: str) -> dict[str, Any]:
+    """Ansible's variables of one host; none of one that is not ours, as Ansible expects it"""
+    with context().database.read() as session:
+        return ansible.host(session, name)
 
 
 @bp.get("/prometheus/targets")

@@ -22,6 +22,8 @@ from pxeapp.machines import readers, selectors, service, wire
 from pxeapp.machines.models import Event, Machine
 from pxeapp.machines.narrowing import Narrowed
 from pxeapp.machines.wire import MachineChange, MachineIn
+from pxeapp.provisioning import activity as activities
+from pxeapp.provisioning.activity import Activity
 
 bp = APIBlueprint("machines", __name__, url_prefix="/api/v1", tag="Machines")
 FORM_OF = {
@@ -33,6 +35,7 @@ FORM_OF = {
 }
 # What a machine shows and nobody sets.
 READINGS = frozenset({"id", "state", "power", "power_seen_at", "fault", "version", "created_at", "updated_at"})
+ACTIVITY = "With what each is at right now: `activity`, null where no deployment runs."
 # A machine of which nothing is known but its name and MAC.
 NOTHING: dict[str, Any] = {
     "serial": None, "uuid": None, "role": None, "release": None, "cluster": None, "project": None, "bmc": None,
@@ -41,10 +44,17 @@ NOTHING: dict[str, Any] = {
 }  # fmt: skip
 
 
+class ShowQuery(BaseModel):
+    """What is said besides."""
+
+    activity: Annotated[bool, Field(description=ACTIVITY)] = False
+
+
 class MachineQuery(Narrowed, PageQuery):
     """Narrow the list; `search` looks at name, serial and MAC."""
 
     sort: Annotated[str, Field(description=f"One of {', '.join(selectors.SORTS)}; a minus turns it round.")] = "name"
+    activity: Annotated[bool, Field(description=ACTIVITY)] = False
 
 
 class MachineOut(BaseModel):
@@ -112,7 +122,9 @@ def listing(query: MachineQuery) -> dict[str, Any]:
     """List machines"""
     with context().database.read() as session:
         rows, following = selectors.page(session, query.filter(), after=query.after, limit=query.limit, sort=query.sort)
-        return listed([wire.machine(row) for row in rows], following)
+        at = activities.of_machines(session, rows) if query.activity else {}
+        more = [{"activity": _activity(at.get(row.id))} if query.activity else {} for row in rows]
+        return listed([{**wire.machine(row), **each} for row, each in zip(rows, more, strict=True)], following)
 
 
 @bp.post("/machines")
@@ -153,11 +165,15 @@ def imports(query: ImportQuery) -> Response:
 
 
 @bp.get("/machines/<key>")
+@bp.input(ShowQuery, location="query", arg_name="query")
 @bp.output(MachineOut)
-def show(key: str) -> Response:
+def show(key: str, query: ShowQuery) -> Response:
     """Show a machine by name, MAC or id"""
     with context().database.read() as session:
-        return etags.answer(wire.machine(selectors.get(session, key)))
+        row = selectors.get(session, key)
+        at = activities.of_machines(session, [row]) if query.activity else {}
+        more: dict[str, Any] = {"activity": _activity(at.get(row.id))} if query.activity else {}
+        return etags.answer(wire.machine(row), **more)
 
 
 @bp.patch("/machines/<key>")
@@ -232,6 +248,10 @@ def event(row: Event) -> dict[str, Any]:
         "message": row.message,
         "evidence": row.evidence,
     }
+
+
+def _activity(found: Activity | None) -> dict[str, Any] | None:
+    return found.to_dict() if found is not None else None
 
 
 def _change(session: Session, row: Machine, values: dict[str, Any]) -> Response:

@@ -52,6 +52,7 @@ PLAIN = {
     "health.metrics": "text/plain",
     "given.exact": "text/plain",
     "events.stream": "text/event-stream",
+    "consoles.stream": "text/event-stream",
     "lists.machines_csv": "text/csv",
     "consoles.recording": "application/x-asciicast",
     "consoles.recording_text": "text/plain",
@@ -67,6 +68,7 @@ FORMS = {
 NARROWED = frozenset({"deployments.listing", "variables.listing"})
 # What only somebody with an account here has: a token that belongs to nobody is told so.
 OWNED = frozenset({"account.sessions", "account.tokens"})
+CONSOLES = frozenset({"consoles.stream"})  # of a machine that has none it is refused
 ETAG = {"ETag": {"description": "The version, for If-Match.", "schema": {"type": "string"}}}
 REPLAY = {REPLAYED: {"description": "`true`: this is the answer from before.", "schema": {"type": "string"}}}
 RETRY = {"Retry-After": {"description": "Seconds.", "schema": {"type": "string"}}}
@@ -224,6 +226,8 @@ def _refusals(operation: dict[str, Any], method: str, path: str, endpoint: str, 
         found["422"] = "What was sent is wrong; every problem is listed and nothing was changed."
     if endpoint in OWNED:
         found["409"] = "The token belongs to no account here."
+    if endpoint in CONSOLES:
+        found["409"] = "No BMC of it gives us a serial console."
     if method != "get":
         found["409"] = "Its state does not allow this; nothing was changed."
     if "requestBody" in operation:

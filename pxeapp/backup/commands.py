@@ -12,6 +12,7 @@ from pxeapp.backup import making, restoring
 from pxeapp.backup import manifest as manifests
 from pxeapp.backup.making import Wish
 from pxeapp.backup.manifest import Manifest
+from pxeapp.commandline import agree, working, yes
 from pxeapp.config import PREFIX, Settings
 from pxeapp.db import now
 from pxeapp.errors import ConfigError
@@ -30,7 +31,8 @@ def backup(file: Path | None, verify: bool, without_key: bool, with_media: bool,
     if verify:
         if file is None:
             raise click.UsageError("Name the file to verify.")
-        manifest = making.verify(file)
+        with working(f"Reading {file} ..."):
+            manifest = making.verify(file)
         click.echo(f"{file} is whole.", err=as_json)
     else:
         settings = config.load()
@@ -41,7 +43,8 @@ def backup(file: Path | None, verify: bool, without_key: bool, with_media: bool,
             settings.backups_dir.mkdir(mode=0o700, exist_ok=True)
             file = settings.backups_dir / f"{moment:%Y%m%d-%H%M%S}{SUFFIX}"
         wish = Wish(key=not without_key, media=with_media)
-        manifest = making.make(settings, file.absolute(), wish, say=_say, now=moment)
+        with working("Copying ..."):
+            manifest = making.make(settings, file.absolute(), wish, say=_say, now=moment)
         click.echo(f"The backup is in {file}, {file.stat().st_size / 1e6:.1f} MB, read back and whole.", err=as_json)
     if as_json:
         click.echo(json.dumps(manifest.to_dict(), indent=2))
@@ -52,10 +55,14 @@ def backup(file: Path | None, verify: bool, without_key: bool, with_media: bool,
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--replace", is_flag=True, help="Move an appliance that is there already aside.")
-def restore(file: Path, replace: bool) -> None:
+@yes
+def restore(file: Path, replace: bool, yes: bool) -> None:
     """Make this host the appliance of a backup. It only observes until `pxeapp resume`."""
     settings = config.load()
-    done = restoring.restore(settings, file, replace=replace, say=_say, now=now())
+    if replace:
+        agree(f"The appliance in {settings.data_dir} is moved aside, and that of {file} takes its place.", yes=yes)
+    with working("Restoring ..."):
+        done = restoring.restore(settings, file, replace=replace, say=_say, now=now())
     before, after = done.schema
     _describe(done.manifest)
     if before != after:

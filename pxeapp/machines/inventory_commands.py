@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
-from pxeapp import config
-from pxeapp.db import Database
-from pxeapp.machines import ansible as inventories
-from pxeapp.machines.selectors import Filter
+from pxeapp.client import appliance, at
+from pxeapp.commandline import print_json
 
 
 @click.group()
@@ -25,10 +21,7 @@ def ansible(whole: bool, host: str, state: str) -> None:
     """Ansible's dynamic inventory, as JSON."""
     if whole == bool(host):
         raise click.UsageError("Say --list or --host NAME, as Ansible does.")
-    database = Database(config.load().database_url)
-    try:
-        with database.read() as session:
-            found = inventories.host(session, host) if host else inventories.inventory(session, Filter(state=state))
-    finally:
-        database.dispose()
-    click.echo(json.dumps(found, indent=2))
+    own = appliance()
+    print_json(
+        own.get(at("inventory", "ansible", "hosts", host)) if host else own.get("/inventory/ansible", state=state)
+    )

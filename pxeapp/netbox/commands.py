@@ -8,12 +8,9 @@ from typing import Any
 
 import click
 
-from pxeapp import config, wiring
-from pxeapp.api.context import known_site
-from pxeapp.commandline import ACTOR, as_json
-from pxeapp.db import now
+from pxeapp.client import appliance
+from pxeapp.commandline import as_json, print_json, working
 from pxeapp.errors import FieldProblem, Invalid, PxeError
-from pxeapp.machines import imports, readers
 from pxeapp.netbox.reading import NetBox
 from pxeapp.netbox.translating import Choices, Skipped, machines
 
@@ -61,33 +58,25 @@ def import_(
         found, skipped = machines(devices, cards, box.every("ipam/ip-addresses", assigned_to_interface=True), choices)
     finally:
         box.close()
-    records = readers.read(json.dumps(found).encode(), "json")
-    context = wiring.create_context(config.load())
-    try:
-        with context.database.write() as session:
-            known = known_site(session, context.settings, context.templates)
-            done = imports.run(session, context.vault, known, records, actor=ACTOR, now=now(), dry_run=dry_run)
-    finally:
-        context.database.dispose()
+    with working(f"Importing {len(found)} machines ..."):
+        content = json.dumps(found).encode()
+        done = appliance().upload("/machines/import", content, "application/json", dry_run=dry_run)
     _report(done, skipped, as_json=as_json)
 
 
-def _report(done: imports.Outcome, skipped: list[Skipped], *, as_json: bool) -> None:
-    found: dict[str, Any] = {
-        "dry_run": done.dry_run,
-        "created": done.created,
-        "updated": done.updated,
-        "unchanged": done.unchanged,
-        "skipped": [{"device": each.device, "why": each.why} for each in skipped],
-    }
+def _report(done: dict[str, Any], skipped: list[Skipped], *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        left_out = [{"device": each.device, "why": each.why} for each in skipped]
+        about = {"dry_run": done["dry_run"], **done["names"], "unchanged": done["unchanged"]}
+        counts = {name: done[name] for name in done["names"]}  # of names there are a thousand at the most
+        print_json({**about, "counts": counts, "skipped": left_out})
         return
-    would = "would be " if done.dry_run else ""
-    for what, names in (("created", done.created), ("updated", done.updated)):
-        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        click.echo(f"{len(names)} {would}{what}{': ' if names else ''}{', '.join(names[:SHOWN])}{more}")
-    click.echo(f"{done.unchanged} unchanged")
+    would = "would be " if done["dry_run"] else ""
+    for what in ("created", "updated"):
+        count, names = done[what], done["names"][what][:SHOWN]
+        more = f" and {count - SHOWN} more" if count > SHOWN else ""
+        click.echo(f"{count} {would}{what}{': ' if names else ''}{', '.join(names)}{more}")
+    click.echo(f"{done['unchanged']} unchanged")
     for each in skipped:
         click.echo(f"left out: {each.device}: {each.why}")
 

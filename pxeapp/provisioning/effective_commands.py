@@ -7,13 +7,8 @@ from typing import Any
 
 import click
 
-from pxeapp import config
-from pxeapp.answers import knowledge, roles
-from pxeapp.commandline import as_json, print_table
-from pxeapp.db import Database
-from pxeapp.machines import selectors
-from pxeapp.provisioning import effective
-from pxeapp.templates import Templates
+from pxeapp.client import appliance, at
+from pxeapp.commandline import as_json, print_json, print_table
 
 
 @click.command()
@@ -22,17 +17,11 @@ from pxeapp.templates import Templates
 @as_json
 def variables(machine: str | None, role: str, as_json: bool) -> None:
     """Print every variable there is; with a MACHINE, those that hold for it and where each is said."""
-    settings = config.load()
-    templates = Templates(settings.templates_dir)
-    with Database(settings.database_url).read() as session:
-        if machine is not None:
-            items = effective.of_machine(session, templates, selectors.get(session, machine))
-        else:
-            if role:
-                roles.get(session, role)
-            items = effective.reference(knowledge.rules(session, templates), role or None)
+    own = appliance()
+    found = own.get("/variables", role=role) if machine is None else own.get(at("machines", machine, "variables"))
+    items = found["items"]
     if as_json:
-        click.echo(json.dumps({"items": items, "next": None}, indent=2))
+        print_json({"items": items, "next": None})
     elif machine is not None:
         print_table(("name", "value", "from"), [(item["name"], _shown(item["value"]), item["from"]) for item in items])
     else:

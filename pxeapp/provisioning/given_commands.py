@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
+from typing import Any
 
 import click
 
-from pxeapp import config
-from pxeapp.commandline import ACTOR, as_json
-from pxeapp.db import Database, now
+from pxeapp.client import appliance, at
+from pxeapp.commandline import as_json, moment, print_json
 from pxeapp.errors import Conflict
-from pxeapp.machines import selectors
-from pxeapp.provisioning import given as records
 from pxeapp.provisioning.colours import coloured
-from pxeapp.provisioning.given import Compared, File
-from pxeapp.provisioning.plan import Tools
-from pxeapp.templates import Templates
-from pxeapp.vault import open_vault
 
 
 @click.command()
@@ -29,54 +22,45 @@ from pxeapp.vault import open_vault
 @as_json
 def given(machine: str, deployment: int | None, kind: str, diff: bool, exact: bool, as_json: bool) -> None:
     """List what a MACHINE was given, show it, and compare it with what it would get today."""
-    settings = config.load()
-    database, vault = Database(settings.database_url), open_vault(settings.data_dir)
+    own = appliance()
     if exact and not kind:
         raise Conflict("The exact text is shown of one kind at a time.", hint="Add --kind.")
-    with database.read() as session:
-        row = selectors.get(session, machine)
-        attempt = records.attempt(session, row, deployment)
-        files = records.files(session, vault, attempt, kind=kind)
-        compared: list[Compared] = []
-        if diff:
-            compared = records.compared(session, Tools(settings, vault, Templates(settings.templates_dir)), row, files)
+    found = own.get(at("machines", machine, "given"), deployment=deployment, kind=kind, diff=diff)
+    files = found["items"]
     if exact:
-        with database.write() as session:
-            _, text = records.exact(session, vault, row, files[-1].id, actor=ACTOR, now=now())
-        click.echo(text, nl=False)
+        click.echo(own.text(at("machines", machine, "given", files[-1]["id"], "exact")), nl=False)
         return
     if as_json:
-        items = [each.to_dict() for each in files]
-        for item, beside in zip(items, compared, strict=False):
-            item["today"] = beside.to_dict()
-        click.echo(json.dumps({"machine": row.name, "deployment": attempt.id, "items": items, "next": None}, indent=2))
+        print_json(found)
     elif diff:
-        _show_differences(files, compared)
+        _show_differences(files)
     elif kind:
         _show(files[-1])
     else:
-        click.echo(f"{row.name}, deployment {attempt.id} ({attempt.release} as {attempt.role}):")
+        attempt = own.get(at("deployments", found["deployment"]))
+        name, what = found["machine"], f"{attempt['release']} as {attempt['role']}"
+        click.echo(f"{name}, deployment {attempt['id']} ({what}):")
         for each in files:
-            click.echo(
-                f"{each.at:%Y-%m-%d %H:%M:%S}  {each.kind:<12}  {each.size:>7}  {each.sha256}  {each.problem}".rstrip()
-            )
+            about = f"{each['kind']:<12}  {each['size']:>7}  {each['sha256']}  {each['problem']}"
+            click.echo(f"{moment(each['at'])}  {about}".rstrip())
         if not files:
             click.echo("It was given nothing yet.")
-    if any(each.diff for each in compared):
+    if diff and any(each["today"]["diff"] for each in files):
         sys.exit(1)
 
 
-def _show(file: File) -> None:
-    if file.text is None:
-        raise Conflict(file.problem)
-    click.echo(file.text, nl=False)
+def _show(file: dict[str, Any]) -> None:
+    if file["text"] is None:
+        raise Conflict(file["problem"])
+    click.echo(file["text"], nl=False)
 
 
-def _show_differences(files: list[File], compared: list[Compared]) -> None:
-    for file, beside in zip(files, compared, strict=True):
-        if beside.problem:
-            click.echo(f"{file.kind}: {beside.problem}")
-        elif beside.diff:
-            click.echo(coloured(beside.diff), nl=False)
+def _show_differences(files: list[dict[str, Any]]) -> None:
+    for file in files:
+        beside = file["today"]
+        if beside["problem"]:
+            click.echo(f"{file['kind']}: {beside['problem']}")
+        elif beside["diff"]:
+            click.echo(coloured(beside["diff"]), nl=False)
         else:
-            click.echo(f"{file.kind}: today it would be given the same.")
+            click.echo(f"{file['kind']}: today it would be given the same.")

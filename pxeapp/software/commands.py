@@ -6,6 +6,7 @@ import getpass
 import json
 import signal
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -13,6 +14,8 @@ from typing import Any
 import click
 
 from pxeapp import config, systems
+from pxeapp.client import appliance, at
+from pxeapp.commandline import agree, as_json, counting, print_json, working, yes
 from pxeapp.db import Database, now
 from pxeapp.software import debian, releases, ubuntu
 from pxeapp.software import front as front_process
@@ -58,18 +61,19 @@ def add_directory(
 ) -> None:
     """Add release NAME from files in DIRECTORY; they are copied, hashed and then bootable."""
     settings, database = _open()
-    added = releases.add_from_directory(
-        database,
-        settings,
-        _description(name, said),
-        directory,
-        kernel=kernel,
-        initrd=initrd,
-        files=files,
-        actor=_actor(),
-        now=now(),
-        replace_existing=replace,
-    )
+    with working(f"Copying and hashing the files of {name} ..."):
+        added = releases.add_from_directory(
+            database,
+            settings,
+            _description(name, said),
+            directory,
+            kernel=kernel,
+            initrd=initrd,
+            files=files,
+            actor=_actor(),
+            now=now(),
+            replace_existing=replace,
+        )
     _say(added)
 
 
@@ -94,20 +98,21 @@ def add_url(
 ) -> None:
     """Add release NAME from URLs; nothing is kept unless all checksums are right."""
     settings, database = _open()
-    added = releases.add_from_url(
-        database,
-        settings,
-        _description(name, said),
-        kernel_url=kernel_url,
-        kernel_sha256=kernel_sha256,
-        initrd_url=initrd_url,
-        initrd_sha256=initrd_sha256,
-        files=[releases.Remote(*file) for file in files],
-        actor=_actor(),
-        now=now(),
-        replace_existing=replace,
-        progress=click.echo,
-    )
+    with working(f"Fetching the files of {name} ..."):
+        added = releases.add_from_url(
+            database,
+            settings,
+            _description(name, said),
+            kernel_url=kernel_url,
+            kernel_sha256=kernel_sha256,
+            initrd_url=initrd_url,
+            initrd_sha256=initrd_sha256,
+            files=[releases.Remote(*file) for file in files],
+            actor=_actor(),
+            now=now(),
+            replace_existing=replace,
+            progress=click.echo,
+        )
     _say(added)
 
 
@@ -126,16 +131,17 @@ def add_ubuntu(
     """Add Ubuntu 20.04 or later from its live server's ISO, a file or an http:// address."""
     settings, database = _open()
     said = {key: value for key, value in (("archive", archive), ("source", source)) if value}
-    added = ubuntu.add(
-        database,
-        settings,
-        iso,
-        ubuntu.Wanted(name, sha256.lower(), hwe, kernel_args, said),
-        actor=_actor(),
-        now=now(),
-        replace_existing=replace,
-        progress=click.echo,
-    )
+    with working(f"Reading {iso} ..."):
+        added = ubuntu.add(
+            database,
+            settings,
+            iso,
+            ubuntu.Wanted(name, sha256.lower(), hwe, kernel_args, said),
+            actor=_actor(),
+            now=now(),
+            replace_existing=replace,
+            progress=click.echo,
+        )
     _say(added)
 
 
@@ -149,47 +155,73 @@ def add_ubuntu(
 def add_debian(version: str, *, accept_unsigned_udebs: bool) -> None:
     """Add or refresh Debian VERSION from its netboot package; makes the installer whole where the mirror is not."""
     settings, database = _open()
-    added = debian.add(
-        database,
-        settings,
-        version,
-        actor=_actor(),
-        now=now(),
-        progress=click.echo,
-        accept_unsigned=accept_unsigned_udebs,
-    )
+    with working(f"Fetching Debian {version}'s installer ..."):
+        added = debian.add(
+            database,
+            settings,
+            version,
+            actor=_actor(),
+            now=now(),
+            progress=click.echo,
+            accept_unsigned=accept_unsigned_udebs,
+        )
     _say(added)
 
 
 @release.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def list_releases(*, as_json: bool) -> None:
+@as_json
+def list_releases(as_json: bool) -> None:
     """List the releases and whether each can be booted."""
-    _settings, database = _open()
-    with database.read() as session:
-        found = releases.listing(session, limit=10_000)
-        if as_json:
-            click.echo(json.dumps({"items": [as_dict(entry) for entry in found], "next": None}, indent=2))
-        elif not found:
-            click.echo("No release yet. Try: pxeapp release add-debian 13")
-        else:
-            for entry in found:
-                click.echo(_line(entry))
+    found = list(appliance().each("/releases"))
+    if as_json:
+        print_json({"items": found, "next": None})
+    elif not found:
+        click.echo("No release yet. Try: pxeapp release add-debian 13")
+    else:
+        for entry in found:
+            click.echo(_line(entry))
+
+
+@release.command("show")
+@click.argument("name")
+@as_json
+def show(name: str, as_json: bool) -> None:
+    """Show a release."""
+    found = appliance().get(at("releases", name))
+    if as_json:
+        print_json(found)
+        return
+    for field, value in found.items():
+        click.echo(f"{field:<16} {value if isinstance(value, str) else json.dumps(value)}".rstrip())
 
 
 @release.command("verify")
 @click.argument("names", nargs=-1)
 def verify(names: tuple[str, ...]) -> None:
     """Hash the files of the releases NAMES (or of all) again; exits with 1 when one is not whole."""
-    settings, database = _open()
-    if not names:
-        with database.read() as session:
-            names = tuple(entry.name for entry in releases.listing(session, limit=10_000))
-    checked = [releases.verify(database, settings, name, actor=_actor(), now=now()) for name in names]
-    for entry in checked:
-        click.echo(_line(entry))
-    if not all(entry.ready for entry in checked):
+    own = appliance()
+    names = names or tuple(each["name"] for each in own.each("/releases"))
+    whole = True
+    with counting("Verifying") as count:
+        for number, name in enumerate(names):
+            count(number, len(names))
+            checked = own.post(at("releases", name, "verify"))
+            whole = whole and checked["ready"]
+            click.echo(_line(checked))
+    if not whole:
         raise SystemExit(1)
+
+
+@release.command("delete")
+@click.argument("name")
+@yes
+def delete(name: str, yes: bool) -> None:
+    """Remove a release and its files."""
+    own = appliance()
+    found = own.get(at("releases", name))
+    agree(f"Release {name} ({found['family']} {found['version']}) and its files are removed.", yes=yes)
+    own.delete(at("releases", name))
+    click.echo(f"{name} is removed.")
 
 
 @click.command()
@@ -218,35 +250,16 @@ def mirror_door(listen: Path) -> None:
         door.serve_forever()
 
 
-def as_dict(entry: Release) -> dict[str, Any]:
-    """A release on the wire; the API shows the same."""
-    return {
-        "name": entry.name,
-        "family": entry.family,
-        "version": entry.version,
-        "installer": entry.installer,
-        "ready": entry.ready,
-        "problem": entry.problem,
-        "kernel": {"file": entry.kernel, "sha256": entry.kernel_sha256},
-        "initrd": {"file": entry.initrd, "sha256": entry.initrd_sha256},
-        "kernel_args": entry.kernel_args,
-        "install_url": entry.install_url,
-        "repositories": entry.repositories,
-        "settings": entry.settings,
-        "updated_at": entry.updated_at.isoformat(),
-    }
-
-
 def _say(added: Release) -> None:
     """What was added, and what to know before installing it."""
-    click.echo(_line(added))
+    click.echo(_line(releases.wire(added)))
     if remark := systems.remark(added.family, added.version, today=now().date()):
         click.echo(f"Note: {remark}")
 
 
-def _line(entry: Release) -> str:
-    state = "ready" if entry.ready else f"not ready: {entry.problem}"
-    return f"{entry.name:<20} {entry.family} {entry.version:<8} {entry.installer:<12} {state}"
+def _line(entry: Mapping[str, Any]) -> str:
+    state = "ready" if entry["ready"] else f"not ready: {entry['problem']}"
+    return f"{entry['name']:<20} {entry['family']} {entry['version']:<8} {entry['installer']:<12} {state}"
 
 
 def _description(name: str, said: dict[str, str]) -> releases.Description:

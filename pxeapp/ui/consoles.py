@@ -9,14 +9,12 @@ from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from pxeapp.accounts.permissions import OPERATOR, allows
+from pxeapp.api.consoles import answer_stream
 from pxeapp.api.context import actor, context
-from pxeapp.api.guard import credential
 from pxeapp.consoles import recordings, service
-from pxeapp.consoles.relay import the_relay
 from pxeapp.db import now
 from pxeapp.errors import Invalid, PxeError
 from pxeapp.machines import selectors
-from pxeapp.streams import answer
 from pxeapp.ui.blueprint import bp
 from pxeapp.ui.language import said
 
@@ -32,21 +30,7 @@ def console_page(key: str) -> ResponseReturnValue:
 @bp.get("/machines/<key>/console/stream")
 def console_stream(key: str) -> ResponseReturnValue:
     """What the machine says, as server-sent events; who comes back names the last one."""
-    own, after = context(), request.headers.get("Last-Event-ID", "")[:100]
-    with own.database.read() as session:
-        row = selectors.get(session, key)
-        service.refuse_without(row)
-    if not after:  # a browser that only comes back after a moment opens nothing
-        with own.database.write() as session:
-            service.opened(session, selectors.get(session, key), actor=actor().label, now=now())
-    who, database = credential(), own.database
-
-    def may() -> bool:
-        with database.read() as session:
-            return who.holds(session, now(), "ui.console_stream")
-
-    stream = the_relay().watch(own.settings, row.id, after=after, owner=actor().label, may=may)
-    return answer(stream, request.environ)
+    return answer_stream(key, "ui.console_stream")
 
 
 @bp.post("/machines/<key>/console/keys")

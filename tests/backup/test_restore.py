@@ -332,7 +332,7 @@ def test_an_appliance_on_postgresql_is_dumped_and_loaded(
     assert done.exit_code == 0, done.output
     again = pxeapp("restore", str(source), data_dir=elsewhere, url=there)
     assert (again.exit_code, "--replace" in again.output) == (1, True)
-    replaced = pxeapp("restore", "--replace", str(source), data_dir=elsewhere, url=there)
+    replaced = pxeapp("restore", "--replace", "--yes", str(source), data_dir=elsewhere, url=there)
     assert replaced.exit_code == 0, replaced.output
     loaded = Database(there)
     with loaded.read() as session:

@@ -12,13 +12,13 @@ import pytest
 
 from pxeapp import config
 from pxeapp.cli import main
-from pxeapp.config import DEFAULTS, PREFIX
+from pxeapp.config import CLIENT_VARIABLES, DEFAULTS, PREFIX
 from pxeapp.lab.spec import MachineSpec
 from tests.docs import pages
 from tests.docs.pages import PAGES, ROOT
 
 OPERATIONS = ROOT / "docs" / "operations.md"
-NOT_SETTINGS = {"PXEAPP_CONFIG", "PXEAPP_GOLDEN"}
+NOT_SETTINGS = {"PXEAPP_CONFIG", "PXEAPP_GOLDEN", *CLIENT_VARIABLES}
 named = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 
@@ -38,6 +38,8 @@ def _resolved(words: list[str]) -> tuple[click.Command, click.Context, list[str]
     command: click.Command = main
     context = click.Context(main, info_name="pxeapp")
     rest = words[1:]
+    while rest and rest[0] in ("--local", "--profile"):
+        rest = rest[1:] if rest[0] == "--local" else rest[2:]
     while isinstance(command, click.Group):
         assert rest, f"{' '.join(words)}: a command is missing"
         found = command.get_command(context, rest[0])

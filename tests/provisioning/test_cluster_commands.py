@@ -58,12 +58,12 @@ def test_a_cluster_is_made_changed_shown_rotated_and_deleted(run: Run, tmp_path:
             return str(sealed.opened(open_vault(tmp_path / "data"), value))
 
     assert kept() == SECRET
-    assert "Nothing made anew" in run("cluster", "rotate", "prod").output  # this one was entered
-    assert "rabbit_password made anew" in run("cluster", "rotate", "prod", "rabbit_password").output
+    assert "Nothing made anew" in run("cluster", "rotate", "prod", "--yes").output  # this one was entered
+    assert "rabbit_password made anew" in run("cluster", "rotate", "prod", "rabbit_password", "--yes").output
     assert kept() != SECRET
     run("cluster", "set", "prod", "--forget", "rabbit_password")
     assert json.loads(run("cluster", "show", "prod", "--json").output)["secrets"] == {}
-    run("cluster", "delete", "prod")
+    run("cluster", "delete", "prod", "--yes")
     assert "There is no cluster 'prod'" in run("cluster", "show", "prod", fails=True).output
     database.dispose()
 

@@ -1,6 +1,6 @@
 """Run as a program, so that it may fork: upgrades that are killed at each moment, and many at once.
 
-python -m tests.migrations.children killed URL STEP    every STEPth moment of one upgrade; prints how often it died
+python -m tests.migrations.children killed URL N       at N moments of one upgrade (0: each); prints how often it died
 python -m tests.migrations.children together URL N     N processes upgrade at the same time
 """
 
@@ -34,8 +34,11 @@ def state(url: str) -> list[str]:
         database.dispose()
 
 
-def upgrade(url: str, die_at: int) -> None:
-    """Upgrade, and be killed at this moment: before and after each statement, and before each commit."""
+def upgrade(url: str, die_at: int, tell: int = -1) -> None:
+    """Upgrade, and be killed at this moment: before and after each statement, and before each commit.
+
+    `tell`: a pipe, which the number of the moment of the commit is written to; that is the moment of death then.
+    """
     database = Database(url)
     moments = 0
 
@@ -45,28 +48,47 @@ def upgrade(url: str, die_at: int) -> None:
         if moments == die_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    for name in ("before_cursor_execute", "after_cursor_execute", "commit"):
+    def commit(*_: Any) -> None:
+        moment()
+        if tell >= 0:
+            os.write(tell, str(moments).encode())
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    for name in ("before_cursor_execute", "after_cursor_execute"):
         event.listen(database.engine, name, moment)
+    event.listen(database.engine, "commit", commit)
     migrations.upgrade(database)
 
 
-def fork(url: str, die_at: int) -> int:
+def fork(url: str, die_at: int, tell: int = -1) -> int:
     """The number of a child that does it."""
     child = os.fork()
     if child == 0:
         code = 1
         try:
-            upgrade(url, die_at)
+            upgrade(url, die_at, tell)
             code = 0
         finally:
             os._exit(code)
     return child
 
 
-def killed(url: str, step: int) -> None:
+def moments_of(url: str) -> int:
+    """How many moments an upgrade has until it commits, at which it is killed."""
+    reader, writer = os.pipe()
+    os.waitpid(fork(url, 0, writer), 0)
+    os.close(writer)
+    with os.fdopen(reader) as said:
+        return int(said.read())
+
+
+def killed(url: str, times: int) -> None:
     """Die later and later until an upgrade comes through; each time nothing may have changed, or all of it."""
     before, head = state(url), migrations.head_revision()
-    deaths = 0
+    moments = moments_of(url)
+    assert state(url) == before, f"killed at moment {moments}, before its commit, it is at {state(url)}"
+    step = max(1, moments // times) if times else 1
+    deaths = 1
     for die_at in range(1, 100_000, step):
         _, status = os.waitpid(fork(url, die_at), 0)
         if os.WIFEXITED(status):

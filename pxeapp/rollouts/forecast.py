@@ -23,7 +23,7 @@ from pxeapp.rollouts.spec import Spec
 ENOUGH = 5  # measurements that are more than an accident
 LATEST = 500  # of one kind: what was long ago says little
 WHOLES = 1000  # machines that are made up of measured steps, to draw from
-RUNS, DRAWS = 200, 20_000  # as often as this, but no more machines than that
+RUNS, DRAWS = 100, 10_000  # as often as this, but no more machines than that
 MOST_WINDOWS = 400  # that are looked through for the end: a year of nights
 LOW, MEDIAN, HIGH = 0.1, 0.5, 0.9
 SPREAD = (1 / 3, 0.6, 1.0, 1.0, 1.6, 3.0)  # of a guess

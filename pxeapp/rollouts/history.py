@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from collections.abc import Collection, Iterable
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -18,14 +20,13 @@ from pxeapp.rollouts.models import Rollout, RolloutMember, RolloutStep
 from pxeapp.rollouts.spec import Spec
 
 REACH = dt.timedelta(days=365)
-MOST = 2000  # of one step: the last ones
-ROLLOUTS = 1000  # whose texts are looked at: the last ones
+MOST = 1000  # of one step: the last ones
 
 
 def read(session: Session, spec: Spec, roles: Collection[str | None], *, now: dt.datetime) -> list[Took]:
     """What is known of the steps of such a rollout, the newest first; of all machines, whoever asks."""
     with scope.lifted():
-        alike = _alike(session)
+        alike: dict[int, Spec] = {}
         found: list[Took] = []
         for step in steps_of(spec):
             if step != SOAK:
@@ -35,22 +36,23 @@ def read(session: Session, spec: Spec, roles: Collection[str | None], *, now: dt
         return found
 
 
-def _alike(session: Session) -> dict[int, Spec]:
-    rows = session.execute(select(Rollout.id, Rollout.spec).order_by(Rollout.id.desc()).limit(ROLLOUTS))
-    return {number: Spec.model_validate(said) for number, said in rows}
-
-
 def _steps(session: Session, step: str, alike: dict[int, Spec], now: dt.datetime) -> Iterable[Took]:
+    """`alike`: the texts of rollouts that were read already."""
     rows = session.execute(
         select(RolloutStep.started_at, RolloutStep.finished_at, RolloutMember.role, RolloutMember.rollout_id)
         .join(RolloutMember, RolloutMember.id == RolloutStep.member_id)
         .where(RolloutStep.step == step, RolloutStep.outcome == "done", RolloutStep.finished_at > now - REACH)
         .order_by(RolloutStep.finished_at.desc())
         .limit(MOST)
-    )
+    ).all()
+    if missing := {row.rollout_id for row in rows} - alike.keys():
+        texts = session.execute(select(Rollout.id, Rollout.spec).where(Rollout.id.in_(missing)))
+        for number, said in texts:
+            with contextlib.suppress(ValidationError):  # an earlier version took what this one does not
+                alike[number] = Spec.model_validate(said)
     for began, ended, role, rollout in rows:
-        if (spec := alike.get(rollout)) is not None and ended is not None:
-            yield Took(step, like(spec, step), role, max(0.0, (ended - began).total_seconds()), rollout)
+        if ended is not None and rollout in alike:
+            yield Took(step, like(alike[rollout], step), role, max(0.0, (ended - began).total_seconds()), rollout)
 
 
 def _deployments(session: Session, spec: Spec, roles: Collection[str | None], now: dt.datetime) -> Iterable[Took]:

@@ -280,7 +280,6 @@ class _Danger:
     wave: Wave
     most: int
     never: bool
-    fixed: int  # that are down already and stay so
 
 
 def _dangers(plan: Plan, group: Group, others: set[int], mine: Set[int]) -> list[_Danger]:
@@ -298,7 +297,7 @@ def _dangers(plan: Plan, group: Group, others: set[int], mine: Set[int]) -> list
         standing = group.domains(others | later | here)
         free = max(0, plan.max_unavailable - len(later) - len(here & group.domain_of.keys()))
         most = len(standing) + min(len(up - standing), free) if up - standing else 0
-        found.append(_Danger(wave, most, bool(up - fixed) and len(fixed) >= group.allowed, len(fixed)))
+        found.append(_Danger(wave, most, bool(up - fixed) and len(fixed) >= group.allowed))
     return found
 
 

@@ -467,6 +467,11 @@ def test_the_forecast_is_from_what_this_site_has_measured(site: Site) -> None:
     found = site.preview(said).forecast
     assert not found.guessed
     assert found.total.median == 6 * 164
+    with site.database.write() as session:
+        service.get(session, number).spec = {"name": "x", "of": "an earlier version"}
+    assert site.preview(said).forecast.guessed
+    with site.database.write() as session:
+        service.get(session, number).spec = said.model_dump(mode="json", by_alias=True, exclude_unset=True)
     patched = site.preview(spec(machines={"names": names}, action={"patch": {}}, order={"soak": 0})).forecast
     assert [each.step for each in patched.bases if each.guessed] == ["patch", "reboot"]
 

@@ -45,6 +45,7 @@ COMMANDS: dict[str, str] = {
     "check": "pxeapp.provisioning.commands:check",
     "render": "pxeapp.provisioning.commands:render",
     "cluster": "pxeapp.provisioning.cluster_commands:cluster",
+    "cloud": "pxeapp.clouds.commands:cloud",
     "variables": "pxeapp.provisioning.effective_commands:variables",
     "release": "pxeapp.software.commands:release",
     "mirror-door": "pxeapp.software.commands:mirror_door",
@@ -87,7 +88,7 @@ WHERE: dict[str, Where] = {
     ),
     **dict.fromkeys(
         ("user", "token", "audit", "machine", "deployment", "job", "check", "render", "cluster", "variables", "release",
-         "inventory", "netbox", "diff", "given", "observe", "resume"),
+         "inventory", "netbox", "diff", "given", "cloud", "observe", "resume"),
         Where.ANYWHERE,
     ),
 }  # fmt: skip

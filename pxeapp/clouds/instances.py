@@ -61,7 +61,7 @@ def live_migrate(api: CloudApi, number: str) -> None:
 
 def cold_migrate(api: CloudApi, number: str) -> None:
     """It is stopped, moved and started again, and then waits for `confirm`."""
-    _do(api, number, {"migrate": {"host": None}})
+    _do(api, number, {"migrate": None})
 
 
 def confirm(api: CloudApi, number: str) -> None:

@@ -72,11 +72,6 @@ def one_host(hosts: Iterable[str], machine: str) -> None:
         )
 
 
-def seconds_since(seen_at: dt.datetime | None, clock: dt.datetime | None) -> float | None:
-    """How long ago that was by the cloud's own clock, whatever ours says; None where one of them is not known."""
-    return None if seen_at is None or clock is None else (clock - seen_at).total_seconds()
-
-
 def moment(text: Any) -> dt.datetime | None:
     """A time as OpenStack writes it: UTC, without saying so."""
     try:

@@ -203,6 +203,17 @@ def test_openstack_wants_a_sign_of_life_since_the_step_began(database: Database,
     assert gate.look(subject, OpenStackGate(), now=T0 + dt.timedelta(seconds=35)).holds
 
 
+def test_openstack_without_a_clock_goes_by_ours(database: Database, cloud: FakeCloud) -> None:
+    one = course(database, cloud)
+    gate, subject = OpenStack(one.clouds), one.subject("verify")
+    cloud.tells_time = False
+    for each in (*cloud.services, *cloud.volumes):
+        each["updated_at"] = "2026-11-26T02:59:00.000000"
+    assert "80 s ago" in gate.look(subject, OpenStackGate(), now=T0 + dt.timedelta(seconds=20)).says
+    cloud.beat()
+    assert gate.look(subject, OpenStackGate(), now=T0 + dt.timedelta(seconds=35)).holds
+
+
 def test_openstack_names_what_is_down_and_a_host_that_is_not_known(database: Database, cloud: FakeCloud) -> None:
     one = course(database, cloud)
     gate, subject = OpenStack(one.clouds), one.subject("verify")

@@ -1,13 +1,14 @@
 """The openstack gate: the machine's compute and volume services and its agents are alive in the cloud.
 
 That a service is "up" says little right after a restart: Nova believes so for a minute after its last sign of life. So
-each must have given one since this step began, by the cloud's own clock. Whether it is enabled is not asked: the
-machine is still drained.
+each must have given one since this step began, by the clock of whoever answers, or ours where an answer has no date.
+Whether it is enabled is not asked: the machine is still drained.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -36,11 +37,11 @@ class OpenStack:
         since = (now - subject.began_at).total_seconds()
         with api.within(TIMEOUT_S - 2):
             nova = services.compute(api, subject.machine, host)
-            seen = [(str(each), each.up, services.seconds_since(each.seen_at, api.clock)) for each in nova]
+            seen = [(str(each), each.up, _age(each.seen_at, api.clock or now)) for each in nova]
             cinder = services.volume(api, subject.machine, host)
-            seen += [(str(each), each.up, services.seconds_since(each.seen_at, api.clock)) for each in cinder]
+            seen += [(str(each), each.up, _age(each.seen_at, api.clock or now)) for each in cinder]
             neutron = agents.on(api, subject.machine, host)
-            seen += [(str(each), each.alive, services.seconds_since(each.seen_at, api.clock)) for each in neutron]
+            seen += [(str(each), each.alive, _age(each.seen_at, api.clock or now)) for each in neutron]
         if not seen:
             return finding(KIND, f"{cloud} knows no service of {host or subject.machine}.", holds=False)
         bad = list(_bad(seen, since))
@@ -50,11 +51,18 @@ class OpenStack:
         return finding(KIND, f"{len(seen)} services and agents are alive.", holds=True)
 
 
-def _bad(seen: list[tuple[str, bool, float | None]], since: float) -> Iterator[str]:
+def _age(seen_at: dt.datetime | None, clock: dt.datetime) -> float:
+    """How long ago its last sign of life was; one that never gave any has given none since."""
+    return math.inf if seen_at is None else (clock - seen_at).total_seconds()
+
+
+def _bad(seen: list[tuple[str, bool, float]], since: float) -> Iterator[str]:
     for name, alive, age in seen:
         if not alive:
             yield f"{name} is down"
-        elif age is not None and age > since:
+        elif math.isinf(age):
+            yield f"{name} has given no sign of life"
+        elif age > since:
             yield f"{name} gave its last sign of life {age:.0f} s ago"
 
 

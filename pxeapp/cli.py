@@ -41,6 +41,7 @@ COMMANDS: dict[str, str] = {
     "audit": "pxeapp.accounts.audit_commands:audit",
     "machine": "pxeapp.machine_commands:machine",
     "deployment": "pxeapp.provisioning.deployment_commands:deployment",
+    "rollout": "pxeapp.rollouts.commands:rollout",
     "job": "pxeapp.jobs.commands:job",
     "check": "pxeapp.provisioning.commands:check",
     "render": "pxeapp.provisioning.commands:render",
@@ -83,12 +84,12 @@ WHERE: dict[str, Where] = {
     **dict.fromkeys(("login", "logout", "profile", "completion"), Where.CLIENT),
     **dict.fromkeys(
         ("db", "dhcp-snippet", "boot-programs", "rack", "backup", "restore", "doctor", "audit verify", "audit prune",
-         "release add-directory", "release add-url", "release add-ubuntu", "release add-debian"),
+         "release add-directory", "release add-url", "release add-ubuntu", "release add-debian", "rollout rehearse"),
         Where.HOST,
     ),
     **dict.fromkeys(
-        ("user", "token", "audit", "machine", "deployment", "job", "check", "render", "cluster", "variables", "release",
-         "inventory", "netbox", "diff", "given", "cloud", "observe", "resume"),
+        ("user", "token", "audit", "machine", "deployment", "rollout", "job", "check", "render", "cluster", "variables",
+         "release", "inventory", "netbox", "diff", "given", "cloud", "observe", "resume"),
         Where.ANYWHERE,
     ),
 }  # fmt: skip

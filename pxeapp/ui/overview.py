@@ -120,7 +120,7 @@ def _view() -> dict[str, Any]:
             "failed_total": sum(number for state, number in states.items() if state in FAILED),
             "silent": _machines(session, silent),
             "silent_total": _count(session, select(func.count()).select_from(Machine).where(silent)),
-            "stopped": stopped,
+            "stopped": lines(session, stopped),
             "rolling": lines(session, [each for each in rollouts if each not in stopped]),
             "flights": _flights(session, moment),
             "flights_total": _count(session, select(func.count()).where(Deployment.outcome.is_(None))),

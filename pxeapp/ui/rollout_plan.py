@@ -149,7 +149,7 @@ def _found(session: Session, said: str) -> dict[str, Any]:
         "waves_total": len(found.plan.waves),
         "groups": found.plan.groups,
         "notes": (*found.plan.notes, *found.findings),
-        "forecast": {"total": SpanOf.of(found.forecast.total), "says": found.forecast.says},
+        "forecast": found.forecast,
         "patches": written.spec.action.kind == "patch",
     }
 

@@ -132,15 +132,19 @@ class MemberLine:
         return self.steps.index(self.row.step) if self.row.step in self.steps else 0
 
     @property
-    def verbs(self) -> list[tuple[str, str]]:
-        """What somebody may do with it, and what that is called."""
+    def verbs(self) -> list[tuple[str, str, str]]:
+        """What somebody may do with it, what that is called, and what is asked before."""
         open_to = () if self.of in (*OVER, "aborting") else tuple(VERBS.items())
-        return [(verb, WORDS[verb]) for verb, states in open_to if self.row.state in states]
+        return [(verb, *WORDS[verb]) for verb, states in open_to if self.row.state in states]
 
 
 # What can be done with a machine of a rollout, and in which states of it.
 VERBS: dict[str, tuple[str, ...]] = {"retry": ("failed",), "skip": ("waiting", "failed"), "undrain": ("failed",)}
-WORDS = {"retry": N_("retry"), "skip": N_("skip"), "undrain": N_("put back as it is")}
+WORDS = {
+    "retry": (N_("retry"), ""),
+    "skip": (N_("skip"), N_("It is left out of this rollout for good.")),
+    "undrain": (N_("put back as it is"), N_("What failed is not tried again: it serves as it is.")),
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from pxeapp.rollouts.plan import Plan
 from pxeapp.rollouts.spec import Spec
 from pxeapp.ui import rollout_view as view
 from pxeapp.ui.blueprint import bp
-from pxeapp.ui.rollout_view import Line, MemberLine, SpanOf
+from pxeapp.ui.rollout_view import Line, MemberLine
 
 PAGE = 50
 MEMBERS = 100  # machines of a wave on one page
@@ -156,7 +156,7 @@ def _forecast(session: Session, row: Rollout, moment: dt.datetime) -> dict[str, 
     if row.state in view.OVER:
         return None
     found = service.forecast(session, row, now=moment)
-    return {"left": SpanOf.of(found.total), "ends": found.ends_at if row.started_at else None, "says": found.says}
+    return {"ends": found.ends_at if row.started_at else None, "says": found.says}
 
 
 def _lines_of(session: Session, row: Rollout, members: Any, steps: Sequence[str]) -> list[MemberLine]:

@@ -10,7 +10,8 @@ from typing import Any
 from pxeapp.db import Database, now
 from pxeapp.machines.lifecycle import State
 from pxeapp.machines.models import Cluster, Machine
-from pxeapp.rollouts import course
+from pxeapp.provisioning.plan import Tools
+from pxeapp.rollouts import control, course, service, text
 from pxeapp.rollouts.port import Done, Failed, Outcome, Subject, Waiting
 from pxeapp.rollouts.runner import Hands, Runner
 
@@ -45,6 +46,19 @@ def fill(database: Database, *, machines: int = 9) -> None:
                     role=role, cluster="roll", location={"rack": f"q{number % 3}"}, created_at=now(), updated_at=now(),
                 )
             )  # fmt: skip
+
+
+def begin(database: Database, tools: Tools) -> Rolling:
+    """The plan, started, with one machine that failed and one that hangs."""
+    with database.write() as session:
+        row = service.create(session, text.read(PLAN).spec, tools=tools, actor="user:admin", now=now())
+        row.passed = [{"wave": 0}]
+        control.start(session, row, actor="user:admin", now=now())
+    rolling = Rolling(database)
+    rolling.script.breaks.add(("roll-04", "verify"))
+    rolling.script.hangs.add(("roll-02", "drain"))
+    rolling.turn(12)
+    return rolling
 
 
 @dataclass

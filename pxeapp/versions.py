@@ -129,13 +129,6 @@ def wire(row: Version) -> dict[str, Any]:
     }
 
 
-def told(row: Version) -> str:
-    """A version in one line, for a terminal."""
-    return (
-        f"{row.number or 0:>5}  {row.at:%Y-%m-%d %H:%M:%S} UTC  {row.author:<24} {row.action:<9} {row.comment}".rstrip()
-    )
-
-
 def _known(session: Session, kind: str, name: str) -> bool:
     return session.scalar(select(exists().where(Version.kind == kind, Version.name == name))) is True
 

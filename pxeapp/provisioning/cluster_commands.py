@@ -12,12 +12,16 @@ import click
 
 from pxeapp.answers.variables.schema import TEXTS
 from pxeapp.client import Appliance, appliance, at
+from pxeapp.client.version_commands import versioned
 from pxeapp.commandline import agree, as_json, print_json, yes
 
 
 @click.group()
 def cluster() -> None:
     """Clusters: variables and secrets that machines share."""
+
+
+versioned(cluster, "clusters")
 
 
 @cluster.command("list")

@@ -15,6 +15,7 @@ import click
 
 from pxeapp import config, systems
 from pxeapp.client import appliance, at
+from pxeapp.client.version_commands import versioned
 from pxeapp.commandline import agree, as_json, counting, print_json, working, yes
 from pxeapp.db import Database, now
 from pxeapp.software import debian, releases, ubuntu
@@ -193,6 +194,9 @@ def show(name: str, as_json: bool) -> None:
         return
     for field, value in found.items():
         click.echo(f"{field:<16} {value if isinstance(value, str) else json.dumps(value)}".rstrip())
+
+
+versioned(release, "releases")
 
 
 @release.command("verify")

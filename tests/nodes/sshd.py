@@ -48,7 +48,7 @@ class Sshd:
             f"ListenAddress 127.0.0.1:{self.port}\nHostKey {self.folder}/host_key\nPidFile none\nUsePAM no\n"
             f"AuthorizedKeysFile {self.folder}/authorized_keys\nStrictModes no\nPermitRootLogin prohibit-password\n"
             "PasswordAuthentication no\nKbdInteractiveAuthentication no\nMaxStartups 50\n"
-            + "".join(f"SetEnv {name}={value}\n" for name, value in self.environment.items())
+            + self._environment()  # in one line: of several only the first counts
         )
         with (self.folder / "sshd.log").open("ab") as log:
             self.process = subprocess.Popen(
@@ -61,6 +61,10 @@ class Sshd:
                     return
             time.sleep(0.02)
         raise AssertionError((self.folder / "sshd.log").read_text())
+
+    def _environment(self) -> str:
+        said = " ".join(f"{name}={value}" for name, value in self.environment.items())
+        return f"SetEnv {said}\n" if said else ""
 
     def cut(self) -> int:
         """End every session's process; what runs in them is left to itself. How many there were."""

@@ -122,6 +122,7 @@ class Forecast:
     bases: tuple[Basis, ...] = field(repr=False)
     ends_at: dt.datetime | None  # with the median, windows counted; None where windows are too few to tell
     ends_by: dt.datetime | None  # with the 90th percentile
+    least: dt.timedelta | None  # from when the first may begin to a quick end, windows counted; None: too few to tell
     notes: tuple[str, ...] = ()
 
     @property
@@ -201,6 +202,7 @@ def estimate(
         bases,
         _end(spec, now, total.median, machine.median),
         _end(spec, now, total.high, machine.high),
+        _least(spec, now, total.low, machine.low),
         tuple(_notes(spec, plan, left)),
     )
 
@@ -337,6 +339,12 @@ def _end(spec: Spec, now: dt.datetime, seconds: float, machine: float) -> dt.dat
         rest -= (closes - opens) // one * one
         moment = closes
     return None
+
+
+def _least(spec: Spec, now: dt.datetime, seconds: float, machine: float) -> dt.timedelta | None:
+    end = _end(spec, now, seconds, machine)
+    begin = windows.opens_at(spec.order.windows, now) if spec.order.windows else now
+    return None if end is None or begin is None else end - begin
 
 
 def _notes(spec: Spec, plan: Plan, left: Mapping[int, Sequence[Left]]) -> Iterator[str]:

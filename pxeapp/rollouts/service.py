@@ -179,11 +179,11 @@ def _untouched(plan: Plan, roles: dict[int, str | None]) -> dict[int, list[Left]
 
 def _too_late(spec: Spec, expected: Forecast) -> list[FieldProblem]:
     """A deadline before which not even a quick course would end."""
-    deadline = spec.order.deadline
-    if deadline is None or expected.total.low <= deadline.total_seconds():
+    deadline, least = spec.order.deadline, expected.least
+    if deadline is None or least is None or least <= deadline:
         return []
-    least = as_text(dt.timedelta(minutes=max(1, round(expected.total.low / 60))))
+    minutes = dt.timedelta(minutes=max(1, round(least.total_seconds() / 60)))
     rests = "by a guess" if expected.guessed else "by what this site has measured"
-    problem = f"It allows {as_text(deadline)}, and {rests} this takes at least {least}."
+    problem = f"It allows {as_text(deadline)}, and {rests} this takes at least {as_text(minutes)}."
     fix = "Allow more time, allow more machines to be down at once, or take fewer machines."
     return [FieldProblem("order.deadline", problem, fix)]

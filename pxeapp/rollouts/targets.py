@@ -79,9 +79,8 @@ def _reinstall(session: Session, tools: Tools, said: Reinstall, numbers: Sequenc
         except PxeError as error:
             bad.add(release)
             yield FieldProblem("action.reinstall.release", error.sentence, error.hint)
-    yield from _uncarried(
-        carrying(session, tools.templates), [some[0] for (release, *_), some in wanted.items() if release not in bad]
-    )
+    drafts = [some[0] for (release, *_), some in wanted.items() if release not in bad]
+    yield from _uncarried(carrying(session, tools.templates), said, drafts)
 
 
 def _drafts(session: Session, said: Reinstall, numbers: Sequence[int]) -> Iterator[tuple[Draft, str]]:
@@ -97,11 +96,13 @@ def _drafts(session: Session, said: Reinstall, numbers: Sequence[int]) -> Iterat
             yield draft, name
 
 
-def _uncarried(table: Carrying, drafts: Sequence[Draft]) -> Iterator[FieldProblem]:
-    """The role or variables that a release has no packages for, each once."""
+def _uncarried(table: Carrying, said: Reinstall, drafts: Sequence[Draft]) -> Iterator[FieldProblem]:
+    """The role or variables that a release has no packages for, each once, at the field that leads there."""
     told = set()
     for draft in drafts[:MOST]:
-        for problem in table.problems(draft):
-            if (said := (problem.field, problem.problem)) not in told:
-                told.add(said)
-                yield FieldProblem(f"action.reinstall ({problem.field})", problem.problem, problem.fix)
+        for found in table.problems(draft):
+            problem = f"{found.field}: {found.problem}" if found.field.startswith("vars.") else found.problem
+            if problem not in told:
+                told.add(problem)
+                what = "role" if found.field == "role" and said.role else "release"
+                yield FieldProblem(f"action.reinstall.{what}", problem, found.fix)

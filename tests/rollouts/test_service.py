@@ -230,7 +230,7 @@ def test_a_role_that_the_release_has_no_packages_for_is_refused(site: Site) -> N
     add_release(site, "centos-7", "centos", "7")
     add_release(site, "debian-13", "debian", "13")
     (problem,) = site.refused(spec(action={"reinstall": {"release": "centos-7"}}))
-    assert problem.startswith("action.reinstall (role): centos-7 cannot carry the role block")
+    assert problem.startswith("action.reinstall.release: centos-7 cannot carry the role block")
     assert site.preview(spec(action={"reinstall": {"release": "debian-13"}})).plan.max_unavailable == 1
 
 
@@ -519,6 +519,11 @@ def test_a_deadline_that_cannot_be_kept_and_a_window_that_is_too_short_are_refus
     assert site.refused(spec(order={**order, "windows": [{"from": "22:00", "to": "22:30"}]})) == [
         "order.windows: The longest is open for 30m; by the forecast one machine takes 31m."
     ]
+    nights = {**order, "windows": [{"from": "22:00", "to": "23:00"}]}  # one machine each
+    assert site.refused(spec(order={**nights, "deadline": "4d"})) == [
+        "order.deadline: It allows 4d, and by what this site has measured this takes at least 5d31m."
+    ]
+    assert site.preview(spec(order={**nights, "deadline": "6d"})).plan.max_unavailable == 1
     guess = spec(machines={"names": names[:1]}, action={"run": {"command": "true"}}, order={"deadline": "10s"})
     (problem,) = site.refused(guess)
     assert problem.startswith("order.deadline: It allows 10s, and by a guess this takes at least ")

@@ -100,7 +100,7 @@ def propose(hand: Hand, row: Cluster, said: Mapping[str, Any]) -> None:
 
 
 def delete(session: Session, name: str, *, actor: str, now: dt.datetime) -> None:
-    """Forget a cluster that no machine is in any more; what it was, and its secrets, stay sealed in its versions."""
+    """Delete a cluster that no machine is in any more; its versions stay, sealed secrets included."""
     row = get(session, name, lock=True)
     inside = session.scalars(
         select(Machine.name).where(Machine.cluster == name).order_by(Machine.name).limit(MOST_NAMED + 1)

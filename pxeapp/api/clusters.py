@@ -137,7 +137,7 @@ def replace(name: str, said: ClusterPut) -> Response:
 @bp.delete("/clusters/<name>")
 @bp.output({}, status_code=204)
 def delete(name: str) -> str:
-    """Forget a cluster that no machine is in, and its secrets"""
+    """Delete a cluster that no machine is in; its versions stay, encrypted secrets included"""
     with context().database.write() as session:
         etags.check(_wire(session, clusters.get(session, name, lock=True)))
         clusters.delete(session, name, actor=actor().label, now=now())

@@ -101,10 +101,10 @@ def change(
 @click.argument("name")
 @yes
 def delete(name: str, yes: bool) -> None:
-    """Forget a cluster that no machine is in, and its secrets."""
+    """Delete a cluster that no machine is in, and its secrets; `restore` brings both back."""
     own = appliance()
     found = own.get(at("clusters", name))
-    agree(f"Cluster {name} and its {len(found['secrets'])} secrets are forgotten.", yes=yes)
+    agree(f"Cluster {name} and its {len(found['secrets'])} secrets are deleted.", yes=yes)
     own.delete(at("clusters", name))
     click.echo(f"{name} was deleted.")
 

@@ -172,11 +172,20 @@ def _looser(before: Rule, after: Rule, everyone: Sequence[Serving]) -> bool:
     """Whether any machine could be taken down that could not before, by the numbers of this site."""
     if before.per != after.per:
         return True
+    if before.max_domains is not None and (after.max_domains is None or after.max_domains > before.max_domains):
+        return True
     for machines in _places(before, everyone).values():
         most, now = _most_down(before, len(machines)), _most_down(after, len(machines))
         if most is not None and (now is None or now > most):
             return True
-    return before.max_domains is not None and (after.max_domains is None or after.max_domains > before.max_domains)
+        if before.max_domains is not None and _wider(_domains(before, machines)[1], _domains(after, machines)[1]):
+            return True
+    return False
+
+
+def _wider(before: Mapping[int, int], after: Mapping[int, int]) -> bool:
+    """Whether machines share a failure domain now that did not."""
+    return len({(after[each], before[each]) for each in before}) > len(set(after.values()))
 
 
 def _places(rule: Rule, everyone: Sequence[Serving]) -> dict[tuple[str | None, str], list[Serving]]:

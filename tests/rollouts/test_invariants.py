@@ -122,6 +122,15 @@ def test_a_builtin_rule_is_tightened_without_a_reason() -> None:
     assert wrong(racked("object", ["r1"]), {"object-nodes": {"max_domains": 2}}) != []
 
 
+def test_a_wider_failure_domain_needs_a_reason_and_a_narrower_one_does_not() -> None:
+    two_racks, four_racks = racked("object", ["r1", "r1", "r2", "r2"]), racked("object", ["r1", "r2", "r3", "r4", "r4"])
+    assert wrong(two_racks, {"object-nodes": {"domain": "rack"}}) == [
+        "invariants.object-nodes.reason: The built-in rule is loosened without a reason."
+    ]
+    assert wrong(four_racks, {"object-nodes": {"domain": "rack"}}) == []
+    assert wrong(four_racks, {"object-nodes": {"domain": "machine"}}) == []
+
+
 def test_what_is_changed_is_changed_and_the_rest_stays() -> None:
     found = one(of("controller", 7), controllers={"max_down": 1})
     assert found.allowed == 1

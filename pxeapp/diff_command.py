@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import socket
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 import yaml
+from rich.console import Console
+from rich.progress import Progress
 
+from pxeapp import config, wiring
 from pxeapp.client import Appliance, appliance, at
 from pxeapp.commandline import as_json, print_json
 from pxeapp.errors import FieldProblem, Invalid
-from pxeapp.provisioning import edits
+from pxeapp.provisioning import comparing, edits
 from pxeapp.provisioning.colours import coloured
 
 MOST_NAMED = 1000  # machines of a group in one answer
 SHOWN = 10
+LOOK_EVERY_S = 0.5
+LEAVE_S = 10.0  # for what is in hand to be given back
 MANY = "and {} more"
 FILES = ("role", "network", "release", "cluster")
 SELECTORS = ("role", "release", "cluster")
@@ -62,12 +72,45 @@ def diff(machines: tuple[str, ...], **said: Any) -> None:
     """
     own = appliance()
     found = own.post("/diff", {**_wanted(own, machines, said), "limit": said["limit"]})
+    if "differs" not in found:  # these are so many machines that a job looks at them
+        found = _awaited(own, found)
     if said["as_json"]:
         print_json(found)
     else:
         _show(found)
     if found["differs"]:
         sys.exit(1)
+
+
+def _awaited(own: Appliance, job: dict[str, Any]) -> dict[str, Any]:
+    """What the job found; meanwhile a terminal sees how far it is."""
+    number, console = job["id"], Console(stderr=True)
+    with contextlib.ExitStack() as stack:
+        if not own.remote:
+            stack.enter_context(_comparing())
+        bar = stack.enter_context(Progress(console=console, transient=True, disable=not console.is_terminal))
+        task = bar.add_task("Machines compared", total=job["total"])
+        while job["state"] != "finished":
+            time.sleep(LOOK_EVERY_S)
+            job = own.get(at("jobs", number))
+            bar.update(task, completed=job["done"], total=job["total"])
+    return dict(own.get(at("jobs", number, "comparison")))
+
+
+@contextlib.contextmanager
+def _comparing() -> Iterator[None]:
+    """This very process compares as well, for no worker need be running here."""
+    context, stop = wiring.create_context(config.load()), threading.Event()
+    hands = comparing.Hands(context.database, context.vault, context.checker)
+    comparer = comparing.Comparer(hands, f"diff:{socket.gethostname()}:{os.getpid()}")
+    thread = threading.Thread(target=comparer.run, args=(stop,), name="comparisons", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(LEAVE_S)
+        context.database.dispose()
 
 
 def _wanted(own: Appliance, machines: Sequence[str], said: Mapping[str, Any]) -> dict[str, Any]:

@@ -234,6 +234,7 @@ PERMISSIONS: dict[str, str] = {
     "ui.create_rollout": OPERATOR,
     "ui.control_rollout": OPERATOR,
     "ui.control_members": OPERATOR,
+    "diffs.found": OPERATOR,  # whoever asked for it, and admins, see provisioning/comparing.py
     "diffs.compare": OPERATOR,  # it writes nothing, and takes seconds; proposing a template asks for more, see there
     "appliance.observe": OPERATOR,  # whoever may deploy may stop everything
     # What changes the appliance for everybody
@@ -253,6 +254,7 @@ PERMISSIONS: dict[str, str] = {
     "roles.create": ADMIN,
     "roles.change": ADMIN,
     "roles.replace": ADMIN,
+    "roles.delete": ADMIN,
     "releases.create": ADMIN,
     "releases.change": ADMIN,
     "releases.replace": ADMIN,
@@ -294,6 +296,7 @@ PERMISSIONS: dict[str, str] = {
     "clouds.delete": ADMIN,
     "ssh.record": ADMIN,  # whoever says by which key a machine is known says who is sent its scripts
     "clouds.check": ADMIN,  # it signs in with the secret
+    "webhooks.delivery": ADMIN,
     "given.exact": ADMIN,  # tokens and secrets as they were
     "appliance.resume": ADMIN,
 }
@@ -304,6 +307,7 @@ WHOLE: frozenset[str] = frozenset(
     {
         "appliance.observe", "health.metrics", "reports.durations", "reports.success", "reports.failures",
         "reports.repairs", "reports.inventory", "ui.reports_page", "ui.settings", "ui.doctor_part", "ui.run_doctor",
+        "roles.delete",
     }
 )  # fmt: skip
 # What writes nothing though it is asked for by POST.

@@ -16,7 +16,7 @@ from pxeapp.accounts.permissions import PERMISSIONS, verdict
 from pxeapp.api.accounts import TokenIn
 from pxeapp.api.context import actor, context
 from pxeapp.api.guard import credential, rules, visit
-from pxeapp.api.paging import Page, PageQuery, listed, page
+from pxeapp.api.paging import Page, PageQuery, page, part
 from pxeapp.db import now
 from pxeapp.errors import Conflict
 
@@ -110,13 +110,14 @@ def show() -> dict[str, Any]:
 
 
 @bp.get("/account/sessions", endpoint="sessions")
+@bp.input(PageQuery, location="query", arg_name="query")
 @bp.output(Page)
-def list_sessions() -> dict[str, Any]:
+def list_sessions(query: PageQuery) -> dict[str, Any]:
     """Your sessions that are alive, the last used first"""
     own_context = context()
     with own_context.database.read() as session:
         rows = sessions.listing(session, _user_id(), rules(own_context.settings), now=now())
-        return listed([own.shown_session(row, actor().session_id) for row in rows])
+        return part([own.shown_session(row, actor().session_id) for row in rows], query, lambda each: each["id"])
 
 
 @bp.delete("/account/sessions/<int:number>")

@@ -262,8 +262,64 @@ class VariableOut(_Open):
     name: str
 
 
-class DiffOut(_Open):
-    """Groups of machines with the same difference."""
+class Some(BaseModel):
+    """Machines: how many, the first of them by name, and how many more."""
+
+    count: int
+    machines: list[str]
+    more: int
+
+
+class DiffFileOut(BaseModel):
+    """A file that would be another one, as a unified difference."""
+
+    kind: str
+    diff: str
+
+
+class DiffFaultOut(Some):
+    """What would be wrong with a file, and on which machines. `already`: it is now, too."""
+
+    kind: str
+    line: int | None
+    template: str | None
+    template_line: int | None
+    problem: str
+    fix: str
+    advice: bool
+    text: str
+    already: bool
+
+
+class DiffGroupOut(Some):
+    """Machines with the same difference, shown on the first of them."""
+
+    example: str
+    files: list[DiffFileOut]
+    faults: list[DiffFaultOut]
+
+
+class DiffFailureOut(Some):
+    """Machines that could not be given a file, all for the same reason. `already`: nor can they be given it now."""
+
+    reason: str
+    already: bool
+
+
+class DiffOut(BaseModel):
+    """What a change would do: groups of machines with the same difference, the largest first."""
+
+    differs: bool
+    looked_at: int
+    changed: int
+    unchanged: int
+    without_release_or_role: int
+    groups: list[DiffGroupOut]
+    failures: list[DiffFailureOut]
+    mended: Some
+    faulty: int
+    unchecked: int
+    notes: list[str]
 
 
 class JobOut(BaseModel):
@@ -277,11 +333,13 @@ class JobOut(BaseModel):
     requested_at: str
     finished_at: str | None
     cancelled: bool
+    problem: str = Field(description="Why all of it failed, of a comparison.")
     total: int
     waiting: int
     done: int
     refused: int
     skipped: int
+    result: str | None = Field(description="Where a comparison's answer is, once it has ended.")
 
 
 class RadiusOut(BaseModel):
@@ -379,6 +437,7 @@ ONE: dict[str, type[BaseModel]] = {
     "deployments.rendered": RenderedOut,
     "given.listing": GivenOut,
     "diffs.compare": DiffOut,
+    "diffs.found": DiffOut,
     "power.show": PowerOut,
     "power.order": PowerActionOut,
     "bmc.sensors": bmc.SensorsOut,
@@ -420,6 +479,7 @@ ONE: dict[str, type[BaseModel]] = {
     "webhooks.replace": WebhookOut,
     "webhooks.test": DeliveryOut,
     "webhooks.replay": DeliveryOut,
+    "webhooks.delivery": DeliveryOut,
 }
 MANY: dict[str, type[BaseModel]] = {
     "machines.listing": MachineOut,
@@ -465,6 +525,24 @@ STATUS = {
 }  # fmt: skip
 CREATES = frozenset({"machines.replace", "networks.replace", "roles.replace", "clusters.replace", "webhooks.replace",
                      "releases.replace", "clouds.replace"})  # fmt: skip
+# Those that answer 202 say in Location where to watch what comes of it.
+WATCHED = frozenset(
+    {
+        "deployments.deploy",
+        "power.order",
+        "jobs.order",
+        "diffs.compare",
+        "webhooks.test",
+        "webhooks.replay",
+        "bmc.refresh_sensors",
+        "bmc.refresh_sel",
+        "bmc.refresh_boot_device",
+        "bmc.refresh_identity",
+        "bmc.clear_sel",
+        "bmc.set_boot_device",
+        "bmc.identify",
+    }
+)
 EDITABLE = ("machines", "networks", "roles", "clusters", "releases", "webhooks", "clouds", "users")
 # What heeds If-Match.
 CONDITIONAL = frozenset(f"{kind}.{what}" for kind in EDITABLE for what in ("change", "replace", "delete")) | {

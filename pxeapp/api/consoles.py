@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pxeapp.api.context import actor, context
 from pxeapp.api.guard import credential
-from pxeapp.api.paging import listed
+from pxeapp.api.paging import PageQuery, part
 from pxeapp.consoles import recordings, service
 from pxeapp.consoles.relay import the_relay
 from pxeapp.db import now
@@ -99,11 +99,13 @@ def act(key: str, said: ActIn) -> str:
 
 
 @bp.get("/machines/<key>/console/recordings")
-def listing(key: str) -> dict[str, Any]:
+@bp.input(PageQuery, location="query", arg_name="query")
+def listing(key: str, query: PageQuery) -> dict[str, Any]:
     """What was recorded, the newest first: one for each deployment"""
     with context().database.read() as session:
         row = selectors.get(session, key)
-        return listed([recordings.wire(each) for each in recordings.of_machine(session, row.id)])
+        shown = [recordings.wire(each) for each in recordings.of_machine(session, row.id)]
+        return part(shown, query, lambda each: each["id"])
 
 
 @bp.get("/machines/<key>/console/recordings/<int:number>")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 from apiflask import APIBlueprint
-from flask import Response
+from flask import Response, jsonify, url_for
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import select
 
 from pxeapp.api.context import actor, context
-from pxeapp.api.paging import Page, PageQuery, listed, page
+from pxeapp.api.paging import Page, PageQuery, page, part
 from pxeapp.db import now
 from pxeapp.errors import NotFound
 from pxeapp.machines import selectors
@@ -48,7 +49,7 @@ class RenderedQuery(BaseModel):
 @bp.post("/machines/<key>/deploy")
 @bp.input(DeployIn, arg_name="said")
 @bp.output({}, status_code=202)
-def deploy(key: str, said: DeployIn) -> dict[str, Any]:
+def deploy(key: str, said: DeployIn) -> Response:
     """Deploy a machine; answers at once, the reconciler does the rest"""
     rehearsal = context().checker.rehearse(context().database, key, release=said.release, role=said.role)
     with context().database.write() as session:
@@ -65,7 +66,10 @@ def deploy(key: str, said: DeployIn) -> dict[str, Any]:
         )
         shown = wire.deployment(deployment, machine.name)
     context().queue.hint(deployment.id)
-    return shown
+    answer = jsonify(shown)
+    answer.status_code = HTTPStatus.ACCEPTED
+    answer.headers["Location"] = url_for("deployments.show", number=shown["id"])
+    return answer
 
 
 @bp.post("/machines/<key>/abort")
@@ -129,10 +133,11 @@ def show(number: int) -> dict[str, Any]:
 
 
 @bp.get("/deployments/<int:number>/logs")
-def logs(number: int) -> dict[str, Any]:
+@bp.input(PageQuery, location="query", arg_name="query")
+def logs(number: int, query: PageQuery) -> dict[str, Any]:
     """The logs that its installer sent"""
     with context().database.read() as session:
-        return listed(node_logs.listing(session, _get(session, number).id))
+        return part(node_logs.listing(session, _get(session, number).id), query, lambda each: each["name"])
 
 
 @bp.get("/deployments/<int:number>/logs/<name>")

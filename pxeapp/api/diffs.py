@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from apiflask import APIBlueprint
+from flask import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from pxeapp.accounts.permissions import ADMIN, allows
+from pxeapp.api import jobs as jobs_api
 from pxeapp.api.clusters import ClusterChange
 from pxeapp.api.context import actor, context, site
 from pxeapp.api.networks import NetworkChange
@@ -16,7 +18,7 @@ from pxeapp.api.roles import RoleChange
 from pxeapp.db import now
 from pxeapp.errors import Forbidden
 from pxeapp.machines.narrowing import Narrowed
-from pxeapp.provisioning import diffs
+from pxeapp.provisioning import comparing, diffs
 from pxeapp.provisioning.diffs import Look
 from pxeapp.provisioning.proposals import Proposal, Selection
 
@@ -80,10 +82,12 @@ def _said(patch: ClusterChange) -> dict[str, Any]:
 @bp.post("/diff")
 @bp.input(DiffIn, arg_name="said")
 @bp.doc(
-    description="Nothing is written. Machines with the same difference are one group, shown on the first of them; "
-    "secrets are masked. Templates may be proposed by admins only: a template can say a secret in other words."
+    description="Nothing is saved. Machines with the same difference are one group, shown on the first of them; "
+    "secrets are masked. Templates may be proposed by admins only: a template can say a secret in other words. "
+    f"More than {comparing.AT_ONCE} machines take longer than a request should: then it answers 202 with a job, and "
+    "`/jobs/{id}/comparison` has the answer once the job has ended."
 )
-def compare(said: DiffIn) -> dict[str, Any]:
+def compare(said: DiffIn) -> dict[str, Any] | Response:
     """Compare what machines are given now with what they would be given if this were saved"""
     if said.templates and not allows(actor().role, ADMIN):
         raise Forbidden(
@@ -91,7 +95,22 @@ def compare(said: DiffIn) -> dict[str, Any]:
             hint="Ask an admin, or leave `templates` out.",
         )
     own = context()
+    proposal, selection = said.proposal(), said.select.selection()
     with own.database.read() as session:
         look = Look(own.checker, site(session))
-        found = diffs.compare(session, look, said.proposal(), said.select.selection(), now=now())
-    return found.to_dict(said.limit)
+        if not comparing.takes_long(session, selection):
+            return diffs.compare(session, look, proposal, selection, now=now()).to_dict(said.limit)
+        diffs.check(session, look, proposal, selection, now=now())
+    with own.database.write() as session:
+        job = comparing.order(session, own.vault, proposal, selection, limit=said.limit, actor=actor(), now=now())
+        session.flush()
+        return jobs_api.ordered(session, job)
+
+
+@bp.get("/jobs/<int:number>/comparison")
+@bp.doc(description="Of a job that `POST /diff` answered with. While it is not done yet, 409 says how far it is.")
+def found(number: int) -> dict[str, Any]:
+    """What a comparison found"""
+    own = context()
+    with own.database.read() as session:
+        return comparing.found(session, own.vault, jobs_api.get(session, number), actor())

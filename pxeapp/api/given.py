@@ -6,9 +6,10 @@ from typing import Annotated, Any
 
 from apiflask import APIBlueprint
 from flask import Response
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from pxeapp.api.context import actor, context
+from pxeapp.api.paging import PageQuery, part
 from pxeapp.db import now
 from pxeapp.machines import selectors
 from pxeapp.provisioning import given
@@ -16,7 +17,7 @@ from pxeapp.provisioning import given
 bp = APIBlueprint("given", __name__, url_prefix="/api/v1", tag="Deployments")
 
 
-class GivenQuery(BaseModel):
+class GivenQuery(PageQuery):
     """Which attempt (left out: the latest), which file (left out: all), and whether to compare with today."""
 
     deployment: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
@@ -38,7 +39,7 @@ def listing(key: str, query: GivenQuery) -> dict[str, Any]:
             compared = given.compared(session, own.checker.tools, machine, files)
             for each, beside in zip(shown, compared, strict=True):
                 each["today"] = beside.to_dict()
-        return {"machine": machine.name, "deployment": deployment.id, "items": shown, "next": None}
+        return {"machine": machine.name, "deployment": deployment.id, **part(shown, query, lambda each: each["id"])}
 
 
 @bp.get("/machines/<key>/given/<int:number>/exact")

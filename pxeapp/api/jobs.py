@@ -8,11 +8,13 @@ from typing import Annotated, Any, Literal
 from apiflask import APIBlueprint
 from flask import Response, jsonify, url_for
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.orm import Session
 
 from pxeapp.api.context import actor, context
 from pxeapp.api.paging import PageQuery, page
 from pxeapp.db import now
 from pxeapp.jobs import service as jobs
+from pxeapp.jobs.models import COMPARE, Job
 from pxeapp.machines.narrowing import Narrowed, Word
 from pxeapp.provisioning import bulk
 from pxeapp.provisioning.bulk import Selection
@@ -94,11 +96,7 @@ def order(said: BulkIn) -> Response:
             actor=actor(), now=now(),
         )  # fmt: skip
         session.flush()
-        shown = jobs.wire(job, jobs.counts(session, [job])[job.id])
-    answer = jsonify(shown)
-    answer.status_code = HTTPStatus.ACCEPTED
-    answer.headers["Location"] = url_for("jobs.show", number=shown["id"])
-    return answer
+        return ordered(session, job)
 
 
 @bp.get("/jobs")
@@ -106,17 +104,18 @@ def order(said: BulkIn) -> Response:
 def listing(query: JobQuery) -> dict[str, Any]:
     """Jobs, oldest first"""
     with context().database.read() as session:
-        rows = jobs.listing(session, after=query.after_id, limit=query.limit + 1, running=query.running, by=_own())
+        rows = jobs.listing(
+            session, after=query.after_id, limit=query.limit + 1, running=query.running, by=jobs.seen_by(actor())
+        )
         ended = jobs.counts(session, rows)
-        return page(rows, query.limit, lambda row: jobs.wire(row, ended[row.id]), lambda row: row.id)
+        return page(rows, query.limit, lambda row: _wire(row, ended[row.id]), lambda row: row.id)
 
 
 @bp.get("/jobs/<int:number>")
 def show(number: int) -> dict[str, Any]:
     """How far a job is"""
     with context().database.read() as session:
-        job = jobs.get(session, number, by=_own())
-        return jobs.wire(job, jobs.counts(session, [job])[job.id])
+        return _shown(session, get(session, number))
 
 
 @bp.get("/jobs/<int:number>/items")
@@ -124,7 +123,7 @@ def show(number: int) -> dict[str, Any]:
 def items(number: int, query: ItemQuery) -> dict[str, Any]:
     """How each of its machines fared"""
     with context().database.read() as session:
-        job = jobs.get(session, number, by=_own())
+        job = get(session, number)
         rows = jobs.items(session, job, after=query.after_id, limit=query.limit + 1, outcome=query.outcome)
         return page(rows, query.limit, jobs.item_wire, lambda row: row.id)
 
@@ -133,12 +132,29 @@ def items(number: int, query: ItemQuery) -> dict[str, Any]:
 def cancel(number: int) -> dict[str, Any]:
     """Begin nothing more of a job; machines that were begun go on"""
     with context().database.write() as session:
-        job = jobs.cancel(session, number, actor=actor().label, now=now(), by=_own())
+        job = jobs.cancel(session, number, actor=actor().label, now=now(), by=jobs.seen_by(actor()))
         session.flush()
-        return jobs.wire(job, jobs.counts(session, [job])[job.id])
+        return _shown(session, job)
 
 
-def _own() -> str | None:
-    """Whoever is limited to some projects sees the jobs that they ordered: others name machines of other projects."""
-    by = actor()
-    return by.label if getattr(by, "projects", None) is not None else None
+def get(session: Session, number: int) -> Job:
+    """A job that whoever asks may see; raises NotFound."""
+    return jobs.get(session, number, by=jobs.seen_by(actor()))
+
+
+def ordered(session: Session, job: Job) -> Response:
+    """The answer to an order: the job, and where to watch it."""
+    answer = jsonify(_shown(session, job))
+    answer.status_code = HTTPStatus.ACCEPTED
+    answer.headers["Location"] = url_for("jobs.show", number=job.id)
+    return answer
+
+
+def _shown(session: Session, job: Job) -> dict[str, Any]:
+    return _wire(job, jobs.counts(session, [job])[job.id])
+
+
+def _wire(job: Job, ended: dict[str, int]) -> dict[str, Any]:
+    """With the address of what it found, where it found something."""
+    done = job.action == COMPARE and job.finished_at is not None and not job.cancelled and not job.problem
+    return {**jobs.wire(job, ended), "result": url_for("diffs.found", number=job.id) if done else None}

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from pxeapp.api import etags
 from pxeapp.api.context import actor, context
-from pxeapp.api.paging import Page, listed
+from pxeapp.api.paging import Page, PageQuery, part
 from pxeapp.db import now
 from pxeapp.errors import NotFound
 from pxeapp.machines import columns as known_columns
@@ -86,11 +86,13 @@ def csv_answer(narrowed: Filter, names: list[str], sort: str) -> Response:
 
 
 @bp.get("/filters")
+@bp.input(PageQuery, location="query", arg_name="query")
 @bp.output(Page)
-def listing() -> dict[str, Any]:
+def listing(query: PageQuery) -> dict[str, Any]:
     """Saved filters: your own, then the shared ones"""
     with context().database.read() as session:
-        return listed([saved_filters.wire(row) for row in saved_filters.listing(session, actor())])
+        shown = [saved_filters.wire(row) for row in saved_filters.listing(session, actor())]
+    return part(shown, query, lambda each: ("shared " if each["shared"] else "own ") + each["name"])
 
 
 @bp.put("/filters/<name>")

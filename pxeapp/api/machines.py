@@ -57,6 +57,26 @@ class MachineQuery(Narrowed, PageQuery):
     activity: Annotated[bool, Field(description=ACTIVITY)] = False
 
 
+class MachineBmcOut(BaseModel):
+    """How its BMC is reached; of its password only that there is one."""
+
+    type: str
+    address: str
+    port: int
+    username: str
+    password_set: bool
+    cipher_suite: int | None
+
+
+class CardOut(BaseModel):
+    """A network card."""
+
+    mac: str
+    name: str | None
+    network: str | None
+    address: str | None
+
+
 class MachineOut(BaseModel):
     """A machine on the wire."""
 
@@ -64,21 +84,31 @@ class MachineOut(BaseModel):
     id: int
     name: str
     mac: str
+    serial: str | None
+    uuid: str | None
     state: str
     power: Literal["on", "off", "unknown"]
+    power_seen_at: str | None
     role: str | None
     release: str | None
     cluster: str | None
     project: str | None
-    bmc: dict[str, Any] | None
-    interfaces: list[dict[str, Any]]
+    bmc: MachineBmcOut | None
+    interfaces: list[CardOut]
     disks: Annotated[
         dict[str, Any],
         Field(description="Paths, or objects with path, serial, wwn, model, size, rotational."),
     ]
     labels: dict[str, str]
     vars: dict[str, Any]
+    location: dict[str, Any]
+    maintenance: bool
+    maintenance_reason: str
+    locked: bool
+    fault: str | None
     version: int
+    created_at: str
+    updated_at: str
 
 
 class MachinePatch(MachineChange):

@@ -6,11 +6,11 @@ import re
 from typing import Any
 
 from apiflask import APIFlask
+from pydantic import BaseModel
 
 from pxeapp.accounts.permissions import PUBLIC, needed
-from pxeapp.api import answers, rollouts
+from pxeapp.api import answers, examples, rollouts
 from pxeapp.api.bodies import LONGER, MAX_BODY
-from pxeapp.api.examples import EXAMPLES
 from pxeapp.api.limits import KEY, REPLAYED
 from pxeapp.api.machines import FORM_OF
 from pxeapp.api.problems import MEDIA_TYPE
@@ -64,6 +64,12 @@ FORMS = {
         "application/json": {"schema": answers.page_of(answers.AuditOut)},
     },
 }  # fmt: skip
+# What is answered with another status when something else was asked for, or it is more than a request has time for.
+OR: dict[str, tuple[str, str, type[BaseModel]]] = {
+    "jobs.order": ("200", "`dry_run`: what it would touch.", answers.RadiusOut),
+    "rollouts.create": ("200", "`dry_run`: the plan.", rollouts.PreviewOut),
+    "diffs.compare": ("202", "These are many machines: a job to watch.", answers.JobOut),
+}
 # Lists that are narrowed by the name of something else.
 NARROWED = frozenset({"deployments.listing", "variables.listing"})
 # What only somebody with an account here has: a token that belongs to nobody is told so.
@@ -72,6 +78,7 @@ CONSOLES = frozenset({"consoles.stream"})  # of a machine that has none it is re
 ETAG = {"ETag": {"description": "The version, for If-Match.", "schema": {"type": "string"}}}
 REPLAY = {REPLAYED: {"description": "`true`: this is the answer from before.", "schema": {"type": "string"}}}
 RETRY = {"Retry-After": {"description": "Seconds.", "schema": {"type": "string"}}}
+LOCATION = {"Location": {"description": "Where to watch what comes of it.", "schema": {"type": "string"}}}
 FIELDS = {
     "name": "fields", "in": "query", "required": False, "schema": {"type": "string", "default": ""},
     "description": "Only these, separated by commas: `?fields=name,state`.",
@@ -131,12 +138,14 @@ def _operation(operation: dict[str, Any], method: str, path: str, endpoint: str)
         operation["requestBody"] = {"required": True, "content": ROLLOUT}
     if endpoint == "machines.imports":
         operation["requestBody"] = {"required": True, "content": {**IMPORTED, **dict.fromkeys(list(FORM_OF)[1:], TEXT)}}
-    if endpoint in EXAMPLES:
-        operation["requestBody"]["content"]["application/json"]["example"] = EXAMPLES[endpoint]
+    if endpoint in examples.EXAMPLES:
+        operation["requestBody"]["content"]["application/json"]["example"] = examples.EXAMPLES[endpoint]
     _answers(operation, endpoint)
     if endpoint.startswith("reports."):
         operation["responses"]["200"]["content"]["text/csv"] = TEXT  # ?format=csv
     _parameters(operation, method, endpoint)
+    for status, answer in examples.answers().get(endpoint, {}).items():
+        operation["responses"][status]["content"]["application/json"]["example"] = answer
     responses = operation["responses"]
     for status, meaning in _refusals(operation, method, path, endpoint, least).items():
         responses[status] = {
@@ -164,12 +173,12 @@ def _answers(operation: dict[str, Any], endpoint: str) -> None:
         responses["304"] = {"description": "If-None-Match has its ETag."}
     if endpoint in answers.CREATES:
         responses["201"] = {**answer, "description": "It was not there, and is created."}
-    if endpoint == "jobs.order":
-        radius = {"application/json": {"schema": answers.ref(answers.RadiusOut)}}
-        responses["200"] = {"description": "`dry_run`: what it would touch.", "content": radius}
-    if endpoint == "rollouts.create":
-        plan = {"application/json": {"schema": answers.ref(rollouts.PreviewOut)}}
-        responses["200"] = {"description": "`dry_run`: the plan.", "content": plan}
+    if endpoint in OR:
+        status, meaning, model = OR[endpoint]
+        content = {"application/json": {"schema": answers.ref(model)}}
+        responses[status] = {"description": meaning, "content": content}
+    if endpoint in answers.WATCHED:
+        responses["202"]["headers"] = {**responses["202"].get("headers", {}), **LOCATION}
     if endpoint == "health.readyz":
         responses["503"] = {"description": "Not ready.", "content": answer["content"]}
 
@@ -201,6 +210,9 @@ def _shows(endpoint: str) -> bool:
 def _parameters(operation: dict[str, Any], method: str, endpoint: str) -> None:
     """What holds for many routes alike."""
     found = operation.setdefault("parameters", [])
+    for parameter in found:
+        if parameter["in"] == "path":
+            parameter["example"] = examples.address(endpoint, parameter["name"])
     if endpoint in answers.MANY or (endpoint in answers.TAGGED and _shows(endpoint)):
         found.append(FIELDS)
     if endpoint in answers.CONDITIONAL:

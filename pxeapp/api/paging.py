@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from werkzeug.routing import IntegerConverter, Map
 
 from pxeapp.api import fields
+from pxeapp.errors import FieldProblem, Invalid
 
 T = TypeVar("T")
 MAX_NUMBER = 2**31 - 1  # of a row, in PostgreSQL as in SQLite
@@ -37,7 +38,9 @@ class PageQuery(BaseModel):
 
     @property
     def after_id(self) -> int:
-        """`after` where the key is a number; whatever is not one starts at the beginning."""
+        """`after` where the key is a number; raises Invalid for what is none: who pages would begin anew for ever."""
+        if self.after and not (self.after.isascii() and self.after.isdigit()):
+            raise _no_page(self.after)
         return row_number(self.after)
 
 
@@ -52,6 +55,23 @@ def page(rows: Sequence[T], limit: int, show: Callable[[T], dict[str, Any]], key
     """A page from `limit + 1` rows: the extra one only says that there is more."""
     shown = rows[:limit]
     return listed([show(row) for row in shown], str(key(shown[-1])) if len(rows) > limit else None)
+
+
+def part(items: Sequence[dict[str, Any]], query: PageQuery, key: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
+    """A page of a list that is made as a whole; raises Invalid where nothing in it has the key that `after` says."""
+    keys = [str(key(each)) for each in items]
+    if query.after and query.after not in keys:
+        raise _no_page(query.after)
+    start = keys.index(query.after) + 1 if query.after else 0
+    shown = items[start : start + query.limit]
+    return listed(shown, keys[start + query.limit - 1] if start + query.limit < len(items) else None)
+
+
+def _no_page(after: str) -> Invalid:
+    fix = "Send what `next` was in the answer before, or nothing for the first page."
+    return Invalid(
+        "No page begins there.", problems=[FieldProblem("after", f"{after[:40]!r} is not of this list.", fix)]
+    )
 
 
 def listed(items: Sequence[dict[str, Any]], following: str | None = None) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any, Literal
 
 from apiflask import APIBlueprint
+from flask import Response, jsonify, url_for
 from pydantic import BaseModel, ConfigDict
 
 from pxeapp.api.context import actor, context
@@ -36,13 +38,16 @@ def show(key: str) -> dict[str, Any]:
 @bp.post("/machines/<key>/power")
 @bp.input(PowerIn, arg_name="said")
 @bp.output({}, status_code=202)
-def order(key: str, said: PowerIn) -> dict[str, Any]:
+def order(key: str, said: PowerIn) -> Response:
     """Order a power action; it is carried out by the BMC worker"""
     with context().database.write() as session:
         row = selectors.get(session, key, lock=True)
         lifecycle.refuse_power_order(row)
         action = power.request(session, machine_id=row.id, goal=said.action, requested_by=actor().label, now=now())
-        return _action(action)
+        answer = jsonify(_action(action))
+        answer.status_code = HTTPStatus.ACCEPTED
+        answer.headers["Location"] = url_for("power.show", key=row.name)
+        return answer
 
 
 def wire(row: Machine, action: PowerAction | None) -> dict[str, Any]:

@@ -113,6 +113,16 @@ def replace(name: str, said: RolePut) -> Response:
         return _change(session, name, said.model_dump(exclude={"name", "builtin"}))
 
 
+@bp.delete("/roles/<name>")
+@bp.output({}, status_code=204)
+def delete(name: str) -> str:
+    """Remove a role of the site's own that no machine has"""
+    with context().database.write() as session:
+        etags.check(roles.wire(roles.get(session, name)))
+        roles.delete(session, name, actor=actor().label, now=now())
+    return ""
+
+
 def _create(session: Session, said: dict[str, Any]) -> Response:
     return etags.answer(roles.wire(role_vars.create(session, _hand(session), said)), HTTPStatus.CREATED)
 

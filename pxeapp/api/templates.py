@@ -12,7 +12,7 @@ from pxeapp.answers import site_templates
 from pxeapp.answers.models import TemplateVersion
 from pxeapp.api import etags
 from pxeapp.api.context import actor, context
-from pxeapp.api.paging import Page, listed
+from pxeapp.api.paging import Page, PageQuery, part
 from pxeapp.db import now
 from pxeapp.errors import NotFound
 
@@ -67,11 +67,12 @@ class TemplateVersionOut(BaseModel):
 
 
 @bp.get("/templates")
+@bp.input(PageQuery, location="query", arg_name="query")
 @bp.output(Page)
-def listing() -> dict[str, Any]:
+def listing(query: PageQuery) -> dict[str, Any]:
     """Every template: ours, and the site's own"""
     with context().database.read() as session:
-        return listed(site_templates.listing(session, context().templates))
+        return part(site_templates.listing(session, context().templates), query, lambda each: each["path"])
 
 
 @bp.get("/templates/<path:path>")
@@ -109,11 +110,12 @@ def delete(path: str) -> str:
 
 
 @bp.get("/templates/<path:path>/versions")
+@bp.input(PageQuery, location="query", arg_name="query")
 @bp.output(Page)
-def versions(path: str) -> dict[str, Any]:
+def versions(path: str, query: PageQuery) -> dict[str, Any]:
     """All versions of a template, the newest first"""
     with context().database.read() as session:
-        return listed([wire(row) for row in site_templates.versions(session, path)])
+        return part([wire(row) for row in site_templates.versions(session, path)], query, lambda each: each["version"])
 
 
 @bp.post("/templates/<path:path>/rollback")

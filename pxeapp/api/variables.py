@@ -5,18 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from apiflask import APIBlueprint
-from pydantic import BaseModel
 
 from pxeapp.answers import knowledge, roles
 from pxeapp.api.context import context
-from pxeapp.api.paging import Page, listed
+from pxeapp.api.paging import Page, PageQuery, part
 from pxeapp.machines import selectors
 from pxeapp.provisioning import effective
 
 bp = APIBlueprint("variables", __name__, url_prefix="/api/v1", tag="Variables")
 
 
-class VariableQuery(BaseModel):
+class VariableQuery(PageQuery):
     """Which role's; the built-in ones are every role's. Left out: those of all roles."""
 
     role: str = ""
@@ -31,13 +30,14 @@ def listing(query: VariableQuery) -> dict[str, Any]:
         if query.role:
             roles.get(session, query.role)
         rules = knowledge.rules(session, context().templates)
-        return listed(effective.reference(rules, query.role or None))
+        return part(effective.reference(rules, query.role or None), query, lambda each: each["name"])
 
 
 @bp.get("/machines/<key>/variables")
+@bp.input(PageQuery, location="query", arg_name="query")
 @bp.output(Page)
-def of_machine(key: str) -> dict[str, Any]:
+def of_machine(key: str, query: PageQuery) -> dict[str, Any]:
     """Which variables hold for a machine, and where each is said; secrets masked"""
     with context().database.read() as session:
         machine = selectors.get(session, key)
-        return listed(effective.of_machine(session, context().templates, machine))
+        return part(effective.of_machine(session, context().templates, machine), query, lambda each: each["name"])

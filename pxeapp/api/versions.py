@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pxeapp import versions
 from pxeapp.api import etags
 from pxeapp.api.context import actor, context
-from pxeapp.api.paging import Page, listed
+from pxeapp.api.paging import Page, PageQuery, part
 from pxeapp.db import now
 from pxeapp.provisioning import rollback
 from pxeapp.provisioning.members import Agree
@@ -48,14 +48,15 @@ def routes(bp: APIBlueprint, kind: str, out: type[BaseModel]) -> None:
     """Add them for one kind of thing, which a restore answers with as a change of it does."""
 
     @bp.get(f"/{kind}/<name>/versions", endpoint="versions")
+    @bp.input(PageQuery, location="query", arg_name="query")
     @bp.output(Page)
-    def _versions(name: str) -> dict[str, Any]:
+    def _versions(name: str, query: PageQuery) -> dict[str, Any]:
         """List its versions, the newest first; also of what is deleted"""
         with context().database.read() as session:
             rows = versions.listing(session, kind, name)
             if not rows:
                 rollback.KINDS[kind].shown(session, name)  # there, and not changed since versions are kept; or a 404
-            return listed([versions.wire(row) for row in rows])
+            return part([versions.wire(row) for row in rows], query, lambda each: each["number"])
 
     @bp.get(ONE.format(kind=kind), endpoint="version")
     @bp.output(VersionOut)

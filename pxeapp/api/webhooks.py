@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
 from apiflask import APIBlueprint
-from flask import Response
+from flask import Response, jsonify, url_for
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
@@ -16,7 +16,7 @@ from pxeapp.api.paging import PageQuery, page
 from pxeapp.db import now
 from pxeapp.errors import NotFound
 from pxeapp.webhooks import service
-from pxeapp.webhooks.models import Webhook
+from pxeapp.webhooks.models import Delivery, Webhook
 
 bp = APIBlueprint("webhooks", __name__, url_prefix="/api/v1", tag="Webhooks")
 Url = Annotated[str, Field(min_length=1, max_length=2000, description="http or https; redirects are not followed.")]
@@ -131,12 +131,11 @@ def delete(name: str) -> str:
 
 
 @bp.post("/webhooks/<name>/test")
-def test(name: str) -> tuple[dict[str, Any], int]:
+def test(name: str) -> Response:
     """Send something harmless"""
     with context().database.write() as session:
         row = service.get(session, name, lock=True)
-        shown = service.delivery_wire(service.test(session, row, actor=actor().label, now=now()))
-    return shown, HTTPStatus.ACCEPTED
+        return _accepted(row, service.test(session, row, actor=actor().label, now=now()))
 
 
 @bp.get("/webhooks/<name>/deliveries")
@@ -149,13 +148,27 @@ def deliveries(name: str, query: DeliveryQuery) -> dict[str, Any]:
         return page(found, query.limit, service.delivery_wire, lambda each: each.id)
 
 
+@bp.get("/webhooks/<name>/deliveries/<int:number>")
+def delivery(name: str, number: int) -> dict[str, Any]:
+    """What became of one of them"""
+    with context().database.read() as session:
+        return service.delivery_wire(service.delivery(session, service.get(session, name), number))
+
+
 @bp.post("/webhooks/<name>/deliveries/<int:number>/replay")
-def replay(name: str, number: int) -> tuple[dict[str, Any], int]:
+def replay(name: str, number: int) -> Response:
     """Send one of them again; it is the same change with the same id"""
     with context().database.write() as session:
         row = service.get(session, name, lock=True)
-        shown = service.delivery_wire(service.replay(session, row, number, actor=actor().label, now=now()))
-    return shown, HTTPStatus.ACCEPTED
+        return _accepted(row, service.replay(session, row, number, actor=actor().label, now=now()))
+
+
+def _accepted(row: Webhook, sent: Delivery) -> Response:
+    """202, and where to watch it."""
+    answer = jsonify(service.delivery_wire(sent))
+    answer.status_code = HTTPStatus.ACCEPTED
+    answer.headers["Location"] = url_for("webhooks.delivery", name=row.name, number=sent.id)
+    return answer
 
 
 def _create(session: Session, said: dict[str, Any]) -> Response:

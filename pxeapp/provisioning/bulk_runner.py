@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from pxeapp.bmc import power
@@ -89,19 +89,7 @@ class Runner:
         return True
 
     def _take(self) -> int | None:
-        moment = now()
-        free = or_(Job.lease_until.is_(None), Job.lease_until < moment, Job.lease_owner == self._owner)
-        with self._hands.database.read() as session:
-            number = session.scalar(select(Job.id).where(Job.finished_at.is_(None), free).order_by(Job.id).limit(1))
-        if number is None:
-            return None
-        with self._hands.database.write() as session:
-            mine = session.execute(
-                update(Job)
-                .where(Job.id == number, Job.finished_at.is_(None), free)
-                .values(lease_owner=self._owner, lease_until=moment + LEASE)
-            )
-            return number if mine.rowcount == 1 else None  # type: ignore[attr-defined]
+        return jobs.take(self._hands.database, Job.action.in_(ACTS), owner=self._owner, lease=LEASE, now=now())
 
     def _next(self, number: int) -> Work | None:
         """The next machine; when there is none, the job has ended."""
@@ -160,13 +148,9 @@ class Runner:
 
     def _claim(self, session: Session, work: Work) -> bool:
         """Whether the machine is still to be done: a job may have been cancelled, or its lease lost, meanwhile."""
-        renewed = session.execute(
-            update(Job)
-            .where(Job.id == work.job, Job.lease_owner == self._owner, Job.finished_at.is_(None))
-            .values(lease_until=now() + LEASE)
-        )
+        mine = jobs.renew(session, work.job, owner=self._owner, until=now() + LEASE)
         waiting = select(JobItem.id).where(JobItem.id == work.item, JobItem.outcome == jobs.WAITING)
-        return renewed.rowcount == 1 and session.scalar(waiting) is not None  # type: ignore[attr-defined]
+        return mine and session.scalar(waiting) is not None
 
     @staticmethod
     def _settle(session: Session, work: Work, outcome: str, detail: str, result: dict[str, Any]) -> None:

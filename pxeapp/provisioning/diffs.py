@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -41,6 +41,8 @@ from pxeapp.software.models import Release
 from pxeapp.templates import Templates
 from pxeapp.templates.versions import recording
 
+PASSES = 3  # over all machines: as they are, as they would be, and compared
+CHECKED = 20  # machines on which a proposal is tried before all of them are looked at
 PATIENCE = 20.0  # seconds of checking; whose new files are not checked by then are counted
 LINE = re.compile(r"\bline \d+")
 AT_ONCE = 2  # renderings in confined processes: as many of them are kept warm, see templates/pool.py
@@ -186,6 +188,10 @@ def _some(names: Sequence[str], limit: int) -> dict[str, Any]:
     return {"count": len(names), "machines": list(names[:limit]), "more": max(0, len(names) - limit)}
 
 
+def _nobody_waits(_part: float) -> None:
+    """Nobody is told how far it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """What is needed to look at machines twice."""
@@ -193,6 +199,7 @@ class Look:
     checker: Checker  # the process's own, as things are now
     site: Site
     patience: float = PATIENCE
+    seen: Callable[[float], None] = _nobody_waits  # told how much of it is done, 0 to 1; raises to stop it
 
     @property
     def tools(self) -> plan.Tools:
@@ -200,25 +207,45 @@ class Look:
         return self.checker.tools
 
 
+def check(session: Session, look: Look, proposal: Proposal, selection: Selection, *, now: dt.datetime) -> None:
+    """Raises Invalid as `compare` would, as far as the first machines tell, before anybody waits for all of them."""
+    then_templates = _then(look, proposal)
+    with proposals.never_written(session):
+        means = Means(look.tools.vault, then_templates, look.site)
+        proposals.put(session, means, proposal, selection.first(session, CHECKED), now=now)
+
+
 def compare(session: Session, look: Look, proposal: Proposal, selection: Selection, *, now: dt.datetime) -> Comparison:
     """The difference that the proposal would make; raises Invalid for one that could not be saved."""
-    proposal.refuse_nothing()
-    then_templates = look.tools.templates.proposing(proposal.templates)
-    for name, text in proposal.templates.items():
-        if text is not None and not name.endswith(DATA):
-            then_templates.check(name)
+    then_templates = _then(look, proposal)
     with proposals.never_written(session):
         machines = selection.machines(session)
         running = running_now(session)
         names = [machine.name for machine in machines]
         own = [own_values(machine) for machine in machines]
-        before = standings(session, look, machines, running, {})
+        before = standings(session, replace(look, seen=_part(look, 0)), machines, running, {})
         means = Means(look.tools.vault, then_templates, look.site)
         clusters = proposals.put(session, means, proposal, machines, now=now)
         moved = proposal.to_release is not None or proposal.to_role is not None
         own = [[*was, *own_values(machine)] for was, machine in zip(own, machines, strict=True)]
-        after = standings(session, look, machines, {} if moved else running, clusters)
+        after = standings(session, replace(look, seen=_part(look, 1)), machines, {} if moved else running, clusters)
+    look = replace(look, seen=_part(look, 2))
     return _Comparing(look, then_templates, proposal).all(list(zip(names, own, before, after, strict=True)))
+
+
+def _then(look: Look, proposal: Proposal) -> Templates:
+    """The templates as they would be; raises Invalid for a proposal of nothing, or a text that cannot be parsed."""
+    proposal.refuse_nothing()
+    then = look.tools.templates.proposing(proposal.templates)
+    for name, text in proposal.templates.items():
+        if text is not None and not name.endswith(DATA):
+            then.check(name)
+    return then
+
+
+def _part(look: Look, number: int) -> Callable[[float], None]:
+    """How far the whole is when one of its passes over all machines is so far."""
+    return lambda part: look.seen((number + part) / PASSES)
 
 
 def running_now(session: Session) -> dict[int, tuple[str, str]]:
@@ -240,8 +267,9 @@ def standings(
     known = plan.Known(session, look.tools, clusters)
     rows: dict[str, Release] = {}
     installers: dict[str, Known] = {}
-    found = []
+    found: list[Standing] = []
     for machine in machines:
+        look.seen(len(found) / len(machines))
         release, role = running.get(machine.id, (machine.release, machine.role))
         if release is None or role is None:
             found.append(Standing(release, role))
@@ -299,7 +327,8 @@ class _Comparing:
         groups: dict[tuple[Any, ...], Group] = {}
         failures: dict[tuple[str, bool], Failure] = {}
         touched = False
-        for (name, own, _, _), found in zip(pairs, self._each(pairs), strict=True):
+        for number, ((name, own, _, _), found) in enumerate(zip(pairs, self._each(pairs), strict=True), 1):
+            self._look.seen(number / len(pairs))
             touched |= found.touched
             if found.nothing:
                 done.without += 1

@@ -24,6 +24,9 @@ from pxeapp.templates import Templates
 from pxeapp.vault import Vault
 
 ACTOR = "nobody"  # of rows that are never written
+FEW = 50  # machines that are read one by one
+AT_ONCE = 500  # names of one question
+NAMED = 50  # names that are told in a refusal
 Patches = Mapping[str, Mapping[str, Any]]
 
 
@@ -59,25 +62,40 @@ class Selection:
     def machines(self, session: Session) -> list[Machine]:
         """Them by name; raises Invalid with every name that no machine has."""
         if not self.names:
-            return list(self._all(session))
-        found, problems = {}, []
-        for key in self.names:
+            return list(selectors.every(session, self.narrowed))
+        meant = self._meant(session)
+        if self.narrowed == Filter() and len(meant) <= FEW:
+            return [selectors.get(session, name) for name in sorted(meant)]
+        return [row for row in selectors.every(session, self.narrowed) if row.name in meant]
+
+    def first(self, session: Session, most: int) -> list[Machine]:
+        """Some of them, for what the first ones tell of all; raises Invalid as `machines` does."""
+        if not self.names:
+            return selectors.page(session, self.narrowed, limit=most)[0]
+        return [selectors.get(session, name) for name in sorted(self._meant(session))[:most]]
+
+    def count(self, session: Session) -> int:
+        """How many they are; with names and a filter, how many they are at most."""
+        found = selectors.count(session, self.narrowed)
+        return min(found, len(set(self.names))) if self.names else found
+
+    def _meant(self, session: Session) -> set[str]:
+        """The names of those that are named. Most are said by name; those are found together."""
+        keys = list(dict.fromkeys(self.names))
+        found: set[str] = set()
+        for start in range(0, len(keys), AT_ONCE):
+            found.update(name for _, name, _ in selectors.named(session, keys[start : start + AT_ONCE]))
+        problems = []
+        for key in keys:
+            if key in found:
+                continue
             try:
-                row = selectors.get(session, key)
-                found[row.name] = row
+                found.add(selectors.get(session, key).name)
             except NotFound as error:
                 problems.append(FieldProblem("select.names", error.sentence, error.hint))
         if problems:
-            raise Invalid("Not every machine is known.", problems=problems)
-        if self.narrowed == Filter():
-            return [found[name] for name in sorted(found)]
-        return [row for row in self._all(session) if row.name in found]
-
-    def _all(self, session: Session) -> Iterator[Machine]:
-        after: str | None = ""
-        while after is not None:
-            rows, after = selectors.page(session, self.narrowed, after=after, limit=selectors.MAX_PAGE)
-            yield from rows
+            raise Invalid("Not every machine is known.", problems=problems[:NAMED])
+        return found
 
 
 @contextmanager

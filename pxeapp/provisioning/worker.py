@@ -15,7 +15,7 @@ from pxeapp.appliance import clock
 from pxeapp.config import Settings
 from pxeapp.db import Database, now
 from pxeapp.errors import Unavailable
-from pxeapp.provisioning import bulk_runner, leases
+from pxeapp.provisioning import bulk_runner, comparing, leases
 from pxeapp.provisioning.admission import Limits
 from pxeapp.provisioning.checking import Checker
 from pxeapp.provisioning.models import Deployment
@@ -43,7 +43,7 @@ class Worker:
     """One reconciling process; any number of them may run, on any host."""
 
     def __init__(self, settings: Settings, more: Sequence[Callable[[Worker], Loop]] = ()) -> None:
-        """`more`: loops of capabilities above this one, each made when the worker is, and run in a thread of its own."""
+        """`more`: loops of capabilities above this one, each made with the worker and run in a thread of its own."""
         self.database = Database(settings.database_url)
         self.clock = clock.watch(self.database)
         owner = f"{socket.gethostname()}:{os.getpid()}"
@@ -53,6 +53,7 @@ class Worker:
         self.queue = Queue(settings.queue_url, look=self.look)
         self.checker = Checker(settings, vault, Templates(settings.templates_dir))
         self.jobs = bulk_runner.Runner(bulk_runner.Hands(self.database, vault, self.checker, self.queue), owner)
+        self.comparisons = comparing.Comparer(comparing.Hands(self.database, vault, self.checker), owner)
         self.webhooks = Teller(self.database, vault, settings.webhook_networks)
         self.owner = owner
         self._more = [make(self) for make in more]
@@ -90,6 +91,7 @@ class Worker:
         threads = [
             threading.Thread(target=self._tick_for_ever, name="ticker", daemon=True),
             threading.Thread(target=self.jobs.run, args=(self._stop,), name="jobs", daemon=True),
+            threading.Thread(target=self.comparisons.run, args=(self._stop,), name="comparisons", daemon=True),
             threading.Thread(target=self.webhooks.run, args=(self._stop,), name="webhooks", daemon=True),
             *(threading.Thread(target=loop.run, args=(self._stop,), daemon=True) for loop in self._more),
         ]

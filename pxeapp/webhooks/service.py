@@ -118,11 +118,17 @@ def deliveries(session: Session, row: Webhook, *, after: int, limit: int, outcom
     return session.scalars(found.order_by(Delivery.id).limit(limit)).all()
 
 
+def delivery(session: Session, row: Webhook, number: int) -> Delivery:
+    """One of them; raises NotFound."""
+    found = session.get(Delivery, number)
+    if found is None or found.webhook_id != row.id:
+        raise NotFound(f"Webhook {row.name} has no delivery {number}.", hint="They are kept for a week.")
+    return found
+
+
 def replay(session: Session, row: Webhook, number: int, *, actor: str, now: dt.datetime) -> Delivery:
     """Send one again, after all that waits; it stays the same change with the same id."""
-    old = session.get(Delivery, number)
-    if old is None or old.webhook_id != row.id:
-        raise NotFound(f"Webhook {row.name} has no delivery {number}.", hint="They are kept for a week.")
+    old = delivery(session, row, number)
     if old.outcome == WAITING:
         raise Conflict(f"Delivery {number} still waits; it is sent by itself.")
     times = select(func.max(Delivery.replay)).where(Delivery.webhook_id == row.id, Delivery.change_id == old.change_id)

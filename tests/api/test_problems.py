@@ -119,9 +119,18 @@ def test_a_page_of_an_impossible_size_is_a_422(admin: Asker, query: str) -> None
 
 
 @pytest.mark.parametrize("after", ["%C2%B2", "x", "-1", "9" * 200, "'"])
-@pytest.mark.parametrize("path", ["/machines", "/deployments", "/audit", "/tokens", "/users", "/sightings"])
-def test_a_page_may_start_at_anything(admin: Asker, path: str, after: str) -> None:
+@pytest.mark.parametrize("path", ["/machines", "/users", "/sightings", "/networks"])
+def test_a_page_may_start_behind_any_name(admin: Asker, path: str, after: str) -> None:
     assert admin.get(f"{path}?after={after}").status_code == HTTPStatus.OK
+
+
+@pytest.mark.parametrize("after", ["%C2%B2", "x", "-1", "'", "%00"])
+@pytest.mark.parametrize("path", ["/deployments", "/audit", "/tokens", "/jobs", "/templates", "/variables", "/filters"])
+def test_a_page_that_starts_nowhere_is_a_422_that_says_what_to_send(admin: Asker, path: str, after: str) -> None:
+    body = problem(admin.get(f"{path}?after={after}"), 422)
+    assert [each["field"] for each in body["errors"]] == ["after"]
+    assert "`next`" in body["errors"][0]["fix"]
+    assert admin.get(f"{path}?after={'9' * 200}").status_code in (HTTPStatus.OK, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
 def test_a_bug_of_ours_is_a_500_without_its_details(

@@ -8,6 +8,7 @@ from pxeapp.answers.roles.rows import (
     builtin,
     change,
     create,
+    delete,
     ensure_builtin,
     get,
     listing,
@@ -15,5 +16,6 @@ from pxeapp.answers.roles.rows import (
 )
 
 __all__ = [
-    "FAMILIES", "NAME", "body", "body_shown", "builtin", "change", "create", "ensure_builtin", "get", "listing", "wire",
+    "FAMILIES", "NAME", "body", "body_shown", "builtin", "change", "create", "delete", "ensure_builtin", "get",
+    "listing", "wire",
 ]  # fmt: skip

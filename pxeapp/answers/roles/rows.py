@@ -19,12 +19,14 @@ from pxeapp.answers.roles.definition import PACKAGE_FAMILIES
 from pxeapp.answers.spec import PACKAGE, SERVICE
 from pxeapp.errors import Conflict, FieldProblem, Invalid, NotFound
 from pxeapp.machines import sealed
+from pxeapp.machines.models import Machine
 from pxeapp.templates import Templates
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 FIELDS = ("description", "packages", "services", "storage", "vars", "variables")
 UPGRADE = "system:upgrade"
 FAMILIES = PACKAGE_FAMILIES
+MOST_NAMED = 5  # machines that a refusal names
 
 
 @cache
@@ -109,6 +111,23 @@ def change(session: Session, name: str, said: Mapping[str, Any], *, actor: str, 
     )  # fmt: skip
     versions.record(session, versions.ROLES, name, before, body(row), action="change", author=actor, at=now)
     return row
+
+
+def delete(session: Session, name: str, *, actor: str, now: dt.datetime) -> None:
+    """Remove a site's own role that no machine has any more; those that came with the appliance stay."""
+    row = get(session, name)
+    if row.builtin:
+        raise Conflict(f"{name} came with the appliance and stays.", hint="Change it, or do not use it.")
+    having = session.scalars(
+        select(Machine.name).where(Machine.role == name).order_by(Machine.name).limit(MOST_NAMED + 1)
+    ).all()
+    if having:
+        more = ", ..." if len(having) > MOST_NAMED else ""
+        raise Conflict(f"{', '.join(having[:MOST_NAMED])}{more} have the role {name}.", hint="Give them another first.")
+    gone, before = audit.difference(_recorded(wire(row), row), None), body(row)
+    session.delete(row)
+    audit.record(session, at=now, actor=actor, action="role.delete", subject=name, **gone)
+    versions.record(session, versions.ROLES, name, before, None, action="delete", author=actor, at=now)
 
 
 def wire(row: Role) -> dict[str, Any]:

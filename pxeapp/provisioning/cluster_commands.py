@@ -127,7 +127,7 @@ def rotate(name: str, secrets: tuple[str, ...], yes: bool) -> None:
 
 def _vars(own: Appliance, pairs: Sequence[str]) -> dict[str, Any]:
     """Texts as they are; whatever is no text by its schema is JSON."""
-    types = {each["name"]: each["type"] for each in own.get("/variables")["items"]} if pairs else {}
+    types = {each["name"]: each["type"] for each in own.each("/variables")} if pairs else {}
     found: dict[str, Any] = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")

@@ -18,8 +18,8 @@ from pxeapp.commandline import as_json, print_json, print_table
 def variables(machine: str | None, role: str, as_json: bool) -> None:
     """Print every variable there is; with a MACHINE, those that hold for it and where each is said."""
     own = appliance()
-    found = own.get("/variables", role=role) if machine is None else own.get(at("machines", machine, "variables"))
-    items = found["items"]
+    found = own.each("/variables", role=role) if machine is None else own.each(at("machines", machine, "variables"))
+    items = list(found)
     if as_json:
         print_json({"items": items, "next": None})
     elif machine is not None:

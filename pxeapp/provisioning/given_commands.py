@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from pxeapp.client import appliance, at
+from pxeapp.client import PAGE, appliance, at
 from pxeapp.commandline import as_json, moment, print_json
 from pxeapp.errors import Conflict
 from pxeapp.provisioning.colours import coloured
@@ -25,7 +25,7 @@ def given(machine: str, deployment: int | None, kind: str, diff: bool, exact: bo
     own = appliance()
     if exact and not kind:
         raise Conflict("The exact text is shown of one kind at a time.", hint="Add --kind.")
-    found = own.get(at("machines", machine, "given"), deployment=deployment, kind=kind, diff=diff)
+    found = own.get(at("machines", machine, "given"), deployment=deployment, kind=kind, diff=diff, limit=PAGE)
     files = found["items"]
     if exact:
         click.echo(own.text(at("machines", machine, "given", files[-1]["id"], "exact")), nl=False)

@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 # PYTEST_ARGS= runs one by one.
 PYTEST_ARGS ?= -n 3 --dist loadfile
 export VENV
+# Where it is set, as in many images, every process compiles all of our modules again: a quarter of each start.
+export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run test check bench soak golden lock image screenshots clean setup-run setup-demo setup-test web

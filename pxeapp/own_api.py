@@ -14,6 +14,7 @@ from pxeapp.api import (
     audit,
     bmc,
     bodies,
+    breaker,
     checks,
     clouds,
     clusters,
@@ -49,7 +50,7 @@ API = (
     jobs.bp, machines.bp, sightings.bp, power.bp, deployments.bp, diffs.bp, checks.bp, given.bp,
     releases.bp, roles.bp, networks.bp, clusters.bp, variables.bp, accounts.users, accounts.tokens, account.bp,
     audit.bp, appliance.bp, webhooks.bp, clouds.bp, events.bp, exports.bp, lists.bp, reports.bp,
-    template_api.bp, bmc.bp, consoles.bp, rollouts.bp, ssh.bp,
+    template_api.bp, bmc.bp, consoles.bp, rollouts.bp, breaker.bp, ssh.bp,
 )  # fmt: skip
 
 

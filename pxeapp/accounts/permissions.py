@@ -164,6 +164,7 @@ PERMISSIONS: dict[str, str] = {
     "jobs.listing": VIEWER,
     "jobs.show": VIEWER,
     "jobs.items": VIEWER,
+    "breaker.show": VIEWER,
     "rollouts.listing": VIEWER,
     "rollouts.show": VIEWER,
     "rollouts.members": VIEWER,
@@ -219,6 +220,8 @@ PERMISSIONS: dict[str, str] = {
     "rollouts.preview": OPERATOR,
     "rollouts.packages": OPERATOR,
     "rollouts.create": OPERATOR,
+    "breaker.reset": OPERATOR,
+    "ui.reset_breaker": OPERATOR,
     "rollouts.start": OPERATOR,
     "rollouts.pause": OPERATOR,
     "rollouts.resume": OPERATOR,
@@ -307,6 +310,7 @@ WHOLE: frozenset[str] = frozenset(
     {
         "appliance.observe", "health.metrics", "reports.durations", "reports.success", "reports.failures",
         "reports.repairs", "reports.inventory", "ui.reports_page", "ui.settings", "ui.doctor_part", "ui.run_doctor",
+        "breaker.reset", "ui.reset_breaker",
         "roles.delete",
     }
 )  # fmt: skip

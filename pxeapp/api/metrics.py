@@ -24,6 +24,7 @@ from pxeapp.jobs.service import WAITING
 from pxeapp.machines import adopting, selectors
 from pxeapp.machines.lifecycle import State
 from pxeapp.machines.models import Machine
+from pxeapp.provisioning import breaker
 from pxeapp.provisioning.models import Deployment, DeploymentRecord
 from pxeapp.provisioning.steps import Step
 from pxeapp.rollouts import looking
@@ -169,6 +170,7 @@ def _http(page: Page, tally: Tally) -> None:
 def _rollouts(page: Page, session: Session) -> None:
     states = {**dict.fromkeys(looking.STATES, 0), **_counted(session, Rollout.state)}
     page.gauge("pxeapp_rollouts", "Rollouts by state.", "state", states)
+    page.one("pxeapp_breaker_open", "1: machines that work are not reinstalled.", int(bool(breaker.holds(session))))
     of_open = RolloutMember.rollout_id.in_(select(Rollout.id).where(Rollout.state.in_(looking.OPEN)))
     members = {**dict.fromkeys(looking.MEMBER_STATES, 0), **_counted(session, RolloutMember.state, of_open)}
     page.gauge("pxeapp_rollout_machines", "Machines of rollouts that are not over, by state.", "state", members)

@@ -282,6 +282,26 @@ def retry(number: int, machine: str, wave: int | None, step: str) -> None:
     _steer(number, _place(machine, wave, "retry"), {"step": step})
 
 
+@rollout.command("breaker")
+@click.option("--reset", is_flag=True, help="Reinstall again; what failed before is not counted any more.")
+@yes
+@as_json
+def breaker(reset: bool, yes: bool, as_json: bool) -> None:
+    """Show whether reinstalling is stopped because most installations failed, or have it go on."""
+    own = appliance()
+    found = own.get("/breaker")
+    if reset:
+        agree(
+            f"Machines that work are erased and installed again, although {found['reason'] or 'nothing failed'}.",
+            yes=yes,
+        )
+        found = own.post("/breaker/reset")
+    if as_json:
+        print_json(found)
+    else:
+        click.echo(f"It is open: {found['reason']}." if found["open"] else "It is closed: machines are reinstalled.")
+
+
 def _place(machine: str, wave: int | None, verb: str) -> tuple[str | int, ...]:
     if bool(machine) == (wave is not None):
         raise click.UsageError("Say --machine NAME or --wave NUMBER.")

@@ -18,7 +18,7 @@ from pxeapp.db import now
 from pxeapp.machines import adopting
 from pxeapp.machines.lifecycle import FAILED, TRANSITIONAL, State
 from pxeapp.machines.models import Event, Machine
-from pxeapp.provisioning import explain, steps
+from pxeapp.provisioning import breaker, explain, steps
 from pxeapp.provisioning.models import Deployment
 from pxeapp.rollouts import looking
 from pxeapp.ui import rollout_view
@@ -120,6 +120,7 @@ def _view() -> dict[str, Any]:
             "failed_total": sum(number for state, number in states.items() if state in FAILED),
             "silent": _machines(session, silent),
             "silent_total": _count(session, select(func.count()).select_from(Machine).where(silent)),
+            "breaker": breaker.holds(session),
             "stopped": lines(session, stopped),
             "rolling": lines(session, [each for each in rollouts if each not in stopped]),
             "flights": _flights(session, moment),

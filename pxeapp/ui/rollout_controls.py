@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
@@ -13,7 +14,8 @@ from sqlalchemy.orm import Session
 from pxeapp.api.context import actor, context
 from pxeapp.api.paging import row_number
 from pxeapp.db import now
-from pxeapp.errors import Invalid, NotFound, PxeError
+from pxeapp.errors import Conflict, Invalid, NotFound, PxeError
+from pxeapp.provisioning import breaker
 from pxeapp.rollouts import control, service
 from pxeapp.rollouts.course import UNDRAIN
 from pxeapp.rollouts.models import Rollout
@@ -47,6 +49,14 @@ def control_members(number: int, name: str) -> ResponseReturnValue:
     else:
         back = url_for("ui.rollout_page", number=number, wave=wave, _anchor="h-waves")
     return _act(number, lambda session, row: OF_MEMBERS[name](session, row, which), back)
+
+
+@bp.post("/rollouts/breaker/reset")
+def reset_breaker() -> ResponseReturnValue:
+    """Reinstall again, after somebody has looked; one that is closed already stays so."""
+    with contextlib.suppress(Conflict), context().database.write() as session:
+        breaker.reset(session, actor=actor().label, now=now())
+    return redirect(url_for("ui.rollouts"), HTTPStatus.SEE_OTHER)
 
 
 def _start(session: Session, row: Rollout) -> None:

@@ -12,10 +12,11 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, undefer
 
-from pxeapp.accounts.permissions import OPERATOR, allows
+from pxeapp.accounts.permissions import OPERATOR, allows, verdict
 from pxeapp.api.context import actor, context
 from pxeapp.api.paging import row_number
 from pxeapp.db import now
+from pxeapp.provisioning import breaker
 from pxeapp.rollouts import course, looking, service
 from pxeapp.rollouts.models import Rollout, RolloutStep
 from pxeapp.rollouts.plan import Plan
@@ -106,6 +107,8 @@ def _list() -> dict[str, Any]:
             "next": rows[PAGE - 1].id if len(rows) > PAGE else None,
             "counts": [(each, number[each]) for each in looking.STATES if number.get(each)],
             "may": _may(),
+            "stopped": breaker.holds(session),
+            "may_reset": not verdict(actor(), "ui.reset_breaker", "POST"),
         }
 
 

@@ -16,7 +16,7 @@ from pxeapp.audit import DONE, AuditRow
 OPEN = frozenset(
     {
         *("machine", "machines", "job", "deployment", "rollout", "sighting"),
-        *("cluster", "network", "role", "release", "template", "appliance"),
+        *("cluster", "network", "role", "release", "template", "appliance", "breaker"),
     }
 )
 AT_ONCE = 500

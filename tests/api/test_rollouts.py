@@ -13,6 +13,8 @@ from pxeapp.api.rollouts import EXAMPLE, STEERING
 from pxeapp.db import now
 from pxeapp.machines.lifecycle import State
 from pxeapp.machines.models import Machine
+from pxeapp.provisioning import breaker
+from pxeapp.provisioning.models import Breaker
 from pxeapp.rollouts import text
 from tests.api.conftest import Api, Asker
 
@@ -214,3 +216,19 @@ def test_what_a_patch_would_change_is_asked_of_each_machine_and_who_cannot_be_as
     assert all(reply.json["not_asked"].values())
     other = asker.post("/rollouts/packages", data=PLAN, headers=YAML)
     assert [(each["field"], each["line"]) for each in other.json["errors"]] == [("action", 3)]
+
+
+def test_the_breaker_is_seen_by_all_and_reset_by_who_may(rack: Api) -> None:
+    asker = rack.of(OPERATOR)
+    assert asker.get("/breaker").json["open"] is False
+    assert asker.post("/breaker/reset").status_code == HTTPStatus.CONFLICT
+    with rack.write() as session:
+        session.add(Breaker(id=breaker.ONLY, opened_at=now(), reason="reinstalling is stopped, since 3 failed"))
+    assert rack.of("viewer").get("/breaker").json["reason"] == "reinstalling is stopped, since 3 failed"
+    assert "pxeapp_breaker_open 1" in rack.of("admin").ask("GET", "/metrics").text
+    assert "since 3 failed" in rack.of("viewer").ask("GET", "/rollouts").text
+    assert "Reinstall again" not in rack.of("viewer").ask("GET", "/rollouts").text
+    assert "Reinstall again" in asker.ask("GET", "/rollouts").text
+    assert "since 3 failed" in asker.ask("GET", "/overview").text
+    assert rack.of("viewer").post("/breaker/reset").status_code == HTTPStatus.FORBIDDEN
+    assert asker.post("/breaker/reset").json["open"] is False

@@ -47,6 +47,7 @@ COMMANDS: dict[str, str] = {
     "render": "pxeapp.provisioning.commands:render",
     "cluster": "pxeapp.provisioning.cluster_commands:cluster",
     "cloud": "pxeapp.clouds.commands:cloud",
+    "ssh": "pxeapp.nodes.commands:ssh",
     "variables": "pxeapp.provisioning.effective_commands:variables",
     "release": "pxeapp.software.commands:release",
     "mirror-door": "pxeapp.software.commands:mirror_door",
@@ -89,7 +90,8 @@ WHERE: dict[str, Where] = {
     ),
     **dict.fromkeys(
         ("user", "token", "audit", "machine", "deployment", "rollout", "job", "check", "render", "cluster", "variables",
-         "release", "inventory", "netbox", "diff", "given", "cloud", "observe", "resume"),
+         "release", "inventory", "netbox", "diff", "given", "cloud", "ssh", "observe",
+         "resume"),
         Where.ANYWHERE,
     ),
 }  # fmt: skip

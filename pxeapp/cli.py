@@ -144,10 +144,27 @@ class _Main(click.Group):
             raise  # whoever read our output has seen enough; click ends quietly
         except OSError as error:
             click.echo(f"pxeapp: {error.filename or 'A file'} cannot be used: {error.strerror or error}.", err=True)
+        except (KeyError, TypeError):
+            if not (theirs := _other_version(ctx)):
+                raise
+            said = f"The appliance is pxeapp {theirs} and answers otherwise than this command, {__version__}, expects."
+            click.echo(f"pxeapp: {said} Use the command of its version.", err=True)
         except (KeyboardInterrupt, click.Abort):
             click.echo(err=True)
             failed_with = INTERRUPTED
         sys.exit(FAILS_WITH.get(ctx.invoked_subcommand or "", FAILED) if failed_with == FAILED else failed_with)
+
+
+def _other_version(ctx: click.Context) -> str:
+    """Of the appliance elsewhere that was asked; empty where it is ours, or is not to be learnt."""
+    meant = ctx.obj
+    if not isinstance(meant, Chosen) or not meant.remote:
+        return ""
+    try:
+        theirs = str(meant.appliance().get("/appliance")["version"])
+    except (PxeError, KeyError, TypeError):
+        return ""
+    return "" if theirs == __version__ else theirs
 
 
 def exit_code(error: PxeError) -> int:

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from pxeapp import config, wiring
-from pxeapp.client import Appliance, appliance, at
+from pxeapp.client import Appliance, Unreachable, appliance, at
 from pxeapp.commandline import as_json, print_json
 from pxeapp.errors import FieldProblem, Invalid
 from pxeapp.provisioning import comparing, edits
@@ -27,6 +27,7 @@ from pxeapp.provisioning.colours import coloured
 MOST_NAMED = 1000  # machines of a group in one answer
 SHOWN = 10
 LOOK_EVERY_S = 0.5
+PATIENCE_S = 4 * 3600.0
 LEAVE_S = 10.0  # for what is in hand to be given back
 MANY = "and {} more"
 FILES = ("role", "network", "release", "cluster")
@@ -84,13 +85,15 @@ def diff(machines: tuple[str, ...], **said: Any) -> None:
 
 def _awaited(own: Appliance, job: dict[str, Any]) -> dict[str, Any]:
     """What the job found; meanwhile a terminal sees how far it is."""
-    number, console = job["id"], Console(stderr=True)
+    number, console, until = job["id"], Console(stderr=True), time.monotonic() + PATIENCE_S
     with contextlib.ExitStack() as stack:
         if not own.remote:
             stack.enter_context(_comparing())
         bar = stack.enter_context(Progress(console=console, transient=True, disable=not console.is_terminal))
         task = bar.add_task("Machines compared", total=job["total"])
         while job["state"] != "finished":
+            if time.monotonic() > until:
+                raise Unreachable(f"Job {number} was not over in time.", hint=f"See: pxeapp job show {number}")
             time.sleep(LOOK_EVERY_S)
             job = own.get(at("jobs", number))
             bar.update(task, completed=job["done"], total=job["total"])

@@ -123,7 +123,7 @@ def show(number: int, watch: bool, timeout: float | None, as_json: bool) -> None
         print_json({**found, "items": items})
         return
     print_table(HEAD, [_row(found)])
-    click.echo()
+    click.echo(found["problem"])
     print_table(
         ("MACHINE", "OUTCOME", "DETAIL"), [(each["machine"], each["outcome"], each["detail"]) for each in items]
     )

@@ -8,10 +8,14 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from pxeapp import __version__
+from pxeapp.cli import main
 from pxeapp.client import Appliance, Refused, Unreachable, at, http
 from pxeapp.client.http import Http
 from pxeapp.errors import Conflict, Forbidden, Invalid, NotFound, PxeError, Unauthenticated
@@ -115,6 +119,20 @@ def test_a_redirect_is_not_followed_with_the_token(other: Other) -> None:
 def test_a_route_that_is_not_there_says_that_versions_may_differ(other: Other) -> None:
     with pytest.raises(Refused, match="another version"):
         other.says(problem(404, title="Not Found", detail="There is nothing at /api/v1/new.")).get("/new")
+
+
+@pytest.mark.parametrize("version", ["0.0.1", __version__])
+def test_an_answer_of_another_version_is_a_sentence_and_a_bug_stays_one(
+    other: Other, tmp_path: Path, version: str
+) -> None:
+    (tmp_path / "token").write_text(TOKEN)
+    environ = {"PXEAPP_URL": other.url, "PXEAPP_TOKEN_FILE": str(tmp_path / "token"), "HOME": str(tmp_path)}
+    other.says((200, {}, b'{"name": "node1"}'), (200, {}, json.dumps({"version": version}).encode()))
+    done = CliRunner().invoke(main, ["machine", "release", "node1"], env=environ)
+    if version == __version__:
+        assert isinstance(done.exception, KeyError)
+    else:
+        assert (done.exit_code, "pxeapp 0.0.1" in done.stderr) == (1, True)
 
 
 def test_an_order_whose_answer_was_lost_is_sent_again_with_the_same_key(other: Other) -> None:

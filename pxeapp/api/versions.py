@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from apiflask import APIBlueprint
@@ -73,10 +74,18 @@ def routes(bp: APIBlueprint, kind: str, out: type[BaseModel]) -> None:
         return etags.answer(restored(kind, name, number, agree=etags.check, comment=said.comment))
 
 
-def restored(kind: str, name: str, number: int, *, agree: Agree, comment: str) -> dict[str, Any]:
-    """Go back for whoever is asking; `agree` is told what there is now."""
+def restored(
+    kind: str,
+    name: str,
+    number: int,
+    *,
+    agree: Agree,
+    agree_new: Callable[[], None] = etags.check_new,
+    comment: str,
+) -> dict[str, Any]:
+    """Go back for whoever is asking; `agree` is told what there is now, `agree_new` that it is not there."""
     own = context()
-    step = rollback.Step(own.vault, own.templates, agree, etags.check_new, actor().label, now())
+    step = rollback.Step(own.vault, own.templates, agree, agree_new, actor().label, now())
     return rollback.restore(own.database, own.settings, step, kind, name, number, comment=comment)
 
 

@@ -19,7 +19,7 @@ from pxeapp.api import etags
 from pxeapp.api.context import actor, context
 from pxeapp.api.paging import row_number
 from pxeapp.api.versions import restored
-from pxeapp.errors import Invalid, PxeError
+from pxeapp.errors import Invalid, PreconditionFailed, PxeError
 from pxeapp.provisioning import rollback
 from pxeapp.provisioning.proposals import Proposal
 from pxeapp.provisioning.rollback import Body
@@ -40,6 +40,7 @@ def catalogue_version(kind: str, name: str, number: int) -> str:
 @bp.post("/catalogue/<kind>/<name>/versions/<int:number>")
 def restore_item(kind: str, name: str, number: int) -> ResponseReturnValue:
     """Look at what going back would change, for one machine or for all, or go back: `do` says which."""
+    catalogue.kind_of(kind)
     tag, action = request.form.get("tag", ""), request.form.get("do", "")
     typed = {each: request.form.get(each, "").strip()[: versions.LONGEST_COMMENT] for each in ("machine", "comment")}
     found: dict[str, Any] | None = None
@@ -47,7 +48,8 @@ def restore_item(kind: str, name: str, number: int) -> ResponseReturnValue:
     try:
         if action == "restore":
             agree = functools.partial(etags.check_seen, tag=tag)
-            restored(catalogue_kind(kind), name, number, agree=agree, comment=typed["comment"])
+            agree_new = functools.partial(_agree_new, tag)
+            restored(kind, name, number, agree=agree, agree_new=agree_new, comment=typed["comment"])
             return redirect(url_for("ui.catalogue_item", kind=kind, name=name, saved=1), 303)
         proposal = _proposal(kind, name, number)
         if action == "preview":
@@ -60,15 +62,15 @@ def restore_item(kind: str, name: str, number: int) -> ResponseReturnValue:
     return _page(kind, name, number, difference=found, preview=looked, tag=tag, typed=typed)
 
 
-def catalogue_kind(kind: str) -> str:
-    """The same word, where it is one of ours; raises NotFound."""
-    catalogue.kind_of(kind)
-    return kind
+def _agree_new(tag: str) -> None:
+    """Raises PreconditionFailed where the page showed one that was there."""
+    if tag:
+        raise PreconditionFailed("It was changed meanwhile; nothing was changed now.", hint="Read it again.")
 
 
 def _proposal(kind: str, name: str, number: int) -> Proposal:
     with context().database.read() as session:
-        body = versions.body(session, catalogue_kind(kind), name, number)
+        body = versions.body(session, kind, name, number)
         if rollback.present(session, kind, name) is None:
             raise Invalid(_("It is not there now, so that no machine is given anything of it."))
     return Proposal(bodies={kind: {name: body}})

@@ -138,6 +138,12 @@ def test_what_was_deleted_is_listed_and_brought_back(admin: Asker, somebody: Per
     assert (looked.status_code, "It is not there now" in looked.text) == (422, True)
     assert edited(somebody, path, do="restore").status_code == 303
     assert admin.get("/clusters/lab").json["description"] == "A lab."
+    seen = tag_of(somebody, path)
+    admin.delete("/clusters/lab")
+    late = somebody.post(path, do="restore", tag=seen)
+    assert (late.status_code, "changed meanwhile" in late.text) == (422, True)
+    assert admin.get("/clusters/lab").status_code == 404
+    assert edited(somebody, path, do="restore").status_code == 303
     assert "Deleted" not in somebody.get("/catalogue/clusters").text
     assert somebody.post("/catalogue/clusters/lab/versions/2", do="restore", tag="").status_code == 422
 

@@ -28,7 +28,7 @@ from pxeapp.vault import open_vault
 T0 = dt.datetime(2026, 11, 24, 2, 0, tzinfo=dt.UTC)
 SECOND, MINUTE, HOUR = dt.timedelta(seconds=1), dt.timedelta(minutes=1), dt.timedelta(hours=1)
 ACTOR = "user:ada"
-QUICK = {(step, "compute"): Spread(5, 20, 40) for step in ("drain", "reboot", "verify", "undrain")}
+QUICK = {(step, "gpu"): Spread(5, 20, 40) for step in ("drain", "reboot", "verify", "undrain")}
 
 
 def spec(**more: Any) -> Spec:
@@ -50,8 +50,8 @@ class Stage:
         settings = config.load({"PXEAPP_DATA_DIR": str(folder / "data")})
         return cls(database, Tools(settings, open_vault(folder), Templates(folder / "templates")))
 
-    def machines(self, number: int, *, role: str = "compute", cluster: str = "a", racks: int = 4) -> list[str]:
-        """So many that serve, named by their role."""
+    def machines(self, number: int, *, role: str = "gpu", cluster: str = "a", racks: int = 4) -> list[str]:
+        """So many that serve, named by their role; unless it is another, one that no built-in invariant is about."""
         names = [f"{role}-{n:04d}" for n in range(number)]
         with self.database.write() as session:
             if session.scalar(select(Cluster).where(Cluster.name == cluster)) is None:

@@ -30,22 +30,21 @@ def fault(machine: str, step: str = "reboot", kind: str = "fails") -> Fault:
 
 
 def test_canaries_first_then_wave_by_wave_and_never_more_down_than_allowed(stage: Stage) -> None:
-    stage.machines(20)
-    said = spec(order={"canary": 2, "waves": {"by": "count", "size": 6}, "max_unavailable": 3, "soak": "5m"},
-                invariants={"compute-capacity": {"max_down": 5, "reason": "a lab"}})  # fmt: skip
-    number = stage.rollout(said)
+    stage.machines(12)
+    order = {"canary": 2, "waves": {"by": "count", "size": 5}, "max_unavailable": 3, "soak": "1m"}
+    number = stage.rollout(spec(order=order))
     row = stage.ends(stage.runner(), number)
     observer = Observer(stage, number)
     assert set(stage.states(number).values()) == {"done"}
     assert observer.worst() == 3
     began = [wave for wave, _ in observer.order()]
-    assert began == sorted(began) == [0] * 2 + [1] * 6 + [2] * 6 + [3] * 6
+    assert began == sorted(began) == [0] * 2 + [1] * 5 + [2] * 5
     assert row.finished_at is not None
     assert {stage.machine(name).state for name in stage.states(number)} == {State.ACTIVE}
 
 
 def test_a_wave_is_watched_before_the_next_begins(stage: Stage) -> None:
-    stage.machines(10)
+    stage.machines(2)
     number = stage.rollout(spec(order={"waves": {"by": "count", "size": 9}, "soak": "1h"}))
     stage.ends(stage.runner(), number)
     events = stage.events(number)
@@ -58,10 +57,9 @@ def test_a_wave_is_watched_before_the_next_begins(stage: Stage) -> None:
 def test_a_limit_is_kept_when_it_is_reached_and_pauses_when_it_is_exceeded(
     stage: Stage, borne: int, failing: int, ends: str
 ) -> None:
-    names = stage.machines(30)
+    names = stage.machines(8)
     said = spec(order={"canary": 0, "waves": {"by": "count", "size": 30}, "max_failures": borne, "soak": "0s",
-                       "max_unavailable": "50%"},
-                invariants={"compute-capacity": {"off": True, "reason": "a lab"}})  # fmt: skip
+                       "max_unavailable": "50%"})  # fmt: skip
     number = stage.rollout(said)
     bad = names[3 : 3 + failing]
     runner = stage.runner(*[fault(name) for name in bad])
@@ -107,8 +105,7 @@ def test_a_step_that_hangs_ends_at_its_deadline_with_what_it_said_last(stage: St
 def test_failures_of_one_wave_have_their_own_limit(stage: Stage) -> None:
     names = stage.machines(21)
     said = spec(order={"canary": 0, "waves": {"by": "count", "size": 7}, "max_failures": 10, "soak": "0s",
-                       "max_failures_per_wave": 1, "max_unavailable": 21},
-                invariants={"compute-capacity": {"off": True, "reason": "a lab"}})  # fmt: skip
+                       "max_failures_per_wave": 1, "max_unavailable": 21})  # fmt: skip
     number = stage.rollout(said)
     runner = stage.runner(*[fault(name) for name in (names[0], names[7], names[8])])
     row = stage.ends(runner, number, in_state="paused")
@@ -117,13 +114,13 @@ def test_failures_of_one_wave_have_their_own_limit(stage: Stage) -> None:
 
 
 def test_whoever_resumes_accepts_what_has_failed_and_the_limit_holds_anew(stage: Stage) -> None:
-    names = stage.machines(30)
+    names = stage.machines(6)
     number = stage.rollout(spec(order={"canary": 0, "soak": "0s", "max_unavailable": 3}))
-    runner = stage.runner(fault(names[0]), fault(names[9]))
+    runner = stage.runner(fault(names[0]), fault(names[4]))
     stage.ends(runner, number, in_state="paused")
     stage.say(number, control.resume)
     row = stage.ends(runner, number, in_state="paused")
-    assert names[9] in row.reason
+    assert names[4] in row.reason
     assert names[0] not in row.reason
     stage.say(number, control.resume)
     stage.ends(runner, number)
@@ -210,7 +207,7 @@ def test_it_stops_after_the_waves_that_a_person_wants_to_see(stage: Stage) -> No
 
 
 def test_a_window_that_closes_keeps_machines_from_beginning_and_lets_the_begun_end(stage: Stage) -> None:
-    names = stage.machines(40)
+    names = stage.machines(12)
     window = {"from": "02:00", "to": "02:30"}
     number = stage.rollout(spec(order={"canary": 0, "soak": "0s", "windows": [window]}))
     runner = stage.runner()
@@ -226,9 +223,9 @@ def test_a_window_that_closes_keeps_machines_from_beginning_and_lets_the_begun_e
 
 
 def test_a_deadline_pauses_it(stage: Stage) -> None:
-    stage.machines(30)
+    stage.machines(8)
     number = stage.rollout(spec(order={"canary": 0, "soak": "0s", "deadline": "2h"}))
-    slow = {key: type(spread)(200, 600, 900) for key, spread in QUICK.items()}
+    slow = {key: type(spread)(600, 900, 1200) for key, spread in QUICK.items()}
     row = stage.ends(stage.runner(times=slow), number, in_state="paused")
     assert row.reason_code == waves.TOO_LATE
     stage.say(number, control.resume)
@@ -259,7 +256,7 @@ def test_two_rollouts_that_share_machines_never_run_together(stage: Stage) -> No
 
 def test_two_rollouts_over_one_cluster_share_what_may_be_down(stage: Stage) -> None:
     """Ten compute nodes, of which one may be down: two rollouts, half of them each."""
-    names = stage.machines(10)
+    names = stage.machines(10, role="compute")
     halves = [names[:5], names[5:]]
     numbers = [
         stage.rollout(spec(name=f"half-{n}", machines={"names": half}, order={"canary": 0, "soak": "0s"}))
@@ -331,11 +328,10 @@ def test_a_worker_that_wakes_up_late_changes_nothing(stage: Stage) -> None:
     assert [step for step, _ in stage.steps(number, names[0])] == ["drain", "reboot", "verify", "undrain"]
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_killed_at_any_look_it_goes_on_without_repeating_or_exceeding(stage: Stage, seed: int) -> None:
-    names = stage.machines(24)
-    said = spec(order={"canary": 1, "waves": {"by": "count", "size": 8}, "max_unavailable": 3, "soak": "1m"},
-                invariants={"compute-capacity": {"max_down": 3, "reason": "a lab"}})  # fmt: skip
+    names = stage.machines(12)
+    said = spec(order={"canary": 1, "waves": {"by": "count", "size": 8}, "max_unavailable": 3, "soak": "1m"})
     number = stage.rollout(said)
     dice = random.Random(seed)
     deadly = Deadly(Simulated(QUICK), dice, 0.15)
@@ -354,7 +350,7 @@ def test_killed_at_any_look_it_goes_on_without_repeating_or_exceeding(stage: Sta
             deaths += 1
             runner = born()
             stage.clock.now += dt.timedelta(seconds=dice.randint(0, 120))
-    assert deaths > 5
+    assert deaths > 3
     assert stage.states(number) == dict.fromkeys(names, "done")
     assert Observer(stage, number).worst() <= 3
     for name in names:
@@ -426,8 +422,7 @@ def test_it_runs_by_itself_in_a_thread_and_stops_when_told(stage: Stage) -> None
     import threading
 
     stage.machines(4)
-    number = stage.rollout(spec(order={"canary": 0, "soak": "0s", "max_unavailable": 4},
-                                invariants={"compute-capacity": {"off": True, "reason": "a lab"}}))  # fmt: skip
+    number = stage.rollout(spec(order={"canary": 0, "soak": "0s", "max_unavailable": 4}))  # fmt: skip
     runner = stage.runner(steps=dict.fromkeys(("drain", "reboot", "verify", "undrain"), Once()))
     stop = threading.Event()
     thread = threading.Thread(target=runner.run, args=(stop,))

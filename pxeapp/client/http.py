@@ -140,7 +140,6 @@ class _Heard(threading.Thread):
         self._events = events
         self._bell = threading.Event()
         self._over = threading.Event()
-        self.heard = 0
 
     def wait(self, seconds: float) -> None:
         """Until a change comes, so many seconds at most."""
@@ -159,7 +158,6 @@ class _Heard(threading.Thread):
                     if self._over.is_set():
                         return
                     if b"data:" in piece:
-                        self.heard += 1
                         self._bell.set()
             self._over.wait(PAUSE_S)
 

@@ -7,7 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -35,7 +35,7 @@ class Picture:
     value: Any  # for --json
     head: Sequence[str] = ()
     rows: Sequence[Sequence[str]] = ()
-    lines: Sequence[str] = field(default=())
+    lines: Sequence[str] = ()
     over: bool = False
     failed: bool = False
 

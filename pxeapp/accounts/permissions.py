@@ -237,6 +237,7 @@ PERMISSIONS: dict[str, str] = {
     "ui.create_rollout": OPERATOR,
     "ui.control_rollout": OPERATOR,
     "ui.control_members": OPERATOR,
+    "ui.job_difference": OPERATOR,
     "diffs.found": OPERATOR,  # whoever asked for it, and admins, see provisioning/comparing.py
     "diffs.compare": OPERATOR,  # it writes nothing, and takes seconds; proposing a template asks for more, see there
     "appliance.observe": OPERATOR,  # whoever may deploy may stop everything

@@ -19,16 +19,19 @@ from pxeapp.api.paging import row_number
 from pxeapp.db import now
 from pxeapp.errors import Conflict, Forbidden, Invalid
 from pxeapp.jobs import service as jobs
+from pxeapp.jobs.models import COMPARE, Job
 from pxeapp.machines.selectors import Filter
-from pxeapp.provisioning import bulk
+from pxeapp.provisioning import bulk, comparing
 from pxeapp.provisioning.bulk import Radius, Selection
 from pxeapp.software.models import Release
 from pxeapp.ui.blueprint import bp
+from pxeapp.ui.catalogue import shown_groups
 from pxeapp.ui.faults import in_full
 from pxeapp.ui.language import N_, _
 
 NAMED = 200  # machines that the confirmation names
 ITEMS = 200  # machines of a job on one page
+COMPARED = N_("Difference for all machines")
 FINISHED = 286  # htmx's own status: take this, and ask no more
 
 
@@ -115,11 +118,22 @@ def job_table(number: int) -> ResponseReturnValue:
     return render_template("_job.html", **view), FINISHED if view["job"].finished_at else HTTPStatus.OK
 
 
+@bp.get("/jobs/<int:number>/difference")
+def job_difference(number: int) -> ResponseReturnValue:
+    """How far a comparison is; once it has ended, what it found."""
+    with context().database.read() as session:
+        job = jobs.get(session, number, by=jobs.seen_by(actor()))
+        if not comparing.may_see(job, actor()):
+            raise Forbidden("What this comparison found is for whoever asked for it, and for admins.")
+        part = render_template("_compared.html", job=job, compared=_found(session, job))
+    return part, FINISHED if job.finished_at else HTTPStatus.OK
+
+
 @bp.post("/jobs/<int:number>/cancel")
 def cancel_job(number: int) -> ResponseReturnValue:
     """Begin nothing more of it."""
     with context().database.write() as session:
-        jobs.cancel(session, number, actor=actor().label, now=now())
+        jobs.cancel(session, number, actor=actor().label, now=now(), by=jobs.seen_by(actor()))
     return redirect(url_for("ui.job_page", number=number), 303)
 
 
@@ -170,19 +184,34 @@ def _job_view(number: int) -> dict[str, Any]:
     outcome = request.args.get("outcome", "")[:12]
     start = row_number(request.args.get("after", ""))
     with context().database.read() as session:
-        job = jobs.get(session, number)
+        job = jobs.get(session, number, by=jobs.seen_by(actor()))
         items = jobs.items(session, job, after=start, limit=ITEMS + 1, outcome=outcome)
         ended = jobs.counts(session, [job])[job.id]
         return {
             "job": job,
             "ended": ended,
             "done": job.total - ended[jobs.WAITING],
-            "label": next((each.label for each in CHOICES.values() if _is(each, job.action, job.options)), job.action),
+            "label": COMPARED if job.action == COMPARE else _label(job),
+            "compared": _found(session, job) if job.action == COMPARE else None,
             "items": items[:ITEMS],
             "next": items[ITEMS - 1].id if len(items) > ITEMS else None,
             "outcome": outcome,
             "after": start,
         }
+
+
+def _found(session: Session, job: Job) -> dict[str, Any]:
+    """What a page shows of a comparison: nothing before it has ended, nor to whoever may not know what it found."""
+    ended_well = job.finished_at is not None and not job.cancelled and not job.problem
+    if not ended_well or not comparing.may_see(job, actor()):
+        return {"difference": None, "groups": []}
+    found = comparing.found(session, context().vault, job, actor())
+    return {"difference": found, "groups": shown_groups(found)}
+
+
+def _label(job: Job) -> str:
+    """What was ordered, as it is called here."""
+    return next((each.label for each in CHOICES.values() if _is(each, job.action, job.options)), job.action)
 
 
 def _is(choice: Choice, action: str, options: dict[str, Any]) -> bool:

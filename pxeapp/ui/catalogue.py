@@ -31,15 +31,16 @@ from pxeapp.api.diffs import DiffIn
 from pxeapp.db import now
 from pxeapp.errors import FieldProblem, Invalid, NotFound, PxeError
 from pxeapp.machines import networks, wire
-from pxeapp.provisioning import diffs, members, previews
+from pxeapp.provisioning import members, previews
 from pxeapp.provisioning.diffs import Look
 from pxeapp.provisioning.members import Agree
-from pxeapp.provisioning.proposals import Proposal, Selection
+from pxeapp.provisioning.proposals import Proposal
 from pxeapp.software import releases
+from pxeapp.ui import differences
 from pxeapp.ui.blueprint import bp
 from pxeapp.ui.faults import in_full
 from pxeapp.ui.language import N_, _
-from pxeapp.ui.templates import GROUPS_SHOWN, MACHINES_NAMED, coloured, shown_group
+from pxeapp.ui.templates import GROUPS_SHOWN, coloured, shown_group
 
 Values = dict[str, Any]
 LONGEST = 200_000  # characters of YAML
@@ -188,7 +189,7 @@ def edit_item(kind: str, name: str) -> ResponseReturnValue:
             if request.form.get("do") == "preview":
                 looked = preview(proposal, typed["machine"])
             else:
-                found = difference(proposal)
+                found = differences.asked(proposal)
     except PxeError as error:
         page = _page(kind, name, present, text, problem=in_full(error), tag=tag, typed=typed)
         return page, HTTPStatus.UNPROCESSABLE_ENTITY
@@ -257,14 +258,6 @@ def _proposal(kind: str, name: str, values: Values) -> Proposal:
     if not values:
         raise Invalid(_("Nothing is changed yet."))
     return DiffIn.model_validate({kind: {name: values}}).proposal()
-
-
-def difference(proposal: Proposal) -> dict[str, Any]:
-    """What would come of it for all machines."""
-    own = context()
-    with own.database.read() as session:
-        look = Look(own.checker, site(session))
-        return diffs.compare(session, look, proposal, Selection(), now=now()).to_dict(MACHINES_NAMED)
 
 
 def preview(proposal: Proposal, machine: str) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from pxeapp.provisioning import rollback
 from pxeapp.provisioning.proposals import Proposal
 from pxeapp.provisioning.rollback import Body
 from pxeapp.provisioning.veil import Veil
-from pxeapp.ui import catalogue
+from pxeapp.ui import catalogue, differences
 from pxeapp.ui.blueprint import bp
 from pxeapp.ui.faults import in_full
 from pxeapp.ui.language import _
@@ -55,7 +55,7 @@ def restore_item(kind: str, name: str, number: int) -> ResponseReturnValue:
         if action == "preview":
             looked = catalogue.preview(proposal, typed["machine"])
         else:
-            found = catalogue.difference(proposal)
+            found = differences.asked(proposal)
     except PxeError as error:
         page = _page(kind, name, number, problem=in_full(error), tag=tag, typed=typed)
         return page, HTTPStatus.UNPROCESSABLE_ENTITY

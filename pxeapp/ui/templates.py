@@ -14,19 +14,17 @@ from sqlalchemy.orm import Session
 
 from pxeapp.accounts.permissions import ADMIN, allows
 from pxeapp.answers import site_templates
-from pxeapp.api.context import actor, context, site
+from pxeapp.api.context import actor, context
 from pxeapp.api.paging import row_number
 from pxeapp.db import now
 from pxeapp.errors import NotFound, PxeError
 from pxeapp.machines import selectors
-from pxeapp.provisioning import diffs, rendered
-from pxeapp.provisioning.diffs import Look
-from pxeapp.provisioning.proposals import Proposal, Selection
-from pxeapp.ui import faults
+from pxeapp.provisioning import rendered
+from pxeapp.provisioning.proposals import Proposal
+from pxeapp.ui import differences, faults
 from pxeapp.ui.blueprint import bp
 from pxeapp.ui.language import _
 
-MACHINES_NAMED = 20
 GROUPS_SHOWN = 20
 LONGEST_FORM = 2**22  # bytes: a template of the largest size, written as a form
 LOOKS = {"+": "comes", "-": "goes", "@": "place"}  # classes of the style sheet
@@ -140,9 +138,7 @@ def _look(session: Session, path: str, text: str, action: str, sheet: Sheet) -> 
         machine = selectors.get(session, sheet.machine)
         sheet.preview = rendered.rendered(session, own.checker.proposing(then), machine)
     elif action == "difference":
-        look = Look(own.checker, site(session))
-        found = diffs.compare(session, look, Proposal(templates={path: text}), Selection(), now=now())
-        sheet.difference = found.to_dict(MACHINES_NAMED)
+        sheet.difference = differences.asked(Proposal(templates={path: text}))
     else:
         sheet.notice = _("It can be parsed. What it says of a machine only a preview can tell.")
 

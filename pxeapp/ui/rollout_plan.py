@@ -24,7 +24,7 @@ from pxeapp.rollouts.text import Written
 from pxeapp.ui.blueprint import bp
 from pxeapp.ui.faults import in_full
 from pxeapp.ui.language import N_
-from pxeapp.ui.rollout_view import SpanOf
+from pxeapp.ui.rollout_view import SpanOf, title
 
 NAMED = 60  # machines of one wave
 WAVES = 200
@@ -35,7 +35,7 @@ FORMS = (
     ("run", N_("An own command")),
 )
 LONGEST_FORM = 4 * text.LONGEST  # bytes: as a form writes it
-NOTHING: dict[str, Any] = {"wrong": [], "plan": None, "refusal": "", "hint": ""}
+NOTHING: dict[str, Any] = {"wrong": [], "plan": None, "refusal": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ def _waves(found: Preview) -> list[PlannedWave]:
     spans = {each.number: SpanOf.of(each.spread) for each in found.forecast.waves}
     return [
         PlannedWave(
-            wave.title, len(wave.machines), [found.machines[each] for each in wave.machines[:NAMED]], wave.pause,
+            title(wave.title), len(wave.machines), [found.machines[each] for each in wave.machines[:NAMED]], wave.pause,
             spans.get(wave.number),
         )
         for wave in found.plan.waves[:WAVES]

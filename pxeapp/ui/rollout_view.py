@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,7 +12,7 @@ from pxeapp.rollouts.forecast import Spread
 from pxeapp.rollouts.models import Rollout, RolloutMember, RolloutStep
 from pxeapp.rollouts.plan import Plan, Wave
 from pxeapp.rollouts.waves import PAUSE_POINT
-from pxeapp.ui.language import N_
+from pxeapp.ui.language import N_, _, said
 
 SETTLED = ("done", "skipped", "aborted")
 OVER = ("done", "failed", "aborted")  # states of a rollout that do not change any more
@@ -242,17 +243,28 @@ def waves(rollout: Rollout, plan: Plan, by: By) -> list[WaveLine]:
     for wave in plan.waves:
         states = by.get(wave.number, {})
         width = round(WIDE * len(wave.machines) / total, 2)
-        look, said = _look(rollout, wave, states)
-        found.append(WaveLine(wave.number, wave.title, len(wave.machines), states, x, width, look, said, wave.pause))
+        look, word_of = _look(rollout, wave, states)
+        number = sum(states.values()) or len(wave.machines)  # one that begins anew moves to the present wave
+        shown = title(wave.title)
+        found.append(WaveLine(wave.number, shown, number, states, x, width, look, word_of, wave.pause))
         x = round(x + width, 2)
     return found
 
 
+def title(written: str) -> str:
+    """A wave's title in the visitor's language: what distinguishes it stays as it is."""
+    found = re.fullmatch(r"wave (\d+)(?:: (.*))?", written, re.DOTALL)
+    if found is None:
+        return said(written)
+    number, rest = found.groups()
+    return _("wave %(number)s: %(title)s", number=number, title=rest) if rest else _("wave %(number)s", number=number)
+
+
 def _look(rollout: Rollout, wave: Wave, states: Mapping[str, int]) -> tuple[str, str]:
     settled = sum(states.get(each, 0) for each in SETTLED)
-    through = settled >= len(wave.machines)
+    through = settled >= (sum(states.values()) or len(wave.machines))
     if rollout.state == "planned" or (wave.number > rollout.wave and not settled):
-        return "next", N_("not yet")
+        return "next", N_("has not begun")
     if wave.number < rollout.wave or rollout.state in OVER:
         return ("past", N_("through")) if through else ("stopped", N_("not all are through"))
     if rollout.state == "paused":

@@ -10,8 +10,11 @@ import pytest
 from playwright.sync_api import Browser, Page
 from sqlalchemy import JSON, String, Table, select, update
 
-from pxeapp import templates
+from pxeapp import config, templates
 from pxeapp.db import Base
+from pxeapp.provisioning.plan import Tools
+from pxeapp.templates import Templates
+from tests.ui import rolling
 from tests.ui.play import complaints, signed_in
 from tests.ui.served import Appliance, needs_assets
 
@@ -34,6 +37,14 @@ TEXTS = {
     "versions": ("author", "action", "comment", "body"),
 }
 pytestmark = [pytest.mark.chromium, pytest.mark.network, needs_assets]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _rolled(served: Appliance, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A rollout with machines in every mood."""
+    rolling.fill(served.database)
+    settings = config.load({"PXEAPP_DATA_DIR": str(tmp_path_factory.mktemp("rolled"))})
+    rolling.begin(served.database, Tools(settings, served.vault, Templates(settings.templates_dir)))
 
 
 def _pages(page: Page, url: str) -> list[str]:

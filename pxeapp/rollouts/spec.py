@@ -233,7 +233,7 @@ class Invariant(Part):
 class OpenStackDrain(Part):
     """By the cloud's own API; each service that the machine has."""
 
-    cloud: Annotated[str, Field(min_length=1, max_length=63, description="A cloud that the appliance knows.")]
+    cloud: Annotated[str, Field(min_length=1, max_length=71, description="A cloud that the appliance knows.")]
     instances: Annotated[
         Literal["live-migrate", "cold-migrate", "stop", "leave"], Field(description="What becomes of its instances.")
     ] = "live-migrate"
@@ -312,7 +312,7 @@ class PrometheusGate(Part):
 class OpenStackGate(Part):
     """Its compute service and agents are alive in the cloud."""
 
-    cloud: Annotated[str, Field(max_length=63, description="Empty: the one that drained it.")] = ""
+    cloud: Annotated[str, Field(max_length=71, description="Empty: the one that drained it.")] = ""
     host: Annotated[str, Field(max_length=255, description="Its name in the cloud; empty: as in drain.")] = ""
 
 

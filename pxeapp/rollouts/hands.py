@@ -28,7 +28,7 @@ def compose(settings: Settings, database: Database, checker: Checker, queue: Que
     nodes = Nodes(database, checker.tools.vault)
     clouds = Clouds(database, checker.tools.vault, settings.rollout_networks)
     asked = gates(database, nodes, clouds, settings.rollout_networks)
-    playbooks = Playbooks(nodes, JobsHere(settings.run_dir / "rollouts"), settings.playbooks_dir)
+    playbooks = Playbooks(nodes, JobsHere(settings.data_dir / "rollouts"), settings.playbooks_dir)
     steps: dict[str, Step] = {
         course.DRAIN: Drain(Before(database, nodes), clouds, nodes),
         course.PATCH: Patch(nodes, playbooks),

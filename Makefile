@@ -37,7 +37,7 @@ soak: setup-test web ## the long forms of the reliability tests (hours); ARGS="-
 	@PXEAPP_SOAK=1 $(BIN)/python -m pytest -m soak --timeout 14400 $(ARGS)
 
 golden: ## write the golden boot and answer files anew; read the diff before you commit it
-	PXEAPP_GOLDEN=1 $(BIN)/python -m pytest -q tests/boot tests/answers tests/software tests/lab tests/provisioning/test_diagram.py tests/docs/test_variables.py tests/docs/test_rollouts_page.py -m "not qemu and not ipmi_sim"
+	PXEAPP_GOLDEN=1 $(BIN)/python -m pytest -q tests/boot tests/answers tests/software tests/lab tests/provisioning/test_diagram.py tests/docs/test_variables.py tests/docs/test_rollouts_page.py tests/api/test_every_operation.py -m "not qemu and not ipmi_sim"
 
 lock: ## pin the dependencies anew in requirements.lock
 	@packaging/lock.sh

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from apiflask import APIFlask
@@ -15,6 +17,7 @@ from pxeapp.api.limits import KEY, REPLAYED
 from pxeapp.api.machines import FORM_OF
 from pxeapp.api.problems import MEDIA_TYPE
 
+REF = "#/components/schemas/"
 METHODS = ("get", "post", "put", "patch", "delete")
 PROBLEM: dict[str, Any] = {
     "type": "object",
@@ -115,7 +118,41 @@ def _whole(app: APIFlask, spec: Any) -> Any:
     schemas.update(answers.schemas())
     schemas.update(rollouts.schemas())
     schemas["Problem"] = PROBLEM
-    return spec
+    return _told_apart(spec)
+
+
+def _told_apart(spec: Any) -> Any:
+    """Every model once, under a name and a title that no other has: a generator of clients makes a class of each.
+
+    What a body holds is called `MachinePatch.BmcIn` by whoever made its schema, once for each body.
+    """
+    schemas: dict[str, Any] = spec["components"]["schemas"]
+    alike: dict[str, set[str]] = {}
+    for name, schema in schemas.items():
+        shortened = _renamed(schema, {each: each.rpartition(".")[2] for each in schemas})
+        alike.setdefault(name.rpartition(".")[2], set()).add(json.dumps(shortened, sort_keys=True))
+    names = {
+        name: short if len(alike[short]) == 1 else name.replace(".", "").replace("__", "_")
+        for name in schemas
+        if (short := name.rpartition(".")[2])
+    }
+    found = _renamed(spec, names)
+    found["components"]["schemas"] = {
+        names[name]: {**schema, "title": names[name]} for name, schema in found["components"]["schemas"].items()
+    }
+    return found
+
+
+def _renamed(node: Any, names: Mapping[str, str]) -> Any:
+    """With its references to these schemas under their new names."""
+    if isinstance(node, dict):
+        return {
+            key: REF + names.get(value.removeprefix(REF), value.removeprefix(REF))
+            if key == "$ref" and isinstance(value, str)
+            else _renamed(value, names)
+            for key, value in node.items()
+        }
+    return [_renamed(each, names) for each in node] if isinstance(node, list) else node
 
 
 def _endpoints(app: APIFlask) -> dict[tuple[str, str], str]:

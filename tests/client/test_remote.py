@@ -346,11 +346,16 @@ def end(both: Both, number: int, outcome: str, reason: str) -> None:
 
 
 def run(environ: dict[str, str], *words: str, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
+    """A process that Ctrl-C reaches: where the tests run in the background, they and their children are deaf to it."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PXEAPP_")}
-    return subprocess.Popen(
-        [sys.executable, "-m", "pxeapp", *words], env={**inherited, **environ}, text=True, stdin=stdin,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", "pxeapp", *words], env={**inherited, **environ}, text=True, stdin=stdin,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def on_terminal(environ: dict[str, str], *words: str, type_in: str) -> tuple[str, int]:

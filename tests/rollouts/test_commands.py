@@ -104,17 +104,6 @@ def test_it_is_paused_resumed_and_aborted_with_reasons(rolled: Rolling, plan: st
     assert rollout("start", "1", "--yes").exit_code == 1
 
 
-def test_a_rehearsal_says_what_would_happen_and_leaves_nothing_behind(rolled: Rolling, plan: str) -> None:
-    well = rollout("rehearse", plan)
-    assert well.exit_code == 0, well.output
-    assert "It is done after" in well.output
-    assert "of 2 were down." in well.output
-    bad = json.loads(rollout("rehearse", plan, "--fault", "*:verify=fails", "--json").output)
-    assert bad["state"] == "paused"
-    assert "verify" in rollout("rehearse", plan, "--fault", "*:fly=fails").output
-    assert json.loads(rollout("list", "--json").output)["items"] == []
-
-
 def test_what_would_be_patched_names_whom_nobody_could_ask(rolled: Rolling, plan: str) -> None:
     Path(plan).write_text(PLAN.replace("action: reboot", "action: {patch: {packages: all}}"))
     assert rollout("packages", plan).output.count("could not be asked") == 9

@@ -26,7 +26,7 @@ from pxeapp.db import Base, Database
 from pxeapp.errors import Conflict, FieldProblem, Invalid
 from pxeapp.machines.models import Cluster, Machine
 from pxeapp.provisioning.plan import Tools
-from pxeapp.rollouts import control, course, service, waves
+from pxeapp.rollouts import control, course, service, waves, windows
 from pxeapp.rollouts.forecast import Forecast, Spread
 from pxeapp.rollouts.models import Rollout, RolloutEvent, RolloutMember
 from pxeapp.rollouts.port import Done, Failed, Outcome, Subject, Waiting
@@ -36,10 +36,12 @@ from pxeapp.rollouts.spec import Spec
 from pxeapp.software.models import Release
 
 assert accounts  # noqa: S101 - imported so that the tables' keys lead somewhere
+STUCK = "stuck"  # it would wait for ever, until somebody mends, retries or skips what has failed
 KINDS = ("fails", "hangs", "slow")
 SLOWER = 10
 AT_ONCE = 500
 MOST_ROUNDS = 200_000
+IN_VAIN = 5  # looks with nothing in hand, windows passed over: nothing that would change this comes by itself
 FAULT = re.compile(
     r"(?P<machine>[A-Za-z0-9._*-]{1,63}):(?P<step>[a-z]+)=(?P<kind>[a-z]+)(?:@(?P<share>\d{1,3})%)?"
 )  # fmt: skip
@@ -165,7 +167,8 @@ def rehearse(
 
 
 def play(database: Database, runner: Runner, clock: Clock, number: int, *, go_on: bool = False) -> None:
-    """Until it has ended or waits for a person, from one due moment to the next."""
+    """Until it has ended, waits for a person, or waits for what never comes, from one due moment to the next."""
+    in_vain = 0  # looks at the rollout since something was last in hand
     for _ in range(MOST_ROUNDS):
         rollouts, members = runner.due()
         for each in rollouts:
@@ -187,8 +190,20 @@ def play(database: Database, runner: Runner, clock: Clock, number: int, *, go_on
                     return
                 control.resume(session, rollout, actor="rehearsal", now=clock.now)
                 continue
-            clock.now = max(clock.now + dt.timedelta(milliseconds=1), min([*due, rollout.due_at]))
+            in_vain = 0 if due else in_vain + 1
+            if in_vain > IN_VAIN:
+                return
+            following = min([*due, rollout.due_at])
+            if in_vain > 1 and (said := Spec.model_validate(rollout.spec).order.windows):
+                following = _opens(said, clock.now) or following
+            clock.now = max(clock.now + dt.timedelta(milliseconds=1), following)
+            rollout.due_at = min(rollout.due_at, clock.now)
     raise Conflict("The rehearsal did not come to an end.", hint="Rehearse fewer machines, or with fewer faults.")
+
+
+def _opens(said: Sequence[windows.Window], now: dt.datetime) -> dt.datetime | None:
+    """The opening after the present one."""
+    return windows.opens_at(said, windows.closes_at(said, now) or now)
 
 
 def _copied(session: Session) -> dict[Table, list[dict[str, Any]]]:
@@ -225,7 +240,8 @@ def _told(session: Session, rollout: Rollout, found: Preview, began_at: dt.datet
         ended[state] = ended.get(state, 0) + 1
     at = {"running": "still at work", "waiting": "never begun"}
     return Rehearsal(
-        rollout.state, rollout.says, began_at, last - began_at, _worst(events), found.plan.max_unavailable,
+        STUCK if rollout.state == waves.RUNNING else rollout.state,
+        rollout.says, began_at, last - began_at, _worst(events), found.plan.max_unavailable,
         {at.get(state, state): number for state, number in sorted(ended.items())},
         tuple(_waves(events, found, began_at)),
         tuple(

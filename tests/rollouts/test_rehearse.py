@@ -51,6 +51,21 @@ def test_a_node_that_does_not_come_back_and_a_drain_that_hangs_show_where_it_wou
     assert found.ended == {"done": 8, "failed": 1}
 
 
+def test_where_all_that_is_allowed_to_be_down_has_failed_it_ends_stuck_and_says_so(stage: Stage) -> None:
+    stage.machines(5)
+    found = rehearsed(stage, spec(order={**ORDER, "max_failures": 5}), "*:verify=fails")
+    assert found.state == "stuck"
+    assert "waits: 2 may be down" in found.says
+
+
+def test_a_window_is_waited_for_in_no_time(stage: Stage) -> None:
+    stage.machines(5)
+    window = {"days": ["sun"], "from": "03:00", "to": "05:00"}
+    found = rehearsed(stage, spec(order={**ORDER, "windows": [window]}))
+    assert found.state == "done"
+    assert found.took.days >= 4  # it was a Tuesday
+
+
 def test_a_pause_point_is_passed_for_it_is_there_for_a_person(stage: Stage) -> None:
     stage.machines(5)
     assert rehearsed(stage, spec(order={**ORDER, "pause_after": ["every"]})).state == "done"

@@ -208,24 +208,24 @@ def test_it_stops_after_the_waves_that_a_person_wants_to_see(stage: Stage) -> No
 
 def test_a_window_that_closes_keeps_machines_from_beginning_and_lets_the_begun_end(stage: Stage) -> None:
     names = stage.machines(12)
-    window = {"from": "02:00", "to": "02:30"}
+    window = {"from": "02:00", "to": "02:12"}
     number = stage.rollout(spec(order={"canary": 0, "soak": "0s", "windows": [window]}))
     runner = stage.runner()
     stage.until(runner, lambda: "window" in stage.row(number).says.lower())
     begun = [each for each in stage.events(number) if each.kind == "begin"]
     assert 0 < len(begun) < len(names)
-    assert all(each.at < T0 + 30 * MINUTE for each in begun)
+    assert all(each.at < T0 + 12 * MINUTE for each in begun)
     stage.until(runner, lambda: stage.row(number).state == "done", within=48 * HOUR)
     for each in stage.events(number):
         if each.kind == "begin":
-            assert each.at.astimezone(dt.UTC).time() < dt.time(2, 30)
+            assert each.at.astimezone(dt.UTC).time() < dt.time(2, 12)
             assert each.at.hour == 2
 
 
 def test_a_deadline_pauses_it(stage: Stage) -> None:
     stage.machines(8)
     number = stage.rollout(spec(order={"canary": 0, "soak": "0s", "deadline": "2h"}))
-    slow = {key: type(spread)(600, 900, 1200) for key, spread in QUICK.items()}
+    slow = {key: type(spread)(300, 400, 500) for key, spread in QUICK.items()}
     row = stage.ends(stage.runner(times=slow), number, in_state="paused")
     assert row.reason_code == waves.TOO_LATE
     stage.say(number, control.resume)

@@ -22,6 +22,16 @@ compile() {
 
 compile --extra scale-out pyproject.toml -o requirements.lock
 compile --all-extras pyproject.toml -c requirements.lock -o requirements-dev.lock
+# And a package that is locked with an extra is locked without it, too: pip takes the two for different ones, and would
+# choose the version of the other by itself, for which there is no hash.
+for lock in requirements.lock requirements-dev.lock; do
+    awk '
+        /^[A-Za-z0-9]/ { bare = $0 ~ /^[A-Za-z0-9._-]+\[/ }
+        { whole = whole $0 "\n" }
+        bare { line = $0; sub(/\[[^]]*\]/, "", line); more = more line "\n" }
+        END { printf "%s%s", whole, more }' "$lock" >"$scratch/lock"
+    cat "$scratch/lock" >"$lock"
+done
 printf 'hatchling\neditables\n' | compile - -c requirements-dev.lock -o requirements-build.lock
 for lock in requirements.lock requirements-build.lock requirements-dev.lock; do
     echo "$lock: $(grep -c '==' $lock) packages"

@@ -16,7 +16,7 @@ from pxeapp.appliance import observing
 from pxeapp.errors import Conflict, FieldProblem, Invalid
 from pxeapp.machines.lifecycle import State
 from pxeapp.machines.models import Machine
-from pxeapp.rollouts import choosing, course, plan, service, waves
+from pxeapp.rollouts import changed, choosing, course, plan, service, waves
 from pxeapp.rollouts.models import Rollout, RolloutMember
 from pxeapp.rollouts.spec import Spec
 
@@ -32,6 +32,7 @@ def start(session: Session, rollout: Rollout, *, actor: str, now: dt.datetime) -
     if problems := choosing.shared(session, numbers, besides=rollout.id):
         raise plan.refused(problems)
     deadline = Spec.model_validate(rollout.spec).order.deadline
+    rollout.passed = [{"edits": changed.mark(session)}]
     rollout.started_at, rollout.deadline = now, (now + deadline if deadline else None)
     _say(session, rollout, waves.RUNNING, "start", f"Started by {actor}.", actor=actor, now=now)
 
@@ -44,13 +45,15 @@ def pause(session: Session, rollout: Rollout, *, reason: str, actor: str, now: d
 
 
 def resume(session: Session, rollout: Rollout, *, actor: str, now: dt.datetime) -> None:
-    """Go on, whatever it paused for: failures until now are accepted, the limit holds anew for those to come."""
+    """Go on, whatever it paused for: failures until now are accepted, edits are taken, limits hold anew."""
     _must_be(rollout, (waves.PAUSED,), "resume")
     if rollout.reason_code == waves.PAUSE_POINT:
         rollout.passed = [*rollout.passed, {"wave": rollout.wave}]
     failed = [each.id for each in _members(session, rollout, ("failed",))]
     if failed:
         rollout.passed = [*(each for each in rollout.passed if "failed" not in each), {"failed": failed}]
+    if rollout.reason_code == waves.EDITED:
+        rollout.passed = [*(each for each in rollout.passed if "edits" not in each), {"edits": changed.mark(session)}]
     if rollout.deadline is not None and now >= rollout.deadline:
         rollout.deadline = None  # it is over, and whoever resumes has seen that
     said = f"Resumed by {actor}" + (f"; {len(failed)} failures are accepted." if failed else ".")

@@ -30,7 +30,9 @@ class Rollout(Base):
     says: Mapped[str] = mapped_column(Text, default="")  # what it waits for now
     wave: Mapped[int] = mapped_column(default=0)  # the one that is worked on; 0: the canaries
     soak_until: Mapped[dt.datetime | None]  # its machines are all through and are being watched
-    passed: Mapped[list[Any]] = mapped_column(default=list)  # waves after whose pause a person said "go on"
+    passed: Mapped[list[Any]] = mapped_column(
+        default=list
+    )  # what a person has said yes to: {"wave"}, {"failed"}, {"edits"}
     created_by: Mapped[str] = mapped_column(String(200))
     created_at: Mapped[dt.datetime]
     started_at: Mapped[dt.datetime | None]

@@ -18,7 +18,7 @@ from pxeapp import audit
 from pxeapp.appliance import observing
 from pxeapp.errors import Conflict
 from pxeapp.provisioning import breaker
-from pxeapp.rollouts import budget, course, standing
+from pxeapp.rollouts import budget, changed, course, standing
 from pxeapp.rollouts.models import Rollout, RolloutMember
 from pxeapp.rollouts.plan import Plan
 from pxeapp.rollouts.spec import Spec
@@ -30,7 +30,7 @@ LOOK_AGAIN = dt.timedelta(seconds=30)  # a machine that ends a step says so itse
 SELDOM = dt.timedelta(minutes=1)
 AT_ONCE = 100  # machines that begin in one transaction; the next look begins more
 # Why it pauses by itself, and what a person does about it.
-PAUSE_POINT, TOO_MANY, TOO_LATE = "pause_point", "too_many_failures", "deadline"
+PAUSE_POINT, TOO_MANY, TOO_LATE, EDITED = "pause_point", "too_many_failures", "deadline", "edited"
 
 
 def advance(session: Session, rollout: Rollout, *, now: dt.datetime, typical: dt.timedelta | None) -> None:
@@ -82,6 +82,9 @@ def _go_on(session: Session, rollout: Rollout, *, now: dt.datetime, typical: dt.
         return
     if why := _too_many(rollout, plan, members):
         pause(session, rollout, code=TOO_MANY, reason=why, actor="system:rollouts", now=now)
+        return
+    if why := _edited(session, rollout, members):
+        pause(session, rollout, code=EDITED, reason=why, actor="system:rollouts", now=now)
         return
     while True:
         here = [each for each in members if each.wave <= rollout.wave]
@@ -141,6 +144,14 @@ def _too_many(rollout: Rollout, plan: Plan, members: Sequence[RolloutMember]) ->
     if limit is not None and len(of_wave) > limit:
         return f"{_names(of_wave)} failed in {_title(plan, rollout)}, and {limit} may."
     return ""
+
+
+def _edited(session: Session, rollout: Rollout, members: Sequence[RolloutMember]) -> str:
+    """What was edited meanwhile that machines which wait would be given; empty: nothing, or none waits."""
+    mark = next((each["edits"] for each in rollout.passed if "edits" in each), None)
+    if mark is None or not any(each.state == WAITING for each in members):
+        return ""
+    return changed.since(session, rollout, mark)
 
 
 def _abort_on(session: Session, rollout: Rollout, *, now: dt.datetime) -> None:

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from pxeapp import versions
 from pxeapp.appliance import observing
 from pxeapp.audit import AuditRow
 from pxeapp.errors import Unavailable
 from pxeapp.machines.lifecycle import State
-from pxeapp.rollouts import control, waves
+from pxeapp.rollouts import control, service, waves
 from pxeapp.rollouts.leases import LEASE
 from pxeapp.rollouts.port import Done, Failed, Outcome, Subject, Waiting
 from pxeapp.rollouts.rehearse import Fault, Simulated
@@ -220,6 +221,32 @@ def test_a_window_that_closes_keeps_machines_from_beginning_and_lets_the_begun_e
         if each.kind == "begin":
             assert each.at.astimezone(dt.UTC).time() < dt.time(2, 12)
             assert each.at.hour == 2
+
+
+def test_an_edit_of_what_machines_are_installed_from_reaches_none_that_nobody_wanted_it_to(stage: Stage) -> None:
+    names = stage.machines(4)
+    number = stage.rollout(spec(order={"canary": 0, "soak": "0s"}), start=False)
+    with stage.database.write() as session:  # a reinstallation, whose target this stage does not have
+        service.get(session, number).spec = {
+            **stage.row(number).spec,
+            "action": {"reinstall": {"release": "debian-13"}},
+        }
+    stage.say(number, control.start)
+    runner = stage.runner()
+    stage.until(runner, lambda: stage.member(number, names[0]).state == "running")
+    with stage.database.write() as session:
+        about = {"action": "change", "at": stage.clock.now}
+        versions.record(session, "releases", "rocky-9", None, {"a": 1}, author="user:eve", **about)  # not its own
+        versions.record(session, "clusters", "a", None, {"a": 1}, author="system:secrets", **about)  # nobody's edit
+    stage.until(runner, lambda: stage.member(number, names[0]).state == "done")
+    assert stage.row(number).state == "running"
+    with stage.database.write() as session:
+        versions.record(session, "clusters", "a", {"a": 1}, {"a": 2}, author="user:eve", **about)
+    row = stage.ends(runner, number, in_state="paused")
+    assert row.reason_code == waves.EDITED
+    assert row.reason == "Edited since it was started: the cluster a by user:eve. Whoever resumes it takes that."
+    stage.say(number, control.resume)
+    stage.ends(runner, number)
 
 
 def test_a_deadline_pauses_it(stage: Stage) -> None:

@@ -48,6 +48,7 @@ def test_every_setting_can_be_a_variable_and_everything_lies_below_the_data_fold
         "trusted_proxies": "10.0.0.9", "mirror_upstreams": "debian=http://deb.example.org/debian/",
         "fetch_networks": "192.0.2.0/24", "installs_at_once": "7", "starts_per_minute": "60",
         "requests_per_minute": "600", "webhook_networks": "192.0.2.0/24", "require_if_match": "on",
+        "rollout_networks": "192.0.2.0/24",
         "console_keep_days": "5", "console_recording": "off",
         "public_url": "https://pxe.example.org/", "session_idle_minutes": "5", "session_hours": "8",
         "totp_roles": "admin, operator", "oidc_issuer": "https://id.example.org/realms/x/", "oidc_client_id": "pxeapp",

@@ -116,9 +116,10 @@ class DnsmasqRunner:
         os.set_blocking(descriptor, False)
         pending = b""
         checked = time.monotonic()
+        ready = select.poll()  # select() takes no descriptor above 1023
+        ready.register(descriptor, select.POLLIN)
         while not stop.is_set():
-            readable, _, _ = select.select([descriptor], [], [], QUIET_SECONDS)
-            if readable:
+            if ready.poll(QUIET_SECONDS * 1000):
                 chunk = os.read(descriptor, 65_536)
                 if not chunk:
                     return False

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import requests
+import urllib3
 from requests.auth import AuthBase
 
 from pxeapp import __version__
@@ -91,7 +92,8 @@ class Http:
                 # As it comes: iter_content would wait for a whole chunk of a stream that says a line a minute.
                 while piece := found.raw.read1(CHUNK, decode_content=True):
                     yield piece
-        except (requests.RequestException, OSError) as error:
+        # What is read past requests raises urllib3's own: a server that goes away in the middle, a silence that is too long.
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise self._unreachable(error) from None
 
     @contextlib.contextmanager

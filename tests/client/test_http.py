@@ -198,3 +198,21 @@ def test_a_name_cannot_lead_to_another_address(name: str) -> None:
 
 def test_a_name_stays_one_part_of_the_address() -> None:
     assert at("machines", "a/../b?c#d é", "deploy") == "/machines/a%2F..%2Fb%3Fc%23d%20%C3%A9/deploy"
+
+
+def test_a_stream_whose_server_goes_away_in_the_middle_is_a_sentence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            visitor, _ = server.accept()
+            with visitor:
+                visitor.recv(65_536)
+                visitor.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\ndata:\r\n")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        stream = Http(f"http://127.0.0.1:{server.getsockname()[1]}", TOKEN).stream("/events", {}, {})
+        assert next(stream) == b"data:"
+        with pytest.raises(Unreachable):
+            next(stream)
+        thread.join(10)

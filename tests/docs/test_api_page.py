@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import threading
@@ -41,7 +42,9 @@ def test_every_example_is_answered_as_the_page_says(api: Api, served: str, tmp_p
     for number, block in enumerate(blocks):
         text = "\n".join(line for line in block.text.splitlines() if not any(each in line for each in ELSEWHERE))
         (tmp_path / f"{number}.sh").write_text(text.replace("http://127.0.0.1:8080", served))
-    script = "\n".join(f"echo '## {block.heading}' >&2; . ./{number}.sh" for number, block in enumerate(blocks))
+    script = "\n".join(
+        f"echo {shlex.quote('## ' + block.heading)} >&2; . ./{number}.sh" for number, block in enumerate(blocks)
+    )
     done = subprocess.run(
         ["sh", "-euc", script],
         cwd=tmp_path,

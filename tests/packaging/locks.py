@@ -17,3 +17,8 @@ def text(name: str) -> str:
 def read(name: str) -> dict[str, str]:
     """Version by package name."""
     return {match["name"]: match["version"] for match in PINNED.finditer(text(name))}
+
+
+def with_extras(name: str) -> list[str]:
+    """Packages that are locked with an extra."""
+    return re.findall(r"^([A-Za-z0-9._-]+)\[[a-z,]+\]==", text(name), re.MULTILINE)

@@ -69,7 +69,7 @@ def test_one_is_made_started_watched_and_gone_on_with(rolled: Rolling, plan: str
     assert "It goes on when somebody says so." in watched.output
     assert "rollout: 0 of 2 down" in watched.output
     assert "is running" in rollout("continue", "1").output
-    rolled.turn(30)
+    rolled.turn(70)
     ended = rollout("watch", "1")
     assert ended.exit_code == 0, ended.output
     assert "9 machines: 9 done." in ended.output

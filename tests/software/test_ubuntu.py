@@ -12,12 +12,13 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import select
 
+from pxeapp.cli import main
 from pxeapp.config import Settings
 from pxeapp.db import Database
 from pxeapp.errors import Conflict, Invalid
 from pxeapp.prepared import reading
 from pxeapp.provisioning import facts
-from pxeapp.software import commands, media, releases, ubuntu
+from pxeapp.software import media, releases, ubuntu
 from pxeapp.software.models import Release
 from pxeapp.software.releases import Description, Remote
 from tests.software.conftest import Reply, UpstreamServer
@@ -189,7 +190,7 @@ def test_the_one_command_says_how_much_memory_a_machine_needs(
     monkeypatch.setenv("PXEAPP_DATA_DIR", str(settings.data_dir))
     monkeypatch.setenv("PXEAPP_DATABASE_URL", str(database.engine.url))
     path = iso(tmp_path, 'Ubuntu-Server 20.04.6 LTS "Focal Fossa" - Release amd64 (20230314)', "focal.iso")
-    done = CliRunner().invoke(commands.release, ["add-ubuntu", str(path), "--archive", "http://mirror/ubuntu"])
+    done = CliRunner().invoke(main, ["release", "add-ubuntu", str(path), "--archive", "http://mirror/ubuntu"])
     assert done.exit_code == 0, done.output
     assert "MiB of memory to install it: it loads the ISO whole" in done.output
     assert "Ubuntu 20.04 has had no free security updates since 2025-05-31" in done.output

@@ -92,7 +92,7 @@ class Http:
                 # As it comes: iter_content would wait for a whole chunk of a stream that says a line a minute.
                 while piece := found.raw.read1(CHUNK, decode_content=True):
                     yield piece
-        # What is read past requests raises urllib3's own: a server that goes away in the middle, a silence that is too long.
+        # What is read past requests raises urllib3's own: a server that goes away in the middle, too long a silence.
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise self._unreachable(error) from None
 

@@ -10,6 +10,7 @@ import fcntl
 import mmap
 import os
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,8 @@ class Shared:
         """`path`: None, or a file that cannot be used, for memory of this process alone."""
         self._lock = threading.Lock()
         self._file = _open(path, size)
+        # Whoever forgets to close it leaves no descriptor behind.
+        self._close = weakref.finalize(self, os.close, self._file) if self._file is not None else None
         self.memory = mmap.mmap(self._file if self._file is not None else -1, size)
 
     @contextlib.contextmanager
@@ -38,8 +41,8 @@ class Shared:
     def close(self) -> None:
         """Give the file back."""
         self.memory.close()
-        if self._file is not None:
-            os.close(self._file)
+        if self._close is not None:
+            self._close()
 
 
 def _open(path: Path | None, size: int) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,12 @@ def test_processes_count_together(tmp_path: Path) -> None:
     assert (buckets[1], buckets[-1], sum(buckets), seconds) == (1, 1, 2, 9.02)
     one.close()
     other.close()
+
+
+def test_one_that_nobody_closed_leaves_no_descriptor_behind(tmp_path: Path) -> None:
+    before = open_files()
+    shared = Shared(tmp_path / "file", 8)
+    assert open_files() > before
+    del shared
+    gc.collect()
+    assert open_files() == before

@@ -32,7 +32,7 @@ def start(session: Session, rollout: Rollout, *, actor: str, now: dt.datetime) -
     if problems := choosing.shared(session, numbers, besides=rollout.id):
         raise plan.refused(problems)
     deadline = Spec.model_validate(rollout.spec).order.deadline
-    rollout.passed = [{"edits": changed.mark(session)}]
+    rollout.passed = [*rollout.passed, {"edits": changed.mark(session)}]
     rollout.started_at, rollout.deadline = now, (now + deadline if deadline else None)
     _say(session, rollout, waves.RUNNING, "start", f"Started by {actor}.", actor=actor, now=now)
 

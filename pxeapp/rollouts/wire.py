@@ -23,7 +23,7 @@ def rollout(row: Rollout, counts: Mapping[str, int], *, plan: bool = False) -> d
         "reason_code": row.reason_code,
         "wave": row.wave,
         "soak_until": _moment(row.soak_until),
-        "passed": row.passed,
+        "passed": [each for each in row.passed if "wave" in each],  # pause points that somebody has said yes to
         "total": sum(counts.values()),
         "counts": dict(counts),
         "created_by": row.created_by,

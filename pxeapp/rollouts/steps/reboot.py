@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import select
 
@@ -20,34 +20,13 @@ from pxeapp.errors import PxeError
 from pxeapp.machines.models import Bmc
 from pxeapp.rollouts.course import PATCH, RUN
 from pxeapp.rollouts.port import Done, Failed, Outcome, Subject, Waiting
+from pxeapp.rollouts.steps.before import Shell
 
-BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
 # In a moment, so that the answer to the command still gets out.
 RESTART = "systemctl reboot --no-wall 2>/dev/null || (sleep 1; reboot) >/dev/null 2>&1 &"
 PATIENCE = dt.timedelta(minutes=15)  # for a machine that was asked: shutting down services may take long
 AGAIN = dt.timedelta(seconds=5)
 SHELL_S = 15.0
-
-
-class Shell(Protocol):
-    """Runs a short command on a machine."""
-
-    def reaches(self, machine_id: int) -> bool:
-        """Whether its host keys are known, so that anything can be run at all."""
-        ...
-
-    def run(self, machine_id: int, command: str, timeout_s: float) -> Ran:
-        """Raises PxeError, retryable when it does not answer."""
-        ...
-
-
-class Ran(Protocol):
-    """What a command left."""
-
-    @property
-    def exit_code(self) -> int: ...
-    @property
-    def output(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +68,7 @@ class Reboot:
         return self._patient(subject, memory, "It was asked to restart, and has not come back yet.", now=now)
 
     def _boot_id(self, subject: Subject) -> str | None:
-        found = self.shell.run(subject.machine_id, BOOT_ID, SHELL_S)
-        return found.output.strip()[:36] or None if found.exit_code == 0 else None
+        return self.shell.boot_id(subject.machine_id)[:36] or None
 
     def _ask(self, subject: Subject) -> None:
         try:

@@ -53,6 +53,9 @@ class Box:
             return Ran(0, "")
         return Ran(0, f"boot-{self.boots}\n")
 
+    def boot_id(self, machine_id: int) -> str:
+        return self.run(machine_id, "its boot id", 1).output.strip()
+
     def comes_back(self) -> None:
         self.up, self.boots = True, self.boots + 1
 

@@ -12,8 +12,8 @@ from typing import Any
 import click
 
 from pxeapp.client import appliance, at
-from pxeapp.client.watching import Picture, follow, timeout, watch
-from pxeapp.commandline import agree, as_json, moment, print_json, print_table, working, yes
+from pxeapp.client.watching import Picture, follow, shown, timeout, watch
+from pxeapp.commandline import agree, as_json, moment, print_json, working, yes
 from pxeapp.consoles import bmc_commands
 from pxeapp.errors import Conflict
 from pxeapp.jobs.commands import bulk
@@ -73,14 +73,7 @@ def list_machines(watch: bool, timeout: float | None, as_json: bool, **narrowed:
         found = list(own.each("/machines", activity=True, **narrowed))
         return Picture({"items": found, "next": None}, COLUMNS, [_row(each) for each in found])
 
-    if watch:
-        follow(own, look, events="machine.*,machines.*", timeout=timeout, as_json=as_json)
-        return
-    picture = look()
-    if as_json:
-        print_json(picture.value)
-    else:
-        print_table(picture.head, picture.rows)
+    shown(own, look, events="machine.*,machines.*", watch=watch, timeout=timeout, as_json=as_json)
 
 
 @machine.command("show")
@@ -96,15 +89,7 @@ def show(key: str, watch: bool, timeout: float | None, as_json: bool) -> None:
         found = own.get(at("machines", key), activity=True)
         return Picture(found, lines=_described(found))
 
-    if watch:
-        follow(own, look, events="machine.*,machines.*", timeout=timeout, as_json=as_json)
-        return
-    picture = look()
-    if as_json:
-        print_json(picture.value)
-    else:
-        for line in picture.lines:
-            click.echo(line)
+    shown(own, look, events="machine.*,machines.*", watch=watch, timeout=timeout, as_json=as_json)
 
 
 @machine.command("deploy")

@@ -16,7 +16,7 @@ from rich.live import Live
 from rich.text import Text
 
 from pxeapp.client import Appliance, Unreachable
-from pxeapp.commandline import PIPE_WIDTH, table
+from pxeapp.commandline import PIPE_WIDTH, print_json, print_table, table
 
 # The steps within an attempt are no changes of the audit, so that who watches looks by itself as well.
 LOOK_EVERY_S = 3.0
@@ -49,6 +49,23 @@ class Picture:
         console = Console(file=io.StringIO(), width=PIPE_WIDTH)
         console.print(self.drawn(), crop=False)
         return str(console.file.getvalue()).rstrip("\n")  # type: ignore[attr-defined]  # a StringIO, as we said
+
+
+def shown(
+    own: Appliance, look: Callable[[], Picture], *, events: str, watch: bool, timeout: float | None, as_json: bool
+) -> Picture:
+    """Print it once or, with --watch, again and again; the last picture."""
+    if watch:
+        return follow(own, look, events=events, timeout=timeout, as_json=as_json)
+    picture = look()
+    if as_json:
+        print_json(picture.value)
+        return picture
+    if picture.head:
+        print_table(picture.head, picture.rows)
+    for line in picture.lines:
+        click.echo(line)
+    return picture
 
 
 def follow(

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from pxeapp.client import Appliance, Unreachable, appliance, at
-from pxeapp.client.watching import LOOK_EVERY_S, Picture, follow, timeout, watch
+from pxeapp.client.watching import LOOK_EVERY_S, Picture, follow, shown, timeout, watch
 from pxeapp.commandline import agree, as_json, counting, moment, print_json, print_table, yes
 from pxeapp.errors import Conflict, FieldProblem, Invalid
 
@@ -93,14 +93,7 @@ def list_jobs(running: bool, watch: bool, timeout: float | None, as_json: bool) 
         rows = list(own.each("/jobs", running=running or None))
         return Picture({"items": rows, "next": None}, HEAD, [_row(each) for each in rows])
 
-    if watch:
-        follow(own, look, events=EVENTS, timeout=timeout, as_json=as_json)
-        return
-    picture = look()
-    if as_json:
-        print_json(picture.value)
-    else:
-        print_table(picture.head, picture.rows)
+    shown(own, look, events=EVENTS, watch=watch, timeout=timeout, as_json=as_json)
 
 
 @job.command("show")

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from pxeapp.client import Appliance, Unreachable, appliance, at
-from pxeapp.client.watching import LOOK_EVERY_S, Picture, follow, timeout, watch
-from pxeapp.commandline import as_json, moment, print_json, print_table
+from pxeapp.client.watching import LOOK_EVERY_S, Picture, shown, timeout, watch
+from pxeapp.commandline import as_json, moment
 from pxeapp.errors import Conflict
 
 HEAD = ("ID", "MACHINE", "RELEASE", "ROLE", "STEP", "SINCE", "OUTCOME", "REASON")
@@ -35,14 +35,7 @@ def list_deployments(machine: str, running: bool, watch: bool, timeout: float | 
         rows = list(own.each("/deployments", machine=machine, running=running or None))
         return Picture({"items": rows, "next": None}, HEAD, [_row(each) for each in rows])
 
-    if watch:
-        follow(own, look, events="machine.*", timeout=timeout, as_json=as_json)
-        return
-    picture = look()
-    if as_json:
-        print_json(picture.value)
-    else:
-        print_table(picture.head, picture.rows)
+    shown(own, look, events="machine.*", watch=watch, timeout=timeout, as_json=as_json)
 
 
 @deployment.command("show")
@@ -57,18 +50,9 @@ def show(number: int, watch: bool, timeout: float | None, as_json: bool) -> None
     def look() -> Picture:
         return attempt(own.get(at("deployments", number)))
 
-    if watch:
-        last = follow(own, look, events="machine.*", timeout=timeout, as_json=as_json)
-        if last.failed:
-            raise Conflict(f"Deployment {number} {last.value['outcome']}: {last.value['reason']}")
-        return
-    picture = look()
-    if as_json:
-        print_json(picture.value)
-        return
-    print_table(picture.head, picture.rows)
-    for line in picture.lines:
-        click.echo(line)
+    last = shown(own, look, events="machine.*", watch=watch, timeout=timeout, as_json=as_json)
+    if watch and last.failed:
+        raise Conflict(f"Deployment {number} {last.value['outcome']}: {last.value['reason']}")
 
 
 def attempt(found: dict[str, Any]) -> Picture:

@@ -11,7 +11,7 @@ import click
 
 from pxeapp import config
 from pxeapp.client import Appliance, appliance, at
-from pxeapp.client.watching import Picture, follow, timeout, watch
+from pxeapp.client.watching import Picture, follow, shown, timeout, watch
 from pxeapp.commandline import agree, as_json, moment, print_json, print_table, working, yes
 from pxeapp.db import Database, now
 from pxeapp.errors import Conflict, Invalid
@@ -148,7 +148,7 @@ def list_rollouts(state: str, watch: bool, timeout: float | None, as_json: bool)
         rows = list(own.each("/rollouts", state=state))
         return Picture({"items": rows, "next": None}, HEAD, [_row(each) for each in rows])
 
-    _shown(own, look, watch=watch, timeout=timeout, as_json=as_json)
+    shown(own, look, events=EVENTS, watch=watch, timeout=timeout, as_json=as_json)
 
 
 @rollout.command("show")
@@ -311,17 +311,6 @@ def _place(machine: str, wave: int | None, verb: str) -> tuple[str | int, ...]:
 def _send(own: Appliance, path: str, file: Path) -> Any:
     media = MEDIA.get(file.suffix.lower(), "application/yaml")
     return own.upload(path, file.read_bytes(), media)
-
-
-def _shown(own: Appliance, look: Any, *, watch: bool, timeout: float | None, as_json: bool) -> None:
-    if watch:
-        follow(own, look, events=EVENTS, timeout=timeout, as_json=as_json)
-        return
-    picture = look()
-    if as_json:
-        print_json(picture.value)
-    else:
-        print_table(picture.head, picture.rows)
 
 
 def _steer(number: int, path: Sequence[str | int], body: dict[str, Any] | None = None) -> None:

@@ -18,7 +18,7 @@ from pxeapp.config import Settings
 from pxeapp.doctor.finding import Finding, Patient, fail, ok, warn
 from pxeapp.errors import Unavailable
 from pxeapp.machines.models import Event, Network
-from pxeapp.software import front
+from pxeapp.software.front import process as front
 
 DAY = dt.timedelta(days=1)
 IP_TIMEOUT_S = 10.0

@@ -13,7 +13,8 @@ from netaddr import IPAddress
 from pxeapp.boot.tftp import packets
 from pxeapp.config import Settings
 from pxeapp.doctor.finding import Finding, Patient, fail, ok, warn
-from pxeapp.software import front, upstreams
+from pxeapp.software import upstreams
+from pxeapp.software.front import process as front
 
 HTTP_TIMEOUT_S = 5.0
 MIRROR_TIMEOUT_S = 10.0

@@ -8,7 +8,7 @@ import click
 
 from pxeapp import config, webserver, wiring
 
-SOCKET = "node.sock"  # below the run directory; software/mirror.py's nginx talks to it
+SOCKET = "node.sock"  # below the run directory; software/front/nginx.py's nginx talks to it
 
 
 @click.command()

@@ -14,7 +14,7 @@ from pxeapp.accounts import service
 from pxeapp.answers import roles, sealing
 from pxeapp.config import Listen, Settings
 from pxeapp.db import Database, now
-from pxeapp.software import front as nginx
+from pxeapp.software.front import process as nginx
 from pxeapp.supervisor.leftovers import Record
 from pxeapp.supervisor.liveness import Address, answers_http
 from pxeapp.supervisor.lock import only_one

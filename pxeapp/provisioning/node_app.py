@@ -32,7 +32,7 @@ EVENT_LIMIT = 16 * 1024  # bytes; an event is a word and a log's tail
 SAID_LIMIT = 100  # characters kept of each thing a firmware says about itself
 TOO_LARGE = f"The body is too large: an event may have {EVENT_LIMIT} bytes, a log {node_logs.LIMIT}; send its tail.\n"
 LOG_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-ACCEL_PREFIX = "/_media/"  # the front's internal location, see software/mirror.py
+ACCEL_PREFIX = "/_media/"  # the front's internal location, see software/front/nginx.py
 OCTETS = "application/octet-stream"
 
 
@@ -133,7 +133,7 @@ class Node:
         if not media.FILE_PATH.fullmatch(f"{release}/{file}"):
             raise NotFound("There is no such file.")  # a NUL, for one, is nothing that a database can be asked for
         with reading(provisioner.database) as run:
-            if self.behind_front:  # nginx follows no link out of its folder, see software/mirror.py
+            if self.behind_front:  # nginx follows no link out of its folder, see software/front/nginx.py
                 media.refuse_unknown(run, release, file)
             else:
                 path = media.locate(run, provisioner.settings, release, file)

@@ -19,8 +19,8 @@ from pxeapp.client.version_commands import versioned
 from pxeapp.commandline import agree, as_json, counting, print_json, working, yes
 from pxeapp.db import Database, now
 from pxeapp.software import debian, releases, ubuntu
-from pxeapp.software import front as front_process
 from pxeapp.software.door import Door
+from pxeapp.software.front import process as front_process
 from pxeapp.software.models import Release
 from pxeapp.software.upstreams import configured
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from pxeapp.software import front
+from pxeapp.software.front import process as front
 from pxeapp.software.models import Release
 from tests.bench import cpu
 from tests.bench.rounds import Contender, Figures, Target, Work, quantile, timed

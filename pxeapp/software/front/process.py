@@ -20,8 +20,9 @@ from types import FrameType
 
 from pxeapp.config import Listen, Settings
 from pxeapp.errors import PxeError, Unavailable
-from pxeapp.software import mirror, upstreams
+from pxeapp.software import upstreams
 from pxeapp.software.door import Door
+from pxeapp.software.front import nginx as configuration
 from pxeapp.software.upstreams import Upstream
 
 log = logging.getLogger(__name__)
@@ -52,10 +53,10 @@ def node_socket(settings: Settings) -> Path:
     return settings.run_dir / "node.sock"
 
 
-def describe(settings: Settings, known: dict[str, Upstream], *, as_root: bool) -> mirror.Front:
+def describe(settings: Settings, known: dict[str, Upstream], *, as_root: bool) -> configuration.Front:
     """What the configuration is made from, with the upstreams resolved now."""
     run_dir = settings.run_dir / "front"
-    return mirror.Front(
+    return configuration.Front(
         listen=_listen(settings.node_listen),
         run_dir=run_dir,
         node_socket=node_socket(settings),
@@ -65,7 +66,7 @@ def describe(settings: Settings, known: dict[str, Upstream], *, as_root: bool) -
         cache_dir=settings.data_dir / "cache" / "packages",
         access_log=run_dir / "access.log",
         error_log=run_dir / "error.log",
-        mirrors=[mirror.Served(known[name], upstreams.resolve(known[name])) for name in sorted(known)],
+        mirrors=[configuration.Served(known[name], upstreams.resolve(known[name])) for name in sorted(known)],
         user="root" if as_root else "",
         workers=max(2, min(4, os.cpu_count() or 2)),
     )
@@ -92,7 +93,7 @@ def run(settings: Settings, *, stop: threading.Event | None = None) -> None:
     known, door = _with_doors(upstreams.configured(settings), settings.run_dir / "proxy-door.sock")
     try:
         front = describe(settings, known, as_root=os.geteuid() == 0)
-        _write_checked(nginx, folder, mirror.render(front))
+        _write_checked(nginx, folder, configuration.render(front))
         process = _start(nginx, folder)
         try:
             _attend(
@@ -122,7 +123,7 @@ def _attend(
     process: subprocess.Popen[bytes],
     nginx: str,
     folder: Path,
-    describe_now: Callable[[], mirror.Front],
+    describe_now: Callable[[], configuration.Front],
     stop: threading.Event,
     reload_now: threading.Event,
 ) -> None:
@@ -138,7 +139,7 @@ def _attend(
         front = describe_now()
         unresolved = any(served.upstream.scheme != "unix" and not served.addresses for served in front.mirrors)
         due = time.monotonic() + (RETRY_RESOLVE_EVERY_S if unresolved else RESOLVE_EVERY_S)
-        text = mirror.render(front)
+        text = configuration.render(front)
         if text == current:
             continue
         try:

@@ -10,12 +10,10 @@ from enum import Enum
 from typing import Any
 
 import click
-from sqlalchemy.exc import SQLAlchemyError
 
 from pxeapp import __version__, config
 from pxeapp.accounts.actor import HERE, IN_PROCESS, Actor
 from pxeapp.client import Appliance, Chosen, Unreachable, chosen, profiles
-from pxeapp.client.http import Http
 from pxeapp.client.profiles import Profile
 from pxeapp.commandline import ACTOR
 from pxeapp.errors import Conflict, Forbidden, Invalid, PxeError, Unauthenticated
@@ -29,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "front": "pxeapp.software.commands:front",
     "worker": "pxeapp.processes.worker:worker",
     "bmc-worker": "pxeapp.bmc.commands:bmc_worker",
+    "software-worker": "pxeapp.processes.software_worker:software_worker",
     "console": "pxeapp.consoles.commands:console",
     "tftp": "pxeapp.processes.tftp:tftp",
     "dhcp": "pxeapp.processes.dhcp:dhcp",
@@ -79,7 +78,8 @@ class Where(Enum):
 # Every command, by its first words; what is said of more words goes before what is said of fewer.
 WHERE: dict[str, Where] = {
     **dict.fromkeys(
-        ("serve", "web", "node", "front", "worker", "bmc-worker", "console", "tftp", "dhcp", "mirror-door"),
+        ("serve", "web", "node", "front", "worker", "bmc-worker", "software-worker", "console", "tftp", "dhcp",
+         "mirror-door"),
         Where.PROCESS,
     ),
     **dict.fromkeys(("login", "logout", "profile", "completion"), Where.CLIENT),
@@ -136,10 +136,6 @@ class _Main(click.Group):
                 if len(error.problems) > MOST_PROBLEMS:
                     click.echo(f"  ... and {len(error.problems) - MOST_PROBLEMS} more", err=True)
             failed_with = exit_code(error)
-        except SQLAlchemyError as error:
-            # Never the statement with its parameters: they may hold what nobody should read.
-            cause = str(getattr(error, "orig", None) or type(error).__name__).splitlines()[0]
-            click.echo(f"pxeapp: The database cannot be used: {cause}. For a new one run: pxeapp db upgrade", err=True)
         except BrokenPipeError:
             raise  # whoever read our output has seen enough; click ends quietly
         except OSError as error:
@@ -152,7 +148,20 @@ class _Main(click.Group):
         except (KeyboardInterrupt, click.Abort):
             click.echo(err=True)
             failed_with = INTERRUPTED
+        except Exception as error:
+            if not (cause := _of_the_database(error)):
+                raise
+            click.echo(f"pxeapp: The database cannot be used: {cause}. For a new one run: pxeapp db upgrade", err=True)
         sys.exit(FAILS_WITH.get(ctx.invoked_subcommand or "", FAILED) if failed_with == FAILED else failed_with)
+
+
+def _of_the_database(error: Exception) -> str:
+    """What the database says is wrong; empty for an error that is none of the database's."""
+    loaded = sys.modules.get("sqlalchemy.exc")  # cost: a third of a second, and an appliance elsewhere needs none
+    if loaded is None or not isinstance(error, loaded.SQLAlchemyError):
+        return ""
+    # Never the statement with its parameters: they may hold what nobody should read.
+    return str(getattr(error, "orig", None) or type(error).__name__).splitlines()[0]
 
 
 def _other_version(ctx: click.Context) -> str:
@@ -199,14 +208,18 @@ def _here() -> Appliance:
     from pxeapp.client.local import Local  # an appliance elsewhere needs none of this
 
     def make() -> Any:
-        return importlib.import_module("pxeapp.own_api").create_api()
+        return importlib.import_module("pxeapp.own_api").OwnApi()
 
-    who = Actor(ACTOR, "admin", by=HERE)
-    return Appliance(Local(make, {IN_PROCESS: who}, lambda app: app.extensions["pxeapp"].database.dispose()))
+    return Appliance(Local(make, {IN_PROCESS: Actor(ACTOR, "admin", by=HERE)}))
 
 
 def _elsewhere(found: Profile) -> Callable[[], Appliance]:
-    return lambda: Appliance(Http(found.url, found.token, ca_file=found.ca_file))
+    def make() -> Appliance:
+        from pxeapp.client.http import Http  # cost: and this host's own needs none of this
+
+        return Appliance(Http(found.url, found.token, ca_file=found.ca_file))
+
+    return make
 
 
 def _hold_to_the_table(command: click.Command, path: str) -> None:

@@ -63,6 +63,7 @@ MOMENTS: tuple[Moments, ...] = (
     Moments("node_tokens", ("expires_at",), open_until="expires_at", key="token_hash"),
     Moments("bmc_orders", ("due_at", "deadline"), open_while_null="finished_at", leased=True),
     Moments("jobs", ("lease_until",), open_while_null="finished_at"),
+    Moments("software_tasks", ("lease_until",), open_while_null="finished_at"),
     Moments("rollouts", ("soak_until", "deadline", "due_at"), open_while_null="finished_at", leased=True),
     Moments("rollout_members", ("step_deadline", "due_at"), open_while_null="finished_at", leased=True),
     Moments("rollout_steps", ("started_at",), open_while_null="finished_at"),

@@ -148,7 +148,7 @@ class Supervisor:
 
 def parts(*, front: bool, dhcp: bool, asked: Mapping[str, Callable[[], bool]] | None = None) -> list[Part]:
     """Every part of the appliance on one host, in the order of their start; `asked`: whether one of them answers."""
-    names = ["web", "node", "worker", "bmc-worker", "console", "tftp"]
+    names = ["web", "node", "worker", "bmc-worker", "software-worker", "console", "tftp"]
     if front:
         names.insert(2, "front")
     if dhcp:

@@ -53,6 +53,8 @@ RECORDS = {
     "webhook_deliveries.created_at", "webhook_deliveries.finished_at",
     "webhooks.created_at", "webhooks.updated_at",
     "breaker.opened_at", "breaker.reset_at",
+    "software_tasks.requested_at", "software_tasks.started_at", "software_tasks.finished_at",
+    "software_repositories.published_at", "software_repositories.created_at", "software_repositories.updated_at",
     "rollouts.created_at", "rollouts.started_at", "rollouts.finished_at", "rollout_members.started_at",
     "rollout_members.finished_at", "rollout_steps.finished_at", "rollout_events.at",
 }  # fmt: skip

@@ -1,0 +1,43 @@
+"""What the software worker can do: a kind of task, and where its work is. Loaded when the first one of it is there."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+from pxeapp.config import Settings
+from pxeapp.db import Database
+from pxeapp.software.tasks.running import Work
+
+Regular = Callable[[Settings, Database, dt.datetime], None]
+
+WORK: Mapping[str, str] = {
+    "software.clean": "pxeapp.software.content.garbage:clean",
+}
+# What is looked at every half minute, such as whether a mirror is due: it orders tasks, and does no long work itself.
+REGULAR: Sequence[str] = ()
+
+
+def loaders() -> dict[str, Callable[[], Work]]:
+    """The table as the runner takes it."""
+    return {kind: _loader(place) for kind, place in WORK.items()}
+
+
+def regular() -> list[Regular]:
+    """What is looked at every half minute."""
+    return [_named(place) for place in REGULAR]
+
+
+def _loader(place: str) -> Callable[[], Work]:
+    def load() -> Work:
+        work: Work = _named(place)
+        return work
+
+    return load
+
+
+def _named(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)

@@ -12,9 +12,9 @@ export LC_ALL=C # we read what apt says
 
 # What each purpose adds to the one before it. One table, read by the Dockerfile and by docs/operations.md's readers too.
 RUN="dnsmasq-base nginx-light ipxe shim-signed grub-efi-amd64-signed pxelinux syslinux-common iproute2 ca-certificates
-  grub-common grub-efi-amd64-bin libarchive-tools ipmitool"
+  grub-common grub-efi-amd64-bin libarchive-tools ipmitool gpg gpg-agent gpgv createrepo-c rpm zstd"
 DEMO="qemu-system-x86 qemu-utils ovmf ipxe-qemu openipmi busybox-static cpio mtools dosfstools syslinux syslinux-efi
-  extlinux grub-pc-bin curl kmod xz-utils zstd uidmap procps fdisk e2fsprogs"
+  extlinux grub-pc-bin curl kmod xz-utils uidmap procps fdisk e2fsprogs"
 TEST="chromium chromium-driver postgresql redis-server shellcheck tftp-hpa atftp mmdebstrap buildah crun npm
   fonts-droid-fallback netplan.io ifupdown ifenslave bridge-utils libnm0 lvm2 xfsprogs sudo nftables gnupg
   debian-installer-12-netboot-amd64 openssh-server openssh-client dnf createrepo-c rpm apache2-bin"

@@ -15,11 +15,13 @@ from pxeapp.provisioning import models as provisioning
 from pxeapp.rollouts import models as rollouts
 from pxeapp.software import models as software
 from pxeapp.software.repositories import models as repositories
+from pxeapp.software.repositories import signing
 from pxeapp.software.tasks import models as software_tasks
 from pxeapp.traffic import models as traffic
 from pxeapp.webhooks import models as webhooks
 
 __all__ = [
     "accounts", "answers", "appliance", "audit", "bmc", "clouds", "consoles", "jobs", "machines", "nodes",
-    "provisioning", "repositories", "rollouts", "software", "software_tasks", "traffic", "versions", "webhooks",
+    "provisioning", "repositories", "rollouts", "signing", "software", "software_tasks", "traffic", "versions",
+    "webhooks",
 ]  # fmt: skip

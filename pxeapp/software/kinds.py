@@ -17,7 +17,7 @@ WORK: Mapping[str, str] = {
     "software.clean": "pxeapp.software.content.garbage:clean",
 }
 # What is looked at every half minute, such as whether a mirror is due: it orders tasks, and does no long work itself.
-REGULAR: Sequence[str] = ()
+REGULAR: Sequence[str] = ("pxeapp.software.repositories.signing:keep_served",)
 
 
 def loaders() -> dict[str, Callable[[], Work]]:

@@ -55,6 +55,7 @@ RECORDS = {
     "breaker.opened_at", "breaker.reset_at",
     "software_tasks.requested_at", "software_tasks.started_at", "software_tasks.finished_at",
     "software_repositories.published_at", "software_repositories.created_at", "software_repositories.updated_at",
+    "software_signing_keys.created_at", "software_signing_keys.retired_at",
     "rollouts.created_at", "rollouts.started_at", "rollouts.finished_at", "rollout_members.started_at",
     "rollout_members.finished_at", "rollout_steps.finished_at", "rollout_events.at",
 }  # fmt: skip

@@ -54,8 +54,13 @@ RECORDS = {
     "webhooks.created_at", "webhooks.updated_at",
     "breaker.opened_at", "breaker.reset_at",
     "software_tasks.requested_at", "software_tasks.started_at", "software_tasks.finished_at",
+    "software_upstreams.created_at", "software_upstreams.updated_at", "software_upstream_states.updated_at",
+    "software_upstream_missing.last_at",
     "software_repositories.published_at", "software_repositories.created_at", "software_repositories.updated_at",
     "software_signing_keys.created_at", "software_signing_keys.retired_at",
+    "software_snapshots.taken_at", "software_snapshots.published_at", "software_snapshots.deleted_at",
+    "software_channels.created_at", "software_channels.updated_at", "software_channel_moves.at",
+    "software_snapshot_uses.at", "software_bundles.at",
     "rollouts.created_at", "rollouts.started_at", "rollouts.finished_at", "rollout_members.started_at",
     "rollout_members.finished_at", "rollout_steps.finished_at", "rollout_events.at",
 }  # fmt: skip

@@ -1,1 +1,1 @@
-"""What machines ask first: nginx, supervised and configured from what is known, and what others may put in its place."""
+"""What machines ask first: nginx, supervised and configured from what is known, or another server in its place."""

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import SplitResult, urljoin, urlsplit
 
@@ -21,6 +22,7 @@ from netaddr import IPNetwork
 
 from pxeapp import pinned
 from pxeapp.errors import FieldProblem, Invalid, Unavailable
+from pxeapp.software.content.store import Incoming
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 MAX_REDIRECTS = 3
@@ -68,6 +70,33 @@ def fetch(
         partial.unlink(missing_ok=True)
 
 
+def resume(
+    url: str,
+    incoming: Incoming,
+    *,
+    networks: Sequence[IPNetwork] = (),
+    limits: Limits = Limits(),
+    progress: Callable[[int, int], None] = lambda _received, _total: None,
+) -> None:
+    """Download what is missing of `url` behind what has come in; the store compares the whole with its SHA-256.
+
+    A server that cannot go on from there, or has another file by now, is asked for all of it. Raises as `fetch`.
+    """
+    with _open(url, networks, limits, start=incoming.received) as response:
+        if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return  # all of it is here already
+        goes_on = f"bytes {incoming.received}-"
+        if response.status != HTTPStatus.PARTIAL_CONTENT or not _range(response).startswith(goes_on):
+            incoming.restart()
+        total = incoming.received + response.length if response.length is not None else 0
+
+        def write(chunk: bytes) -> None:
+            incoming.write(chunk)
+            progress(incoming.received, total)
+
+        _pour(response, write, url, limits, before=incoming.received)
+
+
 def check_url(url: str, *, field: str = "url") -> SplitResult:
     """The URL's parts, when it is plain http or https without credentials; raises Invalid otherwise."""
     try:
@@ -82,15 +111,27 @@ def check_url(url: str, *, field: str = "url") -> SplitResult:
     return parts
 
 
+def _range(response: http.client.HTTPResponse) -> str:
+    return response.headers.get("Content-Range", "").strip().lower()
+
+
 @contextmanager
-def _open(url: str, networks: Sequence[IPNetwork], limits: Limits) -> Iterator[http.client.HTTPResponse]:
+def _open(
+    url: str, networks: Sequence[IPNetwork], limits: Limits, *, start: int = 0
+) -> Iterator[http.client.HTTPResponse]:
+    """The answer; with a `start` perhaps to what is asked for from there on, which its status then says."""
     first = check_url(url)
+    headers = {"User-Agent": "pxeapp", "Accept-Encoding": "identity"}
+    good = [HTTPStatus.OK]
+    if start:
+        headers["Range"] = f"bytes={start}-"
+        good += [HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE]
     for _ in range(MAX_REDIRECTS + 1):
         parts = check_url(url)
         connection = _connect(parts, networks, limits.timeout_s)
         try:
             path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-            connection.request("GET", path, headers={"User-Agent": "pxeapp", "Accept-Encoding": "identity"})
+            connection.request("GET", path, headers=headers)
             response = connection.getresponse()
             if response.status in (301, 302, 303, 307, 308):
                 url = urljoin(url, response.headers.get("Location", ""))
@@ -99,7 +140,7 @@ def _open(url: str, networks: Sequence[IPNetwork], limits: Limits) -> Iterator[h
                         "url", f"{first.hostname} redirects to another host: {url}.", "Give the final address itself."
                     )
                 continue
-            if response.status != 200:
+            if response.status not in good:
                 raise _bad("url", f"{url} answers {response.status} {response.reason}.", "Check the address.")
             yield response
             return  # noqa: TRY300 - the loop goes on after a redirect only
@@ -127,25 +168,39 @@ def _connect(parts: SplitResult, networks: Sequence[IPNetwork], timeout_s: float
 def _receive(
     response: http.client.HTTPResponse, target: Path, url: str, limits: Limits, progress: Callable[[int], None]
 ) -> tuple[int, str]:
-    expected = response.length
-    if expected is not None and expected > limits.max_bytes:
-        raise _too_large(url, limits.max_bytes)
-    digest, received, give_up = hashlib.sha256(), 0, time.monotonic() + limits.deadline_s
+    digest, received = hashlib.sha256(), 0
     with target.open("wb") as out:
-        while chunk := response.read(CHUNK):
+
+        def write(chunk: bytes) -> None:
+            nonlocal received
             received += len(chunk)
-            if received > limits.max_bytes:
-                raise _too_large(url, limits.max_bytes)
-            if time.monotonic() > give_up:
-                raise Unavailable(f"{url} took longer than {limits.deadline_s:.0f} s.", hint="Fetch it by hand.")
             digest.update(chunk)
             out.write(chunk)
             progress(received)
+
+        _pour(response, write, url, limits)
         out.flush()
         os.fsync(out.fileno())
-    if expected is not None and received != expected:
-        raise Unavailable(f"{url} broke off after {received} of {expected} bytes.", hint="Try again.")
     return received, digest.hexdigest()
+
+
+def _pour(
+    response: http.client.HTTPResponse, write: Callable[[bytes], None], url: str, limits: Limits, *, before: int = 0
+) -> None:
+    """Hand on what the answer holds, within the limits; `before` are the bytes that are here already."""
+    expected = response.length
+    if expected is not None and before + expected > limits.max_bytes:
+        raise _too_large(url, limits.max_bytes)
+    received, give_up = 0, time.monotonic() + limits.deadline_s
+    while chunk := response.read(CHUNK):
+        received += len(chunk)
+        if before + received > limits.max_bytes:
+            raise _too_large(url, limits.max_bytes)
+        if time.monotonic() > give_up:
+            raise Unavailable(f"{url} took longer than {limits.deadline_s:.0f} s.", hint="Fetch it by hand.")
+        write(chunk)
+    if expected is not None and received != expected:
+        raise Unavailable(f"{url} broke off after {before + received} of {before + expected} bytes.", hint="Try again.")
 
 
 def _too_large(url: str, limit: int) -> Invalid:

@@ -30,6 +30,10 @@ _MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it, fo
 _BLOCK = re.compile(rb"-----BEGIN PGP PUBLIC KEY BLOCK-----(.*?)-----END PGP PUBLIC KEY BLOCK-----", re.DOTALL)
 
 
+class NotVouched(Invalid):
+    """The signature is not known to be wrong, but no key that counts here has made it: it is unknown, or expired."""
+
+
 @dataclass(frozen=True, slots=True)
 class KeyPair:
     """A key: both halves armoured. The private one has no passphrase; whoever keeps it seals it."""
@@ -141,13 +145,14 @@ def _gpgv(folder: Path, keyring: bytes, signed: bytes, *words: str, name: str) -
     if "GOODSIG" in words_of and "VALIDSIG" in words_of:
         return
     if outdated := [word for word in ("EXPKEYSIG", "REVKEYSIG", "EXPSIG") if word in words_of]:
-        why = "whose key was revoked" if outdated[0] == "REVKEYSIG" else "that has expired"
-        raise Invalid(
+        revoked = outdated[0] == "REVKEYSIG"
+        why = "whose key was revoked" if revoked else "that has expired"
+        raise (Invalid if revoked else NotVouched)(
             f"{name} has a signature {why}: {words_of[outdated[0]][0]}.",
             hint="Fetch the publisher's present key, and compare its fingerprint with what the publisher says.",
         )
     if "NO_PUBKEY" in words_of:
-        raise Invalid(
+        raise NotVouched(
             f"{name} is signed by a key that is not in the keyring: {words_of['NO_PUBKEY'][0]}.",
             hint="Give the publisher's present key, after comparing its fingerprint with what the publisher says.",
         )

@@ -1,0 +1,1 @@
+"""Standard media: an ISO of a distribution, recognised, read safely, verified, served as a tree, made a release."""

@@ -6,8 +6,6 @@ import json
 import time
 from typing import Any
 
-import requests
-
 from pxeapp.errors import Unavailable
 
 TIMEOUT_S = (3.05, 5.0)  # to connect; between two packets
@@ -17,6 +15,8 @@ MOST_BYTES = 1024 * 1024
 
 def get_json(what: str, url: str, headers: dict[str, str], **query: str) -> tuple[int, Any]:
     """Status and parsed body (None where it is no JSON); raises Unavailable where no answer comes in time."""
+    import requests  # cost: the guard of every request imports this, and only sites with OIDC or Keystone ask
+
     until = time.monotonic() + WHOLE_S
     try:
         with requests.get(

@@ -7,7 +7,6 @@ import hashlib
 import hmac
 import secrets
 
-import segno
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
@@ -87,6 +86,8 @@ def remove(session: Session, user: User, *, actor: str, now: dt.datetime) -> Non
 
 def picture(secret: str, name: str) -> str:
     """The QR code as a data URI of an SVG image: no script, no other host."""
+    import segno  # cost: 0.1 s for every process that knows accounts, and a picture is drawn once in a user's life
+
     return segno.make(totp.uri(secret, name), error="m").svg_data_uri(scale=5, border=4, dark="#000", light="#fff")
 
 

@@ -28,8 +28,6 @@ from sqlalchemy.orm import Session
 
 from pxeapp import audit
 from pxeapp.answers.models import TemplateVersion
-from pxeapp.answers.roles import catalogue
-from pxeapp.answers.roles.definition import BadRole
 from pxeapp.db import Database
 from pxeapp.errors import FieldProblem, Invalid, NotFound, PxeError
 from pxeapp.templates import TEMPLATE_FOLDERS, TemplateError, Templates, data_root
@@ -134,6 +132,10 @@ def _check_data(then: Templates, path: str, text: str) -> None:
         except RecursionError:
             raise TemplateError(f"{path} is nested too deeply.") from None
     if path.startswith("roles/") and path.endswith("/role.yaml"):
+        # cost: every command watches for templates, and next to none saves a role
+        from pxeapp.answers.roles import catalogue
+        from pxeapp.answers.roles.definition import BadRole
+
         try:
             catalogue.load(path.removeprefix("roles/").removesuffix("/role.yaml"), then)
         except BadRole as error:

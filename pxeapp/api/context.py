@@ -2,35 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from functools import cached_property
+from typing import TYPE_CHECKING, cast
 
 from flask import current_app, g
 from sqlalchemy.orm import Session
 
-from pxeapp.accounts.service import Actor
+from pxeapp.accounts.actor import Actor
 from pxeapp.config import Settings
 from pxeapp.db import Database
-from pxeapp.machines.service import Site
-from pxeapp.provisioning.checking import Checker
-from pxeapp.provisioning.queue import Queue
-from pxeapp.provisioning.sites import known_site
 from pxeapp.templates import Templates
 from pxeapp.vault import Vault
 
-__all__ = ["Context", "actor", "context", "known_site", "site"]
+if TYPE_CHECKING:  # cost: see Context
+    from pxeapp.machines.service import Site
+    from pxeapp.provisioning.checking import Checker
+    from pxeapp.provisioning.queue import Queue
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Context:
-    """Made once per process."""
+    """Made once per process.
+
+    The queue and the checker stand on most of the product and are made when they are first asked for: a command on this
+    host that lists something needs neither, and importing them would take longer than all the rest of it.
+    """
 
     settings: Settings
     database: Database
     vault: Vault
     templates: Templates
-    queue: Queue
-    checker: Checker
+    make_queue: Callable[[], Queue]
+    make_checker: Callable[[], Checker]
+
+    @cached_property
+    def queue(self) -> Queue:
+        """Hints for the workers."""
+        return self.make_queue()
+
+    @cached_property
+    def checker(self) -> Checker:
+        """What looks at files before a machine is given them."""
+        return self.make_checker()
 
 
 def context() -> Context:
@@ -45,4 +60,6 @@ def actor() -> Actor:
 
 def site(session: Session) -> Site:
     """The names and networks that machines are checked against, as they are now."""
+    from pxeapp.provisioning.sites import known_site  # cost: only who saves a machine needs all that roles stand on
+
     return known_site(session, context().settings, context().templates)

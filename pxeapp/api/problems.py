@@ -14,7 +14,6 @@ from sqlalchemy.exc import DataError, IntegrityError
 from werkzeug.exceptions import HTTPException
 
 from pxeapp.errors import RETRY_AFTER_S, FieldProblem, Invalid, PxeError, TooMany
-from pxeapp.machines import wire
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
@@ -113,6 +112,8 @@ def _bug(error: Exception) -> tuple[Response, int]:
 
 def _validation(error: HTTPError) -> Any:
     """APIFlask's own error: what pydantic found wrong, in our words."""
+    from pxeapp.machines import wire  # cost: what has no error needs no words for it
+
     cause = error.__cause__
     found = wire.problems(cause) if isinstance(cause, ValidationError) else []
     return _ours(Invalid("The request has errors; nothing was changed.", problems=[_named(each) for each in found]))

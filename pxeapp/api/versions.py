@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from apiflask import APIBlueprint
 from flask import Response
@@ -14,9 +14,10 @@ from pxeapp.api import etags
 from pxeapp.api.context import actor, context
 from pxeapp.api.paging import Page, PageQuery, part
 from pxeapp.db import now
-from pxeapp.provisioning import rollback
-from pxeapp.provisioning.members import Agree
 from pxeapp.versions import Version
+
+if TYPE_CHECKING:
+    from pxeapp.provisioning.members import Agree
 
 ONE = "/{kind}/<name>/versions/<int:number>"
 
@@ -56,6 +57,8 @@ def routes(bp: APIBlueprint, kind: str, out: type[BaseModel]) -> None:
         with context().database.read() as session:
             rows = versions.listing(session, kind, name)
             if not rows:
+                from pxeapp.provisioning import rollback  # cost: as below
+
                 rollback.KINDS[kind].shown(session, name)  # there, and not changed since versions are kept; or a 404
             return part([versions.wire(row) for row in rows], query, lambda each: each["number"])
 
@@ -84,6 +87,8 @@ def restored(
     comment: str,
 ) -> dict[str, Any]:
     """Go back for whoever is asking; `agree` is told what there is now, `agree_new` that it is not there."""
+    from pxeapp.provisioning import rollback  # cost: a list of releases needs nothing that a change of one is held to
+
     own = context()
     step = rollback.Step(own.vault, own.templates, agree, agree_new, actor().label, now())
     return rollback.restore(own.database, own.settings, step, kind, name, number, comment=comment)
@@ -91,5 +96,7 @@ def restored(
 
 def wire(kind: str, row: Version) -> dict[str, Any]:
     """A version with what it said."""
+    from pxeapp.provisioning import rollback  # cost: as above
+
     body = rollback.KINDS[kind].body_shown(row.body) if row.body is not None else None
     return {**versions.wire(row), "body": body}

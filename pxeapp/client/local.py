@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn, Protocol
 
 from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
@@ -22,16 +22,26 @@ BASE = "/api/v1"
 LOOK_EVERY_S = 1.0
 
 
+class Own(Protocol):
+    """The API as own_api.py has it."""
+
+    def answering(self, path: str) -> Flask:
+        """What answers at an address; the same application each time."""
+
+    def close(self) -> None:
+        """Close its database."""
+
+
 class Local:
     """A transport; `environ` says who asks."""
 
     remote: ClassVar[bool] = False
 
-    def __init__(self, make: Callable[[], Flask], environ: Mapping[str, Any], close: Callable[[Flask], None]) -> None:
+    def __init__(self, make: Callable[[], Own], environ: Mapping[str, Any]) -> None:
         self._make = make
         self._environ = {"REMOTE_ADDR": "", **environ}
-        self._close = close
-        self._app: Flask | None = None
+        self._own: Own | None = None
+        self._known: set[int] = set()  # applications whose errors come as they are
 
     def send(
         self, method: str, path: str, query: Mapping[str, Any], body: bytes | None, headers: Mapping[str, str]
@@ -55,18 +65,21 @@ class Local:
 
     def close(self) -> None:
         """Close its database."""
-        if self._app is not None:
-            self._close(self._app)
+        if self._own is not None:
+            self._own.close()
 
     def _open(
         self, method: str, path: str, query: Mapping[str, Any], body: bytes | None, headers: Mapping[str, str]
     ) -> TestResponse:
-        if self._app is None:
-            self._app = self._make()
-            self._app.config["PROPAGATE_EXCEPTIONS"] = True
+        if self._own is None:
+            self._own = self._make()
+        app = self._own.answering(path)
+        if id(app) not in self._known:
+            self._known.add(id(app))
+            app.config["PROPAGATE_EXCEPTIONS"] = True
             for kind in (PxeError, SQLAlchemyError, Exception):
-                self._app.register_error_handler(kind, _as_it_is)
-        return Client(self._app, use_cookies=False).open(
+                app.register_error_handler(kind, _as_it_is)
+        return Client(app, use_cookies=False).open(
             path=BASE + path, method=method, query_string=dict(query), data=body, headers=dict(headers),
             environ_overrides=self._environ,
         )  # fmt: skip

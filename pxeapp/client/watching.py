@@ -12,7 +12,6 @@ from typing import Any
 
 import click
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.text import Text
 
 from pxeapp.client import Appliance, Unreachable
@@ -77,6 +76,8 @@ def follow(
     with own.transport.listening(events) as listening:
         if not animated:
             return _each(listening.wait, look, until, _Lines(as_json=as_json))
+        from rich.live import Live  # cost: most commands that could watch do not
+
         with Live(auto_refresh=False, vertical_overflow="visible") as live:
             return _each(listening.wait, look, until, lambda picture: live.update(picture.drawn(), refresh=True))
 

@@ -10,7 +10,6 @@ import click
 from pxeapp.bmc.readings import DEVICES
 from pxeapp.client import Appliance, appliance, at, terminal
 from pxeapp.commandline import as_json, moment, print_json, print_table
-from pxeapp.consoles import own_console
 from pxeapp.errors import Conflict, NotFound, Unavailable
 
 LOOK_EVERY_S = 0.25
@@ -100,6 +99,8 @@ def console(key: str, direct: bool) -> None:
     """Open a machine's serial console; `~.` at the beginning of a line closes it."""
     own = appliance()
     if not own.remote:
+        from pxeapp.consoles import own_console  # cost: the only command of `machine` that needs the database here
+
         own_console.open_it(key, direct=direct)
         return
     if direct:

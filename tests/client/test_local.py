@@ -14,7 +14,7 @@ from pxeapp.cli import main
 from pxeapp.client import Appliance
 from pxeapp.client.local import Local
 from pxeapp.errors import NotFound, PxeError
-from pxeapp.own_api import create_api
+from pxeapp.own_api import OwnApi
 from tests.api.conftest import Api, api, prepared, routed
 
 __all__ = ["api", "prepared", "routed"]
@@ -60,13 +60,13 @@ def test_a_site_that_insists_on_if_match_does_not_keep_commands_from_working(
 
 def test_its_errors_come_through_as_they_are(here: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     who = {IN_PROCESS: Actor("user:local", "admin")}
-    own = Appliance(Local(create_api, who, lambda app: app.extensions["pxeapp"].database.dispose()))
+    own = Appliance(Local(OwnApi, who))
     with pytest.raises(NotFound, match="There is no machine 'nobody'") as refused:
         own.get("/machines/nobody")
     assert type(refused.value) is NotFound
     own.transport.close()
     monkeypatch.setenv("PXEAPP_DATA_DIR", str(tmp_path / "new"))
-    empty = Appliance(Local(create_api, who, lambda app: app.extensions["pxeapp"].database.dispose()))
+    empty = Appliance(Local(OwnApi, who))
     with pytest.raises(PxeError, match="pxeapp db upgrade"):
         empty.get("/machines")
     empty.transport.close()

@@ -49,6 +49,7 @@ COMMANDS: dict[str, str] = {
     "ssh": "pxeapp.nodes.commands:ssh",
     "variables": "pxeapp.provisioning.effective_commands:variables",
     "release": "pxeapp.software.commands:release",
+    "software": "pxeapp.software.task_commands:software",
     "mirror-door": "pxeapp.software.commands:mirror_door",
     "inventory": "pxeapp.machines.inventory_commands:inventory",
     "netbox": "pxeapp.netbox.commands:netbox",
@@ -90,7 +91,7 @@ WHERE: dict[str, Where] = {
     ),
     **dict.fromkeys(
         ("user", "token", "audit", "machine", "deployment", "rollout", "job", "check", "render", "cluster", "variables",
-         "release", "inventory", "netbox", "diff", "given", "cloud", "ssh", "observe",
+         "release", "software", "inventory", "netbox", "diff", "given", "cloud", "ssh", "observe",
          "resume"),
         Where.ANYWHERE,
     ),

@@ -61,6 +61,8 @@ API: dict[str, tuple[str, ...]] = {
     "rollouts:bp": ("rollouts",),
     "breaker:bp": ("breaker",),
     "ssh:bp": ("ssh", "machines/*/ssh"),
+    "software.tasks:bp": ("software/tasks", "software/clean"),
+    "software.uploads:bp": ("software/uploads",),
 }  # fmt: skip
 PREFIX = "/api/v1"
 

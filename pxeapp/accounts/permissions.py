@@ -178,6 +178,8 @@ PERMISSIONS: dict[str, str] = {
     "ui.rollout_member": VIEWER,
     "ui.rollout_member_part": VIEWER,
     "events.stream": VIEWER,
+    "tasks.listing": VIEWER,
+    "tasks.show": VIEWER,
     "exports.inventory": VIEWER,
     "exports.host": VIEWER,
     "exports.targets": VIEWER,
@@ -241,7 +243,12 @@ PERMISSIONS: dict[str, str] = {
     "diffs.found": OPERATOR,  # whoever asked for it, and admins, see provisioning/comparing.py
     "diffs.compare": OPERATOR,  # it writes nothing, and takes seconds; proposing a template asks for more, see there
     "appliance.observe": OPERATOR,  # whoever may deploy may stop everything
+    "tasks.cancel": OPERATOR,
+    "tasks.retry": ADMIN,  # whatever it is that it does again
     # What changes the appliance for everybody
+    "tasks.clean": ADMIN,
+    "uploads.show": ADMIN,
+    "uploads.put": ADMIN,
     "machines.delete": ADMIN,
     "ui.clear_sel": ADMIN,
     "bmc.clear_sel": ADMIN,  # what it held is kept here; whoever reads the BMC itself no longer finds it

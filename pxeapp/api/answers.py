@@ -18,6 +18,7 @@ from pxeapp.api.machines import MachineOut
 from pxeapp.api.networks import NetworkOut
 from pxeapp.api.releases import ReleaseOut
 from pxeapp.api.roles import RoleOut
+from pxeapp.api.software import tables as software
 from pxeapp.api.versions import VersionOut, VersionRowOut
 
 REF = "#/components/schemas/{model}"
@@ -480,6 +481,7 @@ ONE: dict[str, type[BaseModel]] = {
     "webhooks.test": DeliveryOut,
     "webhooks.replay": DeliveryOut,
     "webhooks.delivery": DeliveryOut,
+    **software.ONE,
 }
 MANY: dict[str, type[BaseModel]] = {
     "machines.listing": MachineOut,
@@ -513,6 +515,7 @@ MANY: dict[str, type[BaseModel]] = {
     "clouds.listing": clouds.CloudOut,
     "webhooks.listing": WebhookOut,
     "webhooks.deliveries": DeliveryOut,
+    **software.MANY,
 }
 # Lists without pages, as the tools that read them want them.
 BARE: dict[str, type[BaseModel]] = {"exports.targets": exports.TargetGroup}
@@ -522,6 +525,7 @@ STATUS = {
     "clouds.create": "201",
     "rollouts.create": "201",
     "jobs.order": "202", "webhooks.create": "201", "webhooks.test": "202", "webhooks.replay": "202",
+    **dict.fromkeys(software.CREATES, "201"), **dict.fromkeys(software.TASKS, "202"),
 }  # fmt: skip
 CREATES = frozenset({"machines.replace", "networks.replace", "roles.replace", "clusters.replace", "webhooks.replace",
                      "releases.replace", "clouds.replace"})  # fmt: skip
@@ -541,9 +545,10 @@ WATCHED = frozenset(
         "bmc.clear_sel",
         "bmc.set_boot_device",
         "bmc.identify",
+        *software.TASKS,
     }
 )
-EDITABLE = ("machines", "networks", "roles", "clusters", "releases", "webhooks", "clouds", "users")
+EDITABLE = ("machines", "networks", "roles", "clusters", "releases", "webhooks", "clouds", "users", *software.EDITABLE)
 # What heeds If-Match.
 CONDITIONAL = frozenset(f"{kind}.{what}" for kind in EDITABLE for what in ("change", "replace", "delete")) | {
     "templates.save", "templates.delete", "templates.rollback", "lists.save", "lists.delete", "clusters.rotate",

@@ -10,12 +10,13 @@ from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from pxeapp.machines.readers import MAX_BYTES
+from pxeapp.software.content.uploads import MOST_PIECE
 
 MAX_BODY = 1024 * 1024
 # Bodies that may be longer than the rest, by endpoint.
 LONGER = {
     "ui.check_import": MAX_BYTES, "ui.run_import": 2 * MAX_BYTES, "templates.save": 2**22, "ui.edit_template": 2**22,
-    "machines.imports": MAX_BYTES,
+    "machines.imports": MAX_BYTES, "uploads.put": MOST_PIECE,
 }  # fmt: skip
 
 

@@ -83,6 +83,7 @@ EXAMPLES: Final[dict[str, Any]] = {
     },
     "webhooks.change": {"events": ["machine.*"]},
     "webhooks.replace": {"url": "https://hooks.example.org/pxeapp", "events": ["machine.*"]},
+    "tasks.clean": {"older_than_hours": 24},
     "appliance.observe": {"reason": "The power feed of row 3 is being worked on"},
 }  # fmt: skip
 # What stands in addresses: by the operation, or by what it is about.
@@ -91,6 +92,7 @@ ADDRESSES: Final[dict[str, str | int]] = {
     "networks.name": "provisioning", "clusters.name": "prod", "roles.name": "jump-host", "releases.name": "debian-12",
     "webhooks.name": "chat", "users.name": "ada", "lists.name": "Broken", "exports.name": "node1",
     "deployments.name": "installer", "templates.path": "kickstarts/monitor.ks",
+    "uploads.name": "rocky-9.iso", "tasks.cancel.number": 2,
     "diffs.found.number": 2, "jobs.cancel.number": 3, "tokens.revoke.number": 4, "account.revoke_token.number": 5,
 }  # fmt: skip
 

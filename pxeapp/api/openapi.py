@@ -49,6 +49,8 @@ ROLLOUT = {
     "application/json": {"schema": {"$ref": "#/components/schemas/Spec"}, "example": rollouts.EXAMPLE},
     "application/yaml": TEXT,
 }
+FILE = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+RAW = frozenset({"uploads.put"})  # whose body is a file as it is
 # The few answers that are not JSON.
 PLAIN = {
     "deployments.log": "text/plain",
@@ -175,6 +177,8 @@ def _operation(operation: dict[str, Any], method: str, path: str, endpoint: str)
         operation["requestBody"] = {"required": True, "content": ROLLOUT}
     if endpoint == "machines.imports":
         operation["requestBody"] = {"required": True, "content": {**IMPORTED, **dict.fromkeys(list(FORM_OF)[1:], TEXT)}}
+    if endpoint in RAW:
+        operation["requestBody"] = {"required": True, "content": FILE}
     if endpoint in examples.EXAMPLES:
         operation["requestBody"]["content"]["application/json"]["example"] = examples.EXAMPLES[endpoint]
     _answers(operation, endpoint)

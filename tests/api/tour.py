@@ -31,6 +31,8 @@ from pxeapp.provisioning import answering, comparing, grants, steps, tokens
 from pxeapp.provisioning.bulk_runner import Hands, Runner
 from pxeapp.provisioning.models import NodeLog
 from pxeapp.provisioning.proposals import Proposal, Selection
+from pxeapp.software import kinds
+from pxeapp.software.tasks import runner as task_runner
 from pxeapp.webhooks.models import Delivery
 from tests.api.conftest import Api, Asker
 from tests.api.test_bmc import work
@@ -38,7 +40,7 @@ from tests.software.conftest import Reply, UpstreamServer
 from tests.ui.test_sign_in import sign_in
 
 FILES = {"kernel": b"a kernel", "initrd": b"an initrd"}
-QUERIES = {"lists.delete": "shared=1"}
+QUERIES = {"lists.delete": "shared=1", "uploads.show": "size=700000000"}
 ENDLESS = frozenset({"events.stream", "consoles.stream"})  # test_exports.py and tests/consoles listen to them
 
 
@@ -67,7 +69,9 @@ class Walk:
         method, path = self.operations[endpoint]
         where = re.sub(r"\{(\w+)\}", lambda found: str(address(endpoint, found[1])), path)
         more: dict[str, Any] = {"headers": headers or {}, "query_string": query or QUERIES.get(endpoint, "")}
-        if said is not None:
+        if isinstance(said, bytes):
+            more["data"] = said
+        elif said is not None:
             more["json"] = said
         if endpoint.startswith("account."):
             more["headers"] = {**more["headers"], "X-CSRF-Token": self.csrf}
@@ -185,6 +189,11 @@ def _compared(going: Walk) -> None:
     comparing.Comparer(comparing.Hands(own.database, own.vault, own.checker), "tour").look()
 
 
+def _task_done(going: Walk) -> None:
+    """The software worker has come by."""
+    assert task_runner.Runner(going.api.context.settings, kinds.loaders()).look()
+
+
 def _another_job(going: Walk) -> None:
     going.ask("jobs.order", {"action": "lock", "on": False, "machines": ["node1"]})
 
@@ -244,6 +253,13 @@ STOPS: tuple[Stop, ...] = (
     *map(Stop, ("jobs.listing", "jobs.items")),
     Stop("diffs.found", before=_compared),
     Stop("jobs.cancel", before=_another_job),
+    # Software
+    Stop("uploads.put", instead=lambda _walk, _example: b"as good as an ISO"),
+    Stop("uploads.show"),
+    Stop("tasks.clean"),
+    *map(Stop, ("tasks.listing", "tasks.show")),
+    Stop("tasks.retry", before=_task_done),
+    Stop("tasks.cancel"),
     # Who is told, and who did what
     *map(Stop, ("webhooks.create", "webhooks.change", "webhooks.replace", "webhooks.show", "webhooks.listing")),
     *map(Stop, ("webhooks.test", "webhooks.delivery", "webhooks.deliveries")),

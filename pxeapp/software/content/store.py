@@ -151,7 +151,7 @@ class Store:
         """
         folder = self._made(self.incoming)
         if key:
-            path = folder / hashlib.sha256(key.encode()).hexdigest()[:40]
+            path = self.partial_path(key)
             path.touch(mode=0o600)
         else:
             handle, made = tempfile.mkstemp(prefix="once-", dir=folder)
@@ -176,12 +176,16 @@ class Store:
 
     def partial(self, key: str) -> int:
         """How many bytes of a file under this key have come in so far."""
-        path = self.incoming / hashlib.sha256(key.encode()).hexdigest()[:40]
+        path = self.partial_path(key)
         return path.stat().st_size if path.is_file() else 0
+
+    def partial_path(self, key: str) -> Path:
+        """Where what comes in under this key lies until it is whole."""
+        return self.incoming / hashlib.sha256(key.encode()).hexdigest()[:40]
 
     def forget(self, key: str) -> None:
         """Throw away what has come in under this key."""
-        (self.incoming / hashlib.sha256(key.encode()).hexdigest()[:40]).unlink(missing_ok=True)
+        self.partial_path(key).unlink(missing_ok=True)
 
     def link(self, sha256: str, target: Path) -> None:
         """Put a file of the store at `target` without copying it, where the file system lets us."""

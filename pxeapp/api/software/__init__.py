@@ -1,0 +1,1 @@
+"""`/software/...`: media, repositories, mirrors, snapshots, bundles, the cache, and the tasks that work on them."""

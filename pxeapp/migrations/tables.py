@@ -14,15 +14,17 @@ from pxeapp.nodes import models as nodes
 from pxeapp.provisioning import models as provisioning
 from pxeapp.rollouts import models as rollouts
 from pxeapp.software import models as software
+from pxeapp.software.bundles import models as bundles
 from pxeapp.software.cache import models as software_cache
 from pxeapp.software.repositories import models as repositories
 from pxeapp.software.repositories import signing
+from pxeapp.software.snapshots import models as snapshots
 from pxeapp.software.tasks import models as software_tasks
 from pxeapp.traffic import models as traffic
 from pxeapp.webhooks import models as webhooks
 
 __all__ = [
-    "accounts", "answers", "appliance", "audit", "bmc", "clouds", "consoles", "jobs", "machines", "nodes",
-    "provisioning", "repositories", "rollouts", "signing", "software", "software_cache", "software_tasks",
-    "traffic", "versions", "webhooks",
+    "accounts", "answers", "appliance", "audit", "bmc", "bundles", "clouds", "consoles", "jobs", "machines", "nodes",
+    "provisioning", "repositories", "rollouts", "signing", "snapshots", "software", "software_cache",
+    "software_tasks", "traffic", "versions", "webhooks",
 ]  # fmt: skip

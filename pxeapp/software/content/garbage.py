@@ -25,6 +25,7 @@ Root = Callable[[Session], Iterator[tuple[str, bool]]]
 # Who keeps what: a function that gives hashes, and of each whether it is a manifest, whose files are kept as well.
 ROOTS: Mapping[str, str] = {
     "repositories": "pxeapp.software.repositories.models:kept",
+    "snapshots": "pxeapp.software.snapshots.models:kept",
 }
 
 

@@ -1,0 +1,1 @@
+"""Bundles: releases, snapshots, boot programs and templates in one signed file, for where no network leads."""

@@ -15,7 +15,7 @@ from pxeapp import __version__, config
 from pxeapp.accounts.actor import HERE, IN_PROCESS, Actor
 from pxeapp.client import Appliance, Chosen, Unreachable, chosen, profiles
 from pxeapp.client.profiles import Profile
-from pxeapp.commandline import ACTOR
+from pxeapp.commandline import ACTOR, loading
 from pxeapp.errors import Conflict, Forbidden, Invalid, PxeError, Unauthenticated
 
 # Command -> where it lies. Loaded when it is called: a process that only serves TFTP needs no API, no pages and no BMC
@@ -121,7 +121,8 @@ class _Main(click.Group):
         module, _, attribute = COMMANDS.get(cmd_name, "").partition(":")
         if not module:
             return None
-        found: click.Command = getattr(importlib.import_module(module), attribute)
+        with loading():
+            found: click.Command = getattr(importlib.import_module(module), attribute)
         _hold_to_the_table(found, cmd_name)
         return found
 

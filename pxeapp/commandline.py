@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -60,6 +61,18 @@ def agree(what: str, *, yes: bool, type_in: str = "") -> None:
         agreed = click.confirm("Do it?", err=True)
     if not agreed:
         raise Conflict("Nothing was done.")
+
+
+@contextlib.contextmanager
+def loading() -> Iterator[None]:
+    """While modules are imported nothing is garbage, and looking for it takes a sixth of a short command's time."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.test import Client, TestResponse
 
 from pxeapp.client import Answer, Listening, refusal
+from pxeapp.commandline import loading
 from pxeapp.errors import PxeError
 
 BASE = "/api/v1"
@@ -71,9 +72,10 @@ class Local:
     def _open(
         self, method: str, path: str, query: Mapping[str, Any], body: bytes | None, headers: Mapping[str, str]
     ) -> TestResponse:
-        if self._own is None:
-            self._own = self._make()
-        app = self._own.answering(path)
+        with loading():
+            if self._own is None:
+                self._own = self._make()
+            app = self._own.answering(path)
         if id(app) not in self._known:
             self._known.add(id(app))
             app.config["PROPAGATE_EXCEPTIONS"] = True

@@ -16,6 +16,7 @@ from pxeapp.rollouts import models as rollouts
 from pxeapp.software import models as software
 from pxeapp.software.bundles import models as bundles
 from pxeapp.software.cache import models as software_cache
+from pxeapp.software.isos import models as media
 from pxeapp.software.repositories import models as repositories
 from pxeapp.software.repositories import signing
 from pxeapp.software.snapshots import models as snapshots
@@ -24,7 +25,7 @@ from pxeapp.traffic import models as traffic
 from pxeapp.webhooks import models as webhooks
 
 __all__ = [
-    "accounts", "answers", "appliance", "audit", "bmc", "bundles", "clouds", "consoles", "jobs", "machines", "nodes",
-    "provisioning", "repositories", "rollouts", "signing", "snapshots", "software", "software_cache",
+    "accounts", "answers", "appliance", "audit", "bmc", "bundles", "clouds", "consoles", "jobs", "machines", "media",
+    "nodes", "provisioning", "repositories", "rollouts", "signing", "snapshots", "software", "software_cache",
     "software_tasks", "traffic", "versions", "webhooks",
 ]  # fmt: skip

@@ -25,9 +25,12 @@ from pxeapp.software import apt_sources, media, questions, releases, upstreams
 from pxeapp.software.models import Release
 from pxeapp.software.private_apt import PrivateApt
 from pxeapp.software.udebs import build
+from pxeapp.software.upstreams import Upstream
 
 CODENAMES = {"12": "bookworm", "13": "trixie"}
 INSTALLED = Path("/usr/lib/debian-installer/images")
+INSIDE = "{version}/amd64/text/debian-installer/amd64"
+PACKAGE = "debian-installer-{version}-netboot-amd64"
 MIRROR = "debian"
 SECURITY = "debian-security"
 EXTRACT_TIMEOUT_S = 300.0
@@ -49,10 +52,11 @@ def add(
     *,
     actor: str,
     now: dt.datetime,
+    name: str = "",
     progress: releases.Progress = lambda _line: None,
     accept_unsigned: bool = False,
 ) -> Release:
-    """Add or refresh `debian-VERSION`; idempotent: when nothing is new, nothing is changed.
+    """Add or refresh `debian-VERSION`, or another `name`; idempotent: when nothing is new, nothing is changed.
 
     `accept_unsigned` allows installer components that only the mirror's own index vouches for, where that index does
     not match the signed Release file. Takes a minute or two, most of it downloading.
@@ -61,15 +65,9 @@ def add(
         known = f"Use one of: {', '.join(CODENAMES)}."
         problem = FieldProblem("version", f"Debian {version!r} has no netboot package.", known)
         raise Invalid("The release was not added.", problems=[problem], hint=known)
-    name, suite = f"debian-{version}", CODENAMES[version]
-    upstream = upstreams.named(settings, MIRROR)
-    own = apt_sources.mirrors(apt_sources.read()).get(MIRROR)
-    # apt cannot go through a mirror door's socket; this machine's own mirror has the same packages.
-    url = own.url if upstream.scheme == "unix" and own is not None else str(upstream)
+    name, suite = name or f"debian-{version}", CODENAMES[version]
     with _workshop(settings) as work:
-        apt = PrivateApt(work, url=url, suite=suite, keyring=own.signed_by if own is not None else "")
-        progress(f"Reading {url} {suite}")
-        apt.update()
+        upstream, apt = _reading(settings, suite, work, progress)
         netboot = _netboot(apt, version, work, progress)
         if (present := _unchanged(database, settings, name, netboot)) is not None:
             progress(f"{name} is up to date ({netboot.version})")
@@ -98,13 +96,42 @@ def add(
             description,
             kernel=netboot.kernel,
             initrd=netboot.initrd,
-            origin=f"debian-installer-{version}-netboot-amd64 {netboot.version}",
+            origin=f"{PACKAGE.format(version=version)} {netboot.version}",
             actor=actor,
             now=now,
         )
         _catalogue(site, suite, release, netboot.initrd, progress)
     progress(f"{name} is ready: kernel and initrd verified, {components.sentence}")
     return release
+
+
+def netboot(settings: Settings, version: str, work: Path, progress: releases.Progress) -> Netboot:
+    """The network installer's files alone: of the package that is installed here, or else the mirror's."""
+    if (here := _installed(version, progress)) is not None:
+        return here
+    _, apt = _reading(settings, CODENAMES[version], work, progress)
+    return _netboot(apt, version, work, progress)
+
+
+def unpack(deb: Path, version: str, work: Path, package_version: str) -> Netboot:
+    """The network installer's files out of its package, into `work`."""
+    target = work / "netboot"
+    target.mkdir()
+    inside = INSTALLED.relative_to("/") / INSIDE.format(version=version)
+    _extract(deb, {f"./{inside}/{file}": target / file for file in ("linux", "initrd.gz")})
+    return Netboot(target / "linux", target / "initrd.gz", package_version)
+
+
+def _reading(settings: Settings, suite: str, work: Path, progress: releases.Progress) -> tuple[Upstream, PrivateApt]:
+    """The mirror, and an apt that has read it."""
+    upstream = upstreams.named(settings, MIRROR)
+    own = apt_sources.mirrors(apt_sources.read()).get(MIRROR)
+    # apt cannot go through a mirror door's socket; this machine's own mirror has the same packages.
+    url = own.url if upstream.scheme == "unix" and own is not None else str(upstream)
+    apt = PrivateApt(work, url=url, suite=suite, keyring=own.signed_by if own is not None else "")
+    progress(f"Reading {url} {suite}")
+    apt.update()
+    return upstream, apt
 
 
 def _unchanged(database: Database, settings: Settings, name: str, netboot: Netboot) -> Release | None:
@@ -140,19 +167,20 @@ def _catalogue(site: build.Site, suite: str, release: Release, initrd: Path, pro
 
 
 def _netboot(apt: PrivateApt, version: str, work: Path, progress: releases.Progress) -> Netboot:
-    package = f"debian-installer-{version}-netboot-amd64"
-    inside = f"{version}/amd64/text/debian-installer/amd64"
-    installed = INSTALLED / inside
-    if (installed / "linux").is_file() and (installed / "initrd.gz").is_file():
-        progress(f"Using the installed package {package}")
-        return Netboot(installed / "linux", installed / "initrd.gz", _installed_version(package))
+    if (here := _installed(version, progress)) is not None:
+        return here
+    package = PACKAGE.format(version=version)
     progress(f"Downloading {package} {apt.version(package)}")
-    deb = apt.download([package])[package]
-    target = work / "netboot"
-    target.mkdir()
-    wanted = {f"./{INSTALLED.relative_to('/')}/{inside}/{file}": target / file for file in ("linux", "initrd.gz")}
-    _extract(deb, wanted)
-    return Netboot(target / "linux", target / "initrd.gz", apt.version(package))
+    return unpack(apt.download([package])[package], version, work, apt.version(package))
+
+
+def _installed(version: str, progress: releases.Progress) -> Netboot | None:
+    installed = INSTALLED / INSIDE.format(version=version)
+    if not (installed / "linux").is_file() or not (installed / "initrd.gz").is_file():
+        return None
+    package = PACKAGE.format(version=version)
+    progress(f"Using the installed package {package}")
+    return Netboot(installed / "linux", installed / "initrd.gz", _installed_version(package))
 
 
 def _extract(deb: Path, wanted: dict[str, Path]) -> None:

@@ -14,10 +14,18 @@ from pxeapp.software.tasks.running import Work
 Regular = Callable[[Settings, Database, dt.datetime], None]
 
 WORK: Mapping[str, str] = {
+    "media.import": "pxeapp.software.isos.importing:run",
     "software.clean": "pxeapp.software.content.garbage:clean",
+    "snapshot.publish": "pxeapp.software.snapshots.publishing:publish_snapshot",
+    "snapshot.withdraw": "pxeapp.software.snapshots.publishing:withdraw_snapshot",
+    "snapshot.verify": "pxeapp.software.snapshots.verifying:verify",
+    "channel.publish": "pxeapp.software.snapshots.publishing:publish_channel",
 }
 # What is looked at every half minute, such as whether a mirror is due: it orders tasks, and does no long work itself.
-REGULAR: Sequence[str] = ("pxeapp.software.repositories.signing:keep_served",)
+REGULAR: Sequence[str] = (
+    "pxeapp.software.repositories.signing:keep_served",
+    "pxeapp.software.snapshots.publishing:look",
+)
 
 
 def loaders() -> dict[str, Callable[[], Work]]:

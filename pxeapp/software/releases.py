@@ -176,7 +176,7 @@ def add_from_url(
     ]
     if problems:
         raise Invalid("The release was not added.", problems=problems)
-    _must_be_free(database, description.name, replace_existing=replace_existing)
+    must_be_free(database, description.name, replace_existing=replace_existing)
     with _staging(settings, description.name) as stage:
         for file in (*boot, *files):
             progress(f"Fetching {file.name} from {file.url}")
@@ -454,7 +454,7 @@ def _move_into_place(stage: Path, folder: Path, digests: Mapping[str, str]) -> b
     return True
 
 
-def _must_be_free(database: Database, name: str, *, replace_existing: bool) -> None:
+def must_be_free(database: Database, name: str, *, replace_existing: bool) -> None:
     """Refuse a taken name before anything is downloaded; `_publish` asks again in its transaction."""
     with database.read() as session:
         if not replace_existing and session.scalar(select(Release.id).where(Release.name == name)) is not None:
@@ -489,10 +489,10 @@ def _problems(said: Description) -> Iterator[FieldProblem]:
     yield from _system_problems(said)
     if not re.fullmatch(r"[\x20-\x7e]*", said.kernel_args):
         yield FieldProblem("kernel_args", "holds a line break, control or non-ASCII character.", "Take it out.")
-    if said.install_url and not _is_our_url(said.install_url):
+    if said.install_url and not is_our_url(said.install_url):
         yield FieldProblem("install_url", f"{said.install_url!r} is not usable.", "Write {node_url}/... or http://...")
     for index, entry in enumerate(said.repositories):
-        if not isinstance(entry, Mapping) or not {"name", "url"} <= set(entry) or not _is_our_url(str(entry["url"])):
+        if not isinstance(entry, Mapping) or not {"name", "url"} <= set(entry) or not is_our_url(str(entry["url"])):
             yield FieldProblem(
                 f"repositories[{index}]", "is not a repository.", 'Write {"name": ..., "url": "http://..."}.'
             )
@@ -516,7 +516,8 @@ def _system_problems(said: Description) -> Iterator[FieldProblem]:
         yield FieldProblem("install_url", "is missing: the live server loads its ISO from there.", fix)
 
 
-def _is_our_url(url: str) -> bool:
+def is_our_url(url: str) -> bool:
+    """Whether it is one that a release may name: of this appliance, or http and https elsewhere."""
     return (
         re.fullmatch(r"(\{node_url\}|\{media\}|https?://[A-Za-z0-9.:\[\]_-]+)(/[A-Za-z0-9._~+%:=/-]*)?", url)
         is not None

@@ -59,6 +59,7 @@ RECORDS = {
     "software_repositories.published_at", "software_repositories.created_at", "software_repositories.updated_at",
     "software_signing_keys.created_at", "software_signing_keys.retired_at",
     "software_snapshots.taken_at", "software_snapshots.published_at", "software_snapshots.deleted_at",
+    "software_media.created_at", "software_media.updated_at",
     "software_channels.created_at", "software_channels.updated_at", "software_channel_moves.at",
     "software_snapshot_uses.at", "software_bundles.at",
     "rollouts.created_at", "rollouts.started_at", "rollouts.finished_at", "rollout_members.started_at",

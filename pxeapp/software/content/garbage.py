@@ -24,6 +24,7 @@ PARTIAL_S = 7 * 24 * 3600.0  # how long a download that broke off may be gone on
 Root = Callable[[Session], Iterator[tuple[str, bool]]]
 # Who keeps what: a function that gives hashes, and of each whether it is a manifest, whose files are kept as well.
 ROOTS: Mapping[str, str] = {
+    "media": "pxeapp.software.isos.models:kept",
     "repositories": "pxeapp.software.repositories.models:kept",
     "snapshots": "pxeapp.software.snapshots.models:kept",
 }

@@ -40,7 +40,7 @@ def stream(image: Image, listing: Listing, known: Collection[str] = ()) -> Itera
             yield from _files(image, out, listing, missing)
     if missing:
         raise refused(
-            f"{image.path.name} ends before {min(missing)} and {len(missing) - 1} other files.",
+            f"{image.name} ends before {min(missing)} and {len(missing) - 1} other files.",
             "Download it again and compare its checksum.",
         )
 
@@ -49,7 +49,7 @@ def small(image: Image, listing: Listing, path: str) -> bytes:
     """One file of a few bytes, by itself; empty when there is none of this name."""
     size = listing.files.get(listing.same.get(path, path), 0)
     if size > MAX_SMALL:
-        raise refused(f"{path} in {image.path.name} has {size} bytes.", "No medium's is as large.")
+        raise refused(f"{path} in {image.name} has {size} bytes.", "No medium's is as large.")
     if not size:
         return b""
     plain = _plain(listing.same.get(path, path))
@@ -91,7 +91,7 @@ def _files(image: Image, out: IO[bytes], listing: Listing, missing: set[str]) ->
                     continue
                 if listing.files.get(path) != member.size or path not in missing:
                     raise refused(
-                        f"{path[:200]} in {image.path.name} is not what was listed.",
+                        f"{path[:200]} in {image.name} is not what was listed.",
                         "The file changes while it is read, or was tampered with.",
                     )
                 missing.discard(path)
@@ -101,7 +101,7 @@ def _files(image: Image, out: IO[bytes], listing: Listing, missing: set[str]) ->
         while out.read(BLOCK):  # the blocks that fill up a tape
             pass
     except (tarfile.TarError, EOFError) as error:
-        raise refused(f"{image.path.name} cannot be read: {error}.", "Download it again.") from error
+        raise refused(f"{image.name} cannot be read: {error}.", "Download it again.") from error
 
 
 def _compare(image: Image, listing: Listing, path: str, member: tarfile.TarInfo) -> None:
@@ -112,4 +112,4 @@ def _compare(image: Image, listing: Listing, path: str, member: tarfile.TarInfo)
         (member.islnk(), listing.same),
     )
     if not any(is_one and path in there for is_one, there in kinds):
-        raise Invalid(f"{path[:200]} in {image.path.name} was not listed.")
+        raise Invalid(f"{path[:200]} in {image.name} was not listed.")

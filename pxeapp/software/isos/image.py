@@ -37,17 +37,22 @@ OTHERS: tuple[tuple[int, bytes, str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An ISO 9660 image. `label` is its volume's, such as Rocky-9-4-x86_64-dvd; `size` is the file's, in bytes."""
+    """An ISO 9660 image. `label` is its volume's, such as Rocky-9-4-x86_64-dvd; `size` is the file's, in bytes.
+
+    `name` is what people call it: the file of an upload has a name that nobody knows.
+    """
 
     path: Path
+    name: str
     label: str
     size: int
 
 
-def look(path: Path) -> Image:
+def look(path: Path, name: str = "") -> Image:
     """The image; raises Invalid with what the file seems to be, or how much of it is missing."""
+    name = name or path.name
     if not path.is_file():
-        raise refused(f"{path.name} is not a file.", "Upload the ISO, or put it below incoming/ in the data directory.")
+        raise refused(f"{name} is not a file.", "Upload the ISO, or put it below incoming/ in the data directory.")
     size = path.stat().st_size
     with path.open("rb") as handle:
         begin = handle.read(SECTOR)
@@ -55,19 +60,19 @@ def look(path: Path) -> Image:
         volume = handle.read(SECTOR)
     for at, magic, name in OTHERS:
         if begin[at : at + len(magic)].lower() == magic.lower():
-            raise refused(f"{path.name} is no ISO image: it seems to be {name}.", "Take the distribution's .iso file.")
+            raise refused(f"{name} is no ISO image: it seems to be {name}.", "Take the distribution's .iso file.")
     if volume[:6] != b"\x01CD001":
         seems = "empty" if not size else "too short for one" if len(volume) < SECTOR else "something else"
-        raise refused(f"{path.name} is no ISO image: it is {seems}.", "Take the distribution's .iso file.")
+        raise refused(f"{name} is no ISO image: it is {seems}.", "Take the distribution's .iso file.")
     if size > MAX_BYTES:
-        raise refused(f"{path.name} has {size} bytes, more than any medium.", f"At most {MAX_BYTES} are read.")
+        raise refused(f"{name} has {size} bytes, more than any medium.", f"At most {MAX_BYTES} are read.")
     says = int.from_bytes(volume[80:84], "little") * SECTOR
     if says > size:
         raise refused(
-            f"{path.name} is cut off: its file system has {says} bytes, and {size} are here.",
+            f"{name} is cut off: its file system has {says} bytes, and {size} are here.",
             "Download it again and compare its checksum.",
         )
-    return Image(path, volume[40:72].decode("ascii", "replace").strip(), size)
+    return Image(path, name, volume[40:72].decode("ascii", "replace").strip(), size)
 
 
 def refused(problem: str, fix: str, *, field: str = "iso") -> Invalid:

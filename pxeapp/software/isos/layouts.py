@@ -102,7 +102,7 @@ def recognise(image: Image, listing: Listing, read: Callable[[str], bytes]) -> M
                 systems.check(layout.installer, medium.family, medium.version)
             except Invalid as error:
                 raise refused(
-                    f"{image.path.name} is {medium.title}, which cannot be installed from here.", error.hint
+                    f"{image.name} is {medium.title}, which cannot be installed from here.", error.hint
                 ) from error
             return replace(medium, layout=layout.key)
     raise _unknown(image, listing, read)
@@ -115,24 +115,24 @@ def _unknown(image: Image, listing: Listing, read: Callable[[str], bytes]) -> In
     what = f"says that it is {says[:120]!r}" if says else f"seems to be {seems}"
     label = f" (its label is {image.label})" if image.label else ""
     return refused(
-        f"{image.path.name} is no medium that is known here: it {what}{label}.",
+        f"{image.name} is no medium that is known here: it {what}{label}.",
         "Take a DVD, boot or minimal ISO of CentOS, Rocky or Alma, Ubuntu's live server, or Debian's netinst or DVD 1, "
         "each for amd64 (x86_64).",
     )
 
 
 def _enterprise(about: About) -> Medium | None:
-    tree = treeinfo.read(about.text, where=about.image.path.name)
+    tree = treeinfo.read(about.text, where=about.image.name)
     if not tree.family or not tree.version or tree.architecture != treeinfo.ARCHITECTURE:
         raise refused(
-            f"{about.image.path.name} is {tree.name or 'a product without a name'} {tree.version} for "
+            f"{about.image.name} is {tree.name or 'a product without a name'} {tree.version} for "
             f"{tree.architecture or 'no processor'}, which cannot be installed from here.",
             "Take CentOS, Rocky or Alma for x86_64.",
         )
     for what, path in (("kernel", tree.kernel), ("initrd", tree.initrd)):
         if not about.listing.has(path):
             raise refused(
-                f"{about.image.path.name} has no {what}: its {treeinfo.NAME} names {path or 'none'}.",
+                f"{about.image.name} has no {what}: its {treeinfo.NAME} names {path or 'none'}.",
                 "Take a medium that boots: the DVD, boot or minimal ISO.",
             )
     repositories = _repositories(about.listing)

@@ -60,10 +60,10 @@ def read(image: Image) -> Listing:
         for line in _lines(out, image):
             _add(found, line, image)
             if len(found.files) + len(found.same) + len(found.links) + len(found.folders) > MAX_FILES:
-                raise refused(f"{image.path.name} names more than {MAX_FILES} files.", "No medium has as many.")
+                raise refused(f"{image.name} names more than {MAX_FILES} files.", "No medium has as many.")
     if found.bytes > image.size:
         raise refused(
-            f"the files in {image.path.name} claim to hold {found.bytes} bytes, and the image has {image.size}.",
+            f"the files in {image.name} claim to hold {found.bytes} bytes, and the image has {image.size}.",
             "It was made to fill a disk; take the distribution's own.",
         )
     for path, target in found.links.items():
@@ -124,7 +124,7 @@ def running(image: Image, *words: str, timeout_s: float) -> Iterator[IO[bytes]]:
             listener.join(10.0)
     if process.returncode != 0:
         why = b"".join(said).decode(errors="replace").strip().splitlines() or ["it did not end in time"]
-        raise refused(f"{image.path.name} cannot be read: {why[-1][:200]}.", "Download it again.")
+        raise refused(f"{image.name} cannot be read: {why[-1][:200]}.", "Download it again.")
 
 
 def _listen(stream: IO[bytes], said: list[bytes]) -> None:
@@ -136,32 +136,32 @@ def _listen(stream: IO[bytes], said: list[bytes]) -> None:
 def _lines(out: IO[bytes], image: Image) -> Iterator[str]:
     while line := out.readline(MAX_LINE):
         if not line.endswith(b"\n"):
-            raise refused(f"{image.path.name} holds a name of more than {MAX_LINE} bytes.", "No medium has one.")
+            raise refused(f"{image.name} holds a name of more than {MAX_LINE} bytes.", "No medium has one.")
         try:
             yield line[:-1].decode()
         except UnicodeDecodeError:
-            raise refused(f"{image.path.name} holds a name that is no UTF-8: {line!r}.", "No medium has one.") from None
+            raise refused(f"{image.name} holds a name that is no UTF-8: {line!r}.", "No medium has one.") from None
 
 
 def _add(found: Listing, line: str, image: Image) -> None:
     said = _LINE.fullmatch(line)
     if said is None:
-        raise refused(f"{image.path.name} holds what cannot be listed: {line[:200]!r}.", "No medium does.")
+        raise refused(f"{image.name} holds what cannot be listed: {line[:200]!r}.", "No medium does.")
     kind, rest = said["kind"], said["rest"]
     if kind in _KINDS:
-        raise refused(f"{rest[:200]} in {image.path.name} is {_KINDS[kind]}.", "Install media hold none.")
+        raise refused(f"{rest[:200]} in {image.name} is {_KINDS[kind]}.", "Install media hold none.")
     if kind == "d" and rest.rstrip("/") in (".", ""):
         return
     target = ""
     if kind == "l":
         rest, arrow, target = rest.partition(LINK)
         if not arrow or LINK in target:
-            raise refused(f"{image.path.name} holds an ambiguous link: {line[:200]!r}.", "No medium does.")
+            raise refused(f"{image.name} holds an ambiguous link: {line[:200]!r}.", "No medium does.")
     elif kind == "-" and HARD in rest and rest.rpartition(HARD)[2].removeprefix("./") in found.files:
         rest, _, target = rest.rpartition(HARD)
     path = _plain(rest, image)
     if path in found.files or path in found.same or path in found.links or (kind != "d" and path in found.folders):
-        raise refused(f"{path} is in {image.path.name} twice.", "It was tampered with; take the distribution's own.")
+        raise refused(f"{path} is in {image.name} twice.", "It was tampered with; take the distribution's own.")
     match kind:
         case "d":
             found.folders.add(path)
@@ -179,18 +179,18 @@ def _plain(name: str, image: Image) -> str:
         check_path(path)
     except Invalid as error:
         raise refused(
-            f"{image.path.name} holds a name that could lie outside its tree: {error.sentence}",
+            f"{image.name} holds a name that could lie outside its tree: {error.sentence}",
             "It was tampered with; take the distribution's own.",
         ) from None
     if path.count("/") >= MAX_DEPTH:
-        raise refused(f"{path[:200]} in {image.path.name} lies too deep.", f"At most {MAX_DEPTH} folders are read.")
+        raise refused(f"{path[:200]} in {image.name} lies too deep.", f"At most {MAX_DEPTH} folders are read.")
     return path
 
 
 def _inside(path: str, target: str, image: Image) -> None:
     if target.startswith("/") or "\\" in target or _place(path, target).split("/", 1)[0] == "..":
         raise refused(
-            f"{path} in {image.path.name} is a link that leaves the tree: {target[:200]}.",
+            f"{path} in {image.name} is a link that leaves the tree: {target[:200]}.",
             "It was tampered with; take the distribution's own.",
         )
 

@@ -105,7 +105,7 @@ def take(
         if error.errno not in FULL:
             raise
         raise Conflict(
-            f"The disk of {store.root} is full: {done} of {listing.bytes} bytes of {image.path.name} were taken.",
+            f"The disk of {store.root} is full: {done} of {listing.bytes} bytes of {image.name} were taken.",
             hint="Make room and import it again: it goes on from there.",
         ) from error
     return taken

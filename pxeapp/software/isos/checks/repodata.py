@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,9 +13,9 @@ from pxeapp.software.isos.checks.content import FIX, Content, Finding
 from pxeapp.software.isos.image import refused
 from pxeapp.software.isos.layouts import REPOMD
 from pxeapp.software.isos.medium import Repository
-from pxeapp.software.mirrors import rpm_index
 from pxeapp.software.repositories import unpacking
 
+COMMON = "{http://linux.duke.edu/metadata/common}"
 REPO = "{http://linux.duke.edu/metadata/repo}"
 _DECLARES = re.compile(rb"<!\s*(DOCTYPE|ENTITY)", re.IGNORECASE)
 
@@ -59,24 +60,37 @@ def _repository(content: Content, repository: Repository) -> Iterator[Finding]:
 def _packages(content: Content, repository: Repository, path: str) -> int:
     primary = unpacking.unpacked(content.read(path), path, name=f"{path} of {content.name}")
     count = 0
-    for rpm in rpm_index.read(primary, 0, f"{path} of {content.name}"):
-        file = repository.at(rpm.package.path)
+    for element in _elements(primary, f"{COMMON}package", f"{path} of {content.name}"):
+        checksum, location = element.find(f"{COMMON}checksum"), element.find(f"{COMMON}location")
+        if checksum is None or location is None:
+            raise refused(f"{path} of {content.name} names a package without its checksum or place.", FIX)
+        file = repository.at(location.get("href", "").removeprefix("./"))
         if file not in content.files:
             raise content.missing(file, path)
-        content.agree(file, "sha256", rpm.package.sha256, path)
+        content.agree(file, checksum.get("type", ""), (checksum.text or "").strip(), path)
         count += 1
     return count
 
 
-def _indices(text: bytes, repomd: str, content: Content) -> Iterator[Index]:
+def _elements(text: bytes, tag: str, where: str) -> Iterator[Xml.Element]:
+    """Elements of this tag as they are read, so that a list of many packages is never there whole."""
     if _DECLARES.search(text):
-        raise refused(f"{repomd} of {content.name} declares entities, which no index does.", FIX)
+        raise refused(f"{where} declares entities, which no index does.", FIX)
+    root: Xml.Element | None = None
     try:
-        root = Xml.fromstring(text)  # noqa: S314 - it declares nothing, see above
+        for event, element in Xml.iterparse(io.BytesIO(text), events=("start", "end")):  # noqa: S314 - see above
+            if root is None:
+                root = element
+            elif event == "end" and element.tag == tag:
+                yield element
+                root.clear()
     except Xml.ParseError as error:
-        raise refused(f"{repomd} of {content.name} is no index: {error}.", FIX) from error
+        raise refused(f"{where} is no index: {error}.", FIX) from error
+
+
+def _indices(text: bytes, repomd: str, content: Content) -> Iterator[Index]:
     found = []
-    for data in root.iterfind(f"{REPO}data"):
+    for data in _elements(text, f"{REPO}data", f"{repomd} of {content.name}"):
         checksum, location = data.find(f"{REPO}checksum"), data.find(f"{REPO}location")
         if checksum is None or location is None:
             raise refused(f"{repomd} of {content.name} names an index without its checksum or place.", FIX)

@@ -1,0 +1,132 @@
+"""Imported media: looked up, listed, written down, and deleted when no release installs from them any more."""
+
+from __future__ import annotations
+
+import datetime as dt
+import fcntl
+import json
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pxeapp import audit
+from pxeapp.config import Settings
+from pxeapp.db import Database
+from pxeapp.errors import Conflict, NotFound
+from pxeapp.software import releases
+from pxeapp.software.content import tree
+from pxeapp.software.isos.models import SoftwareMedium
+from pxeapp.software.models import Release
+
+SHOWN = (
+    "name", "title", "layout", "family", "version", "kind", "label", "source", "iso_sha256", "iso_bytes", "iso",
+    "kernel", "initrd", "stage2", "repositories", "checks", "remarks", "files", "bytes",
+)  # fmt: skip
+
+
+def folder(settings: Settings) -> Path:
+    """Where the trees of media lie; nginx serves it at /repo/media/."""
+    return settings.data_dir / "repo" / "media"
+
+
+def url(name: str, path: str = "") -> str:
+    """A medium's tree, or a file of it, as a release names it."""
+    return f"{{node_url}}/repo/media/{name}" + (f"/{path}" if path else "")
+
+
+def find(session: Session, name: str) -> SoftwareMedium | None:
+    """The medium of this name, if there is one."""
+    return session.scalar(select(SoftwareMedium).where(SoftwareMedium.name == name))
+
+
+def get(session: Session, name: str) -> SoftwareMedium:
+    """The medium of this name; raises NotFound."""
+    row = find(session, name)
+    if row is None:
+        raise NotFound(f"There is no medium {name[:63]!r}.", hint="See: pxeapp media list")
+    return row
+
+
+def listing(session: Session, *, after: str = "", limit: int = 100) -> Sequence[SoftwareMedium]:
+    """Media by name, at most `limit`, those behind `after`."""
+    found = select(SoftwareMedium).where(SoftwareMedium.name > after).order_by(SoftwareMedium.name)
+    return session.scalars(found.limit(limit)).all()
+
+
+def used_by(session: Session, name: str) -> list[str]:
+    """The releases whose installer reads something of this medium, by name."""
+    names = re.compile(rf"/repo/media/{re.escape(name)}(?![A-Za-z0-9._-])")
+    return [
+        row.name
+        for row in session.scalars(select(Release).order_by(Release.name))
+        if names.search(json.dumps(releases.body(row)))
+    ]
+
+
+def refuse_taken(session: Session, name: str, *, but_of: str = "") -> None:
+    """Raises Conflict when there is a medium of this name, unless it is of the image with the SHA-256 `but_of`."""
+    row = find(session, name)
+    if row is not None and row.iso_sha256 != but_of:
+        raise Conflict(
+            f"There is a medium {name} already.", hint="Replace it on purpose (--replace), or choose another name."
+        )
+
+
+def save(
+    session: Session, name: str, said: dict[str, Any], *, replace: bool, actor: str, now: dt.datetime
+) -> SoftwareMedium:
+    """Write a medium down within the caller's transaction, with the manifest before it; raises Conflict."""
+    if not replace:
+        refuse_taken(session, name, but_of=said["iso_sha256"])
+    row = find(session, name)
+    if row is not None:
+        said = {**said, "previous": row.previous if row.manifest == said["manifest"] else row.manifest}
+    was = wire(row) if row is not None else None
+    if row is None:
+        row = SoftwareMedium(name=name, created_at=now)
+        session.add(row)
+    for field, value in said.items():
+        setattr(row, field, value)
+    row.updated_at = now
+    session.flush()
+    audit.record(
+        session, at=now, actor=actor, action="media.replace" if was else "media.add", subject=f"media:{name}",
+        **audit.difference(was, wire(row)),
+    )  # fmt: skip
+    return row
+
+
+def delete(database: Database, settings: Settings, name: str, *, actor: str, now: dt.datetime) -> None:
+    """Serve it no more; raises Conflict with the releases that install from it. Its files go with the next clean-up."""
+    with alone(settings):
+        with database.write() as session:
+            row = get(session, name)
+            if users := used_by(session, name):
+                raise Conflict(
+                    f"{name} is what {', '.join(users[:10])} {'installs' if len(users) == 1 else 'install'} from.",
+                    hint="Have the release install from elsewhere, or delete it first: pxeapp release delete NAME",
+                )
+            gone = audit.difference(wire(row), None)
+            session.delete(row)
+            audit.record(session, at=now, actor=actor, action="media.remove", subject=f"media:{name}", **gone)
+        tree.withdraw(folder(settings) / name)
+
+
+@contextmanager
+def alone(settings: Settings) -> Iterator[None]:
+    """One change at a time of which media there are: a row and its tree belong together."""
+    there = folder(settings)
+    there.mkdir(parents=True, exist_ok=True)
+    with (there / ".rows.lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def wire(row: SoftwareMedium) -> dict[str, Any]:
+    """A medium as the API and the audit show it."""
+    return {name: getattr(row, name) for name in SHOWN}

@@ -171,6 +171,8 @@ PERMISSIONS: dict[str, str] = {
     "rollouts.member": VIEWER,
     "rollouts.events": VIEWER,
     "rollouts.forecast": VIEWER,
+    "ui.software": VIEWER,
+    "ui.software_part": VIEWER,
     "ui.rollouts": VIEWER,
     "ui.rollouts_part": VIEWER,
     "ui.rollout_page": VIEWER,
@@ -244,9 +246,11 @@ PERMISSIONS: dict[str, str] = {
     "diffs.compare": OPERATOR,  # it writes nothing, and takes seconds; proposing a template asks for more, see there
     "appliance.observe": OPERATOR,  # whoever may deploy may stop everything
     "tasks.cancel": OPERATOR,
+    "ui.control_task": OPERATOR,  # and what that task needs
     "tasks.retry": ADMIN,  # whatever it is that it does again
     # What changes the appliance for everybody
     "tasks.clean": ADMIN,
+    "ui.clean_software": ADMIN,
     "uploads.show": ADMIN,
     "uploads.put": ADMIN,
     "machines.delete": ADMIN,
@@ -319,7 +323,7 @@ WHOLE: frozenset[str] = frozenset(
         "appliance.observe", "health.metrics", "reports.durations", "reports.success", "reports.failures",
         "reports.repairs", "reports.inventory", "ui.reports_page", "ui.settings", "ui.doctor_part", "ui.run_doctor",
         "breaker.reset", "ui.reset_breaker",
-        "roles.delete",
+        "roles.delete", "tasks.cancel", "ui.control_task",
     }
 )  # fmt: skip
 # What writes nothing though it is asked for by POST.

@@ -1,8 +1,8 @@
 """Live pages: `GET /live/TOPICS` tells a browser, as server-sent events, what has changed since it last looked.
 
-Topics are `machines`, `deployments`, `sightings`, `rollouts`, `machine-ID` and `rollout-ID`, several with commas
-between. An event names its topic and says "fetch your part again", nothing else, so that a stream holds nothing that a
-later question would refuse.
+Topics are `machines`, `deployments`, `sightings`, `rollouts`, `software`, `machine-ID` and `rollout-ID`, several with
+commas between. An event names its topic and says "fetch your part again", nothing else, so that a stream holds nothing
+that a later question would refuse.
 One thread per process looks at a few counters in the database, once a second and only while somebody listens; the
 sockets are carried by streams.py. The number behind `id:` is a moment: who reconnects with it (Last-Event-ID), or
 begins with `?since=`, is told at once of whatever changed after it. Every stream is checked against the accounts every
@@ -35,6 +35,7 @@ from pxeapp.errors import NotFound
 from pxeapp.machines.models import Event, Machine, Sighting
 from pxeapp.provisioning.models import Deployment
 from pxeapp.rollouts.models import Rollout, RolloutEvent, RolloutMember
+from pxeapp.software.tasks.models import SoftwareTask
 from pxeapp.streams import Stream, answer
 from pxeapp.ui.blueprint import bp
 from pxeapp.watching import Watch
@@ -42,7 +43,7 @@ from pxeapp.watching import Watch
 LIVE = "pxeapp.live"
 OVERLAP_MS = 3000  # a change is told once too often rather than not at all: clocks and commits are not that exact
 MOST_TOPICS = 200
-TOPIC = re.compile(r"machines|deployments|sightings|rollouts|(machine|rollout)-[1-9][0-9]{0,17}")
+TOPIC = re.compile(r"machines|deployments|sightings|rollouts|software|(machine|rollout)-[1-9][0-9]{0,17}")
 
 
 @dataclass(eq=False, slots=True)
@@ -151,6 +152,8 @@ def marks(session: Session, topics: Iterable[str], sums: Hashable = None) -> dic
         found["machines"] = (*(session.scalar(select(func.max(each))) for each in LAST), sums)
     if any(topic.startswith("rollout") for topic in wanted):
         found.update(_rollouts(session, wanted))
+    if "software" in wanted:
+        found["software"] = tuple(tuple(row) for row in session.execute(TASKS))
     numbers = [int(topic.partition("-")[2]) for topic in wanted if topic.startswith("machine-")]
     running = _running(session) if "deployments" in wanted or numbers else {}
     if "deployments" in wanted:
@@ -212,6 +215,11 @@ IN_HAND = (
     .where(RolloutMember.state == "running")
     .order_by(RolloutMember.id)
 )
+TASKS = (  # the latest say when one was ordered or has ended, those under way how far they are
+    select(SoftwareTask.id, SoftwareTask.finished_at, SoftwareTask.cancelled, SoftwareTask.done, SoftwareTask.says)
+    .order_by(SoftwareTask.id.desc())
+    .limit(20)
+)
 STRANGER = (  # by the index of last_seen
     select(Sighting.mac, Sighting.last_seen).where(Sighting.machine_id.is_(None)).order_by(Sighting.last_seen.desc())
 )
@@ -271,7 +279,7 @@ def _theirs(topics: frozenset[str]) -> frozenset[str]:
     with current_app.extensions["pxeapp"].database.read() as session:
         theirs = session.scalars(select(Machine.id).where(Machine.id.in_(asked))).all()  # narrowed, as every query is
         whole = session.scalars(select(Rollout.id).where(Rollout.id.in_(rolling))).all()
-    kept = topics & {"machines", "deployments", "rollouts"}
+    kept = topics & {"machines", "deployments", "rollouts", "software"}
     return kept | {f"machine-{each}" for each in theirs} | {f"rollout-{each}" for each in whole}
 
 

@@ -27,6 +27,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("ui.deployments", N_("Deployments"), VIEWER),
     Entry("ui.rollouts", N_("Rollouts"), VIEWER),
     Entry("ui.catalogue", N_("Networks, releases, roles"), VIEWER),
+    Entry("ui.software", N_("Software"), VIEWER),
     Entry("ui.templates_page", N_("Templates"), OPERATOR),
     Entry("ui.reports_page", N_("Reports"), VIEWER),
     Entry("ui.settings", N_("Settings and doctor"), ADMIN),

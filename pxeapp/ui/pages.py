@@ -35,12 +35,14 @@ from pxeapp.ui import (
     users,
 )
 from pxeapp.ui.blueprint import bp
+from pxeapp.ui.software import tabs as software_tabs
+from pxeapp.ui.software import tasks as software_tasks
 
 __all__ = [
     "account", "audit", "bp", "bulk", "catalogue",
     "catalogue_versions", "consoles", "deployments", "given", "live", "machine",
     "machine_actions", "machine_edit", "machine_form", "machine_import", "machine_lists", "machines", "oidc",
     "overview", "preferences", "racks", "reports", "rollout_controls", "rollout_plan", "rollouts",
-    "second_factor", "settings", "sightings", "sign_in",
+    "second_factor", "settings", "sightings", "sign_in", "software_tabs", "software_tasks",
     "templates", "users",
 ]  # fmt: skip

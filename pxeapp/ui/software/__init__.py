@@ -1,0 +1,1 @@
+"""The pages of software: a tab and a file for each of its parts."""

@@ -85,6 +85,20 @@ def release(
     else:
         openpgp.verify_detached(signed, signature, keyring, name=f"The Release file of {name}")
         text = signed
+    return _read(text, name, now, expired=expired)
+
+
+def unsigned(content: bytes, *, name: str, now: dt.datetime, expired: bool = False) -> Release:
+    """A Release or InRelease file that nobody vouches for, where an operator says so; no signature is looked at."""
+    if len(content) > MAX_RELEASE:
+        raise Invalid(f"The Release file of {name} is larger than any.", hint="Is this the right address?")
+    text = content.replace(b"\r\n", b"\n")
+    if text.startswith(openpgp.SIGNED_MESSAGE):
+        text = text.partition(b"\n\n")[2].partition(b"\n-----BEGIN PGP SIGNATURE-----")[0]
+    return _read(text, name, now, expired=expired)
+
+
+def _read(text: bytes, name: str, now: dt.datetime, *, expired: bool) -> Release:
     fields = next(stanzas(text.decode("utf-8", "replace")), {})
     found = Release(
         name, _moment(fields, "Date", name), _moment(fields, "Valid-Until", name) if "Valid-Until" in fields else None,

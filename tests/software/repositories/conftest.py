@@ -14,7 +14,7 @@ from pxeapp.software.repositories.openpgp import KeyPair
 from pxeapp.software.repositories.signing import Signer, SigningKey
 from pxeapp.vault import Vault, open_vault
 
-NOW = dt.datetime(2026, 11, 26, 12, 0, tzinfo=dt.UTC)
+NOW = dt.datetime(2024, 11, 26, 12, 0, tzinfo=dt.UTC)  # in the past of every machine that runs this: apt looks
 
 
 @pytest.fixture(scope="session")

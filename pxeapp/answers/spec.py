@@ -110,6 +110,7 @@ class ReleaseSpec:
     allow_unauthenticated: bool = False
     archive: str = ""  # the Debian-style archive that an installer from an ISO takes its packages from
     source: str = ""  # which of the systems on Ubuntu's server ISO, e.g. ubuntu-server-minimal
+    snapshot: str = ""  # what it is pinned to, NAME or channel:NAME; its addresses lead there already
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -47,6 +47,14 @@ class ServedOut(_Open):
     size: int
 
 
+class UsedSnapshotOut(_Open):
+    """The snapshot that was pinned when it began, by digest: a channel leads elsewhere later."""
+
+    pin: str
+    snapshot: str
+    digest: str
+
+
 class DeploymentOut(_Open):
     """One attempt. `outcome` is null while it runs."""
 
@@ -73,6 +81,7 @@ class DeploymentOut(_Open):
     frozen: bool
     steps: list[StepOut]
     served: list[ServedOut] = Field(default=[], description="In the answer for one deployment only.")
+    snapshot: UsedSnapshotOut | None = Field(default=None, description="In the answer for one deployment only.")
 
 
 class PowerActionOut(_Open):

@@ -20,7 +20,7 @@ from pxeapp.api.versions import routes
 from pxeapp.db import now
 from pxeapp.errors import NotFound
 from pxeapp.machines.models import Cluster
-from pxeapp.provisioning import members
+from pxeapp.provisioning import members, pinning
 
 bp = APIBlueprint("clusters", __name__, url_prefix="/api/v1", tag="Clusters")
 Secrets = Annotated[
@@ -105,7 +105,7 @@ def show(name: str) -> Response:
 def create(said: ClusterIn) -> Response:
     """Add a cluster"""
     with context().database.write() as session:
-        row = clusters.create(session, _hand(session), said.model_dump(exclude_none=True))
+        row = _create(session, said.model_dump(exclude_none=True))
         return etags.answer(_wire(session, row), HTTPStatus.CREATED)
 
 
@@ -129,7 +129,7 @@ def replace(name: str, said: ClusterPut) -> Response:
         except NotFound:
             etags.check_new()
             values = {**said.model_dump(include={"description", "vars", "secrets"}), "name": name}
-            row = clusters.create(session, _hand(session), values)
+            row = _create(session, values)
             return etags.answer(_wire(session, row), HTTPStatus.CREATED)
         return _change(session, name, said.model_dump(include={"description", "vars", "secrets"}))
 
@@ -153,6 +153,12 @@ def rotate(name: str, said: RotateIn) -> Response:
         etags.check(_wire(session, clusters.get(session, name, lock=True)))
         row, _ = clusters.rotate(session, _hand(session), name, said.secrets)
         return etags.answer(_wire(session, row))
+
+
+def _create(session: Session, said: dict[str, Any]) -> Cluster:
+    row = clusters.create(session, _hand(session), said)
+    pinning.refuse_variable(session, row.vars, "The cluster cannot be added.")
+    return row
 
 
 def _change(session: Session, name: str, said: dict[str, Any]) -> Response:

@@ -17,9 +17,10 @@ from pxeapp.errors import NotFound
 from pxeapp.machines import selectors
 from pxeapp.machines import wire as machine_wire
 from pxeapp.provisioning import explain as explaining
-from pxeapp.provisioning import lifecycle, node_logs, wire
+from pxeapp.provisioning import lifecycle, node_logs, pinning, wire
 from pxeapp.provisioning import rendered as rendering
 from pxeapp.provisioning.models import Deployment, NodeLog
+from pxeapp.software.snapshots import uses
 
 bp = APIBlueprint("deployments", __name__, url_prefix="/api/v1", tag="Deployments")
 
@@ -129,6 +130,7 @@ def show(number: int) -> dict[str, Any]:
         row = _get(session, number)
         shown = wire.deployment(row, wire.machine_names(session, [row])[row.machine_id])
         shown["served"] = wire.served(session, row)
+        shown["snapshot"] = uses.of(session, pinning.subject(row.id))
         return shown
 
 

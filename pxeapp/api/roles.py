@@ -19,7 +19,7 @@ from pxeapp.api.paging import Page, PageQuery, page
 from pxeapp.api.versions import routes
 from pxeapp.db import now
 from pxeapp.errors import NotFound
-from pxeapp.provisioning import members
+from pxeapp.provisioning import members, pinning
 
 bp = APIBlueprint("roles", __name__, url_prefix="/api/v1", tag="Roles")
 
@@ -124,7 +124,9 @@ def delete(name: str) -> str:
 
 
 def _create(session: Session, said: dict[str, Any]) -> Response:
-    return etags.answer(roles.wire(role_vars.create(session, _hand(session), said)), HTTPStatus.CREATED)
+    row = role_vars.create(session, _hand(session), said)
+    pinning.refuse_variable(session, row.vars, "The role cannot be added.")
+    return etags.answer(roles.wire(row), HTTPStatus.CREATED)
 
 
 def _change(session: Session, name: str, said: dict[str, Any]) -> Response:

@@ -23,6 +23,8 @@ from pxeapp.answers.storage import Layout
 from pxeapp.answers.variables import Variable, merging
 from pxeapp.errors import Invalid
 from pxeapp.machines.disks import KnownDisk
+from pxeapp.provisioning import pinned_addresses as pinning
+from pxeapp.software.snapshots import pins
 from pxeapp.systems import AUTOINSTALL
 
 ARCHIVE = "{node_url}/mirror/ubuntu"  # unless the release's settings name another
@@ -112,7 +114,9 @@ def compose(
     plan = network_plan(machine, networks, said)
     boot, cards = _cards(machine, networks) if plan is None else (_boot_card(plan), ())
     network = _boot_network(machine, networks)
-    site = sites.read(said, urls.node)
+    pin = pins.parse(said.get(pins.KEY), field=f"vars.{pins.KEY}") or pins.parse(release.snapshot)
+    release = pinning.release_at(release, pin, urls.node)
+    site = pinning.site_at(sites.read(said, urls.node), pin, urls.node)
     dialect = dialects.dialect(release.family, release.version, release.installer)
     package_family = "el" if release.family in dialects.EL_FAMILIES else release.family
     layout = known.layout or storage.read(role.storage.get("layout", "plain"), "storage.layout")
@@ -235,6 +239,7 @@ def release_spec(
         allow_unauthenticated=bool(settings.get("allow_unauthenticated")),
         archive=filled(str(settings.get("archive", ARCHIVE if installer == AUTOINSTALL else ""))),
         source=str(settings.get("source", "")),
+        snapshot=str(settings.get(pins.KEY) or ""),
     )
 
 

@@ -19,7 +19,7 @@ from pxeapp.errors import Conflict
 from pxeapp.machines import service, timeline
 from pxeapp.machines.lifecycle import FAILURE_OF, State
 from pxeapp.machines.models import Machine, Sighting
-from pxeapp.provisioning import admission, breaker, evidence, grants, records, steps, tokens
+from pxeapp.provisioning import admission, breaker, evidence, grants, pinning, records, steps, tokens
 from pxeapp.provisioning.checking import Rehearsal
 from pxeapp.provisioning.models import Deployment
 from pxeapp.provisioning.plan import check_deployable, ensure_secrets
@@ -58,7 +58,7 @@ def deploy(
     """
     observing.refuse(session)
     _refuse_unfit(machine, reimage=reimage)
-    release, role = check_deployable(
+    release, role, snapshot = check_deployable(
         session, machine, release=release or machine.release, role=role or machine.role, rehearsal=rehearsal
     )
     service.claim(session, machine, "deploy", now=now)
@@ -80,6 +80,7 @@ def deploy(
     )
     session.add(deployment)
     session.flush()
+    pinning.record(session, deployment, machine, snapshot, now=now)
     session.execute(update(Sighting).where(Sighting.machine_id == machine.id).values(loader_requests=0))
     _record(
         session, machine, deployment, now, requested_by, "deploy", f"Deployment of {release} as {role} was asked for."

@@ -24,7 +24,7 @@ from pxeapp.machines import networks
 from pxeapp.machines.disks import KnownDisk
 from pxeapp.machines.models import Cluster, Disk, Interface, Machine, Network
 from pxeapp.machines.service import Draft
-from pxeapp.provisioning import carrying
+from pxeapp.provisioning import carrying, pinning
 from pxeapp.provisioning.fitting import MATTERS, MOST, fitting
 from pxeapp.templates import Templates
 
@@ -81,6 +81,7 @@ def change_cluster(session: Session, templates: Templates, hand: Hand, name: str
     """Change a cluster; raises Invalid with each machine in it that could not be what it is any more."""
     if "vars" not in said:
         return clusters.change(session, hand, name, said)
+    pinning.refuse_variable(session, said["vars"], f"The cluster {name} cannot be changed.")
     with _fitting_still(session, templates, f"The cluster {name}", Machine.cluster == name):
         return clusters.change(session, hand, name, said)
 
@@ -88,6 +89,7 @@ def change_cluster(session: Session, templates: Templates, hand: Hand, name: str
 def change_role(session: Session, templates: Templates, hand: Hand, row: Role, said: Mapping[str, Any]) -> Role:
     """Change a role in the same way; what it declares to be secret is sealed wherever it is said."""
     values, declared = role_vars.settled(hand, row.name, said, row), row.variables
+    pinning.refuse_variable(session, values.get("vars") or {}, f"The role {row.name} cannot be changed.")
     with _fitting_still(session, templates, f"The role {row.name}", Machine.role == row.name) as problems:
         if not OF_ROLES & values.keys():
             problems.asked = None

@@ -20,7 +20,7 @@ from pxeapp.config import Settings
 from pxeapp.errors import FieldProblem, Invalid, NotFound
 from pxeapp.machines.models import Cluster, Machine, Network
 from pxeapp.nodes import keys
-from pxeapp.provisioning import facts, tokens
+from pxeapp.provisioning import facts, pinning, tokens
 from pxeapp.provisioning.facts import CardFacts, ClusterFacts, MachineFacts, NetworkFacts, RoleFacts, Urls
 from pxeapp.provisioning.models import Deployment
 from pxeapp.software import releases as software_releases
@@ -49,8 +49,8 @@ class Tools:
 
 def check_deployable(
     session: Session, machine: Machine, *, release: str | None, role: str | None, rehearsal: Rehearsal
-) -> tuple[str, str]:
-    """The release and role, if this machine can be deployed with them; raises Invalid with every problem.
+) -> tuple[str, str, str]:
+    """The release, the role and the snapshot, if this machine can be deployed with them; raises Invalid otherwise.
 
     Whatever its loader and installer would be told is made and checked: what is wrong is said before all else.
     """
@@ -59,8 +59,9 @@ def check_deployable(
         raise Invalid(f"{machine.name} cannot be deployed.", problems=problems)
     row = software_releases.bootable(session, release)
     spec = rehearsed(session, rehearsal.checker.tools, machine, row, role)
+    pinning.refuse(session, spec, rehearsal.checker.settings.node_url)
     rehearsal.refuse_faults(machine, row, spec, boot_of(machine, row, spec))
-    return release, role
+    return release, role, spec.release.snapshot
 
 
 def rehearsed(session: Session, tools: Tools, machine: Machine, release: Release, role: str) -> AnswerSpec:

@@ -28,6 +28,7 @@ from pxeapp.db import Database
 from pxeapp.errors import Conflict, FieldProblem, Invalid, NotFound
 from pxeapp.software import fetch, media, questions
 from pxeapp.software.models import Release
+from pxeapp.software.snapshots import holding, pins
 from pxeapp.systems import AUTOINSTALL, SYSTEMS
 
 # Which installers a family has; which of them each version has is systems.py's.
@@ -240,6 +241,7 @@ def update(session: Session, name: str, changes: Mapping[str, Any], *, actor: st
     problems = unknown + list(_problems(merged))
     if problems:
         raise Invalid("The release was not changed.", problems=problems)
+    _refuse_pin(session, merged, "The release was not changed.")
     ours = {key: value for key, value in release.settings.items() if key in OUR_SETTINGS}
     merged = _placed(merged, release.kernel.partition("/")[0])
     was, before = wire(release), body(release)
@@ -360,6 +362,7 @@ def _publish(
                 release = session.scalar(select(Release).where(Release.name == description.name))
                 if release is not None and not replace_existing:
                     raise _exists(description.name)
+                _refuse_pin(session, description, "The release was not added.")
                 before = release.kernel.partition("/")[0] if release is not None else ""
                 was = wire(release) if release is not None else None
                 known = body(release) if release is not None else None
@@ -479,6 +482,12 @@ def _source_problem(directory: Path, name: str) -> FieldProblem | None:
     if not path.is_file():
         return FieldProblem("file", f"{directory / name} is not a file.", "Check the directory and the name.")
     return None
+
+
+def _refuse_pin(session: Session, said: Description, sentence: str) -> None:
+    """Raises Invalid where the snapshot that it is pinned to lacks a repository that it reads."""
+    urls = [said.install_url, str(said.settings.get("archive", "")), *(str(each["url"]) for each in said.repositories)]
+    holding.refuse(session, said.settings.get(pins.KEY), urls, field=f"settings.{pins.KEY}", sentence=sentence)
 
 
 def _problems(said: Description) -> Iterator[FieldProblem]:

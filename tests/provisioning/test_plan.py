@@ -146,6 +146,7 @@ def test_a_check_leaves_nothing_behind(rack: Rack) -> None:
         assert plan.check_deployable(session, machine, **said, rehearsal=rack.checker.unrehearsed()) == (
             "rocky-9",
             "base",
+            "",
         )
         assert not session.dirty
         assert not session.new

@@ -15,6 +15,8 @@ Regular = Callable[[Settings, Database, dt.datetime], None]
 
 WORK: Mapping[str, str] = {
     "media.import": "pxeapp.software.isos.importing:run",
+    "repository.publish": "pxeapp.software.repositories.local:publish",
+    "repository.sign": "pxeapp.software.repositories.keys:sign",
     "software.clean": "pxeapp.software.content.garbage:clean",
     "snapshot.publish": "pxeapp.software.snapshots.publishing:publish_snapshot",
     "snapshot.withdraw": "pxeapp.software.snapshots.publishing:withdraw_snapshot",

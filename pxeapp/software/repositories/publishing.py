@@ -10,7 +10,7 @@ import datetime as dt
 import fcntl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import select, update
@@ -33,13 +33,17 @@ from pxeapp.vault import open_vault
 MOST_SAID = 20  # names in one sentence, or in one audit row
 
 
+class Busy(Conflict):
+    """Another process publishes this repository just now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Generation:
     """What a publication is made of besides its packages."""
 
     actor: str
     now: dt.datetime
-    extra: Mapping[str, bytes] = field(default_factory=dict)  # rpm: updateinfo, modules, group; see rpm.py
+    extra: Mapping[str, bytes] | None = None  # rpm: updateinfo, modules, group (see rpm.py); None: as it was
     again: bool = False  # though the packages are the same: another key, another suite
     tell: Callable[[str], None] = lambda _says: None  # called again and again; may raise to end the work
 
@@ -50,17 +54,20 @@ def served_at(settings: Settings, name: str) -> Path:
 
 
 def publish(
-    settings: Settings, database: Database, store: Store, name: str, packages: Sequence[Package], how: Generation
+    settings: Settings, database: Database, store: Store, name: str, packages: Sequence[Package] | None, how: Generation
 ) -> SoftwareRepository:
-    """Have the repository hold these packages and no others; their files are in the store. Returns its row.
+    """Have the repository hold these packages and no others (None: those that it holds); returns its row.
 
-    Raises Conflict while another process publishes it, or for a version whose content has changed.
+    Their files are in the store. With the same packages as before nothing is done, unless `how` says something new.
+    Raises Busy while another process publishes it, or for a version whose content has changed.
     """
     with _alone(store, name):
         with database.read() as session:
             row = get(session, name)
         try:
-            check(packages, lists.load(store, row.packages))
+            there = lists.load(store, row.packages)
+            packages = there if packages is None else packages
+            check(packages, there)
             _refuse_absent(store, packages)
             saved = lists.save(store, packages)
             if saved == row.packages and row.manifest and not (how.again or how.extra or row.problem):
@@ -241,5 +248,5 @@ def _alone(store: Store, name: str) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise Conflict(f"The repository {name} is being published already.", hint="Wait for it.") from error
+            raise Busy(f"The repository {name} is being published already.", hint="Wait for it.") from error
         yield

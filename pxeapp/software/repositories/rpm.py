@@ -19,6 +19,7 @@ from pxeapp.errors import Invalid, Unavailable
 from pxeapp.software.content.manifest import Manifest
 from pxeapp.software.content.store import Store
 from pxeapp.software.packages import Package
+from pxeapp.software.repositories import unpacking
 from pxeapp.software.repositories.apt import Signs
 
 REPODATA = "repodata"
@@ -39,12 +40,13 @@ def files(
     now: dt.datetime,
     signer: Signs,
     before: Manifest = NOTHING,
-    extra: Mapping[str, bytes] = {},
+    extra: Mapping[str, bytes] | None = None,
     tell: Callable[[str], None] = lambda _says: None,
 ) -> dict[str, bytes]:
     """Every file below `repodata/`, by its path. `tell` is called again and again, and may raise to end the work.
 
-    `before` is the tree of the generation before. `extra` is more metadata, unpacked, by its kind (see EXTRAS).
+    `before` is the tree of the generation before. `extra` is more metadata, unpacked, by its kind (see
+    EXTRAS); None takes over what there was before.
     """
     program = _program("createrepo_c")
     tree = [package.path for package in packages if not package.path.endswith(".rpm")]
@@ -64,7 +66,7 @@ def files(
             tell,
         )  # fmt: skip
         repodata = work / "tree" / REPODATA
-        for kind, content in sorted(extra.items()):
+        for kind, content in sorted((_extra(store, before) if extra is None else extra).items()):
             source = work / f"{kind}{EXTRAS[kind]}"
             source.write_bytes(content)
             _run([_program("modifyrepo_c"), "--compress-type=gz", f"--mdtype={kind}", str(source), str(repodata)], tell)
@@ -75,6 +77,17 @@ def files(
 def is_transient(path: str) -> bool:
     """Whether a file is asked for by what an older repomd.xml said: kept for a generation beside the new ones."""
     return not path.startswith(REPOMD)
+
+
+def _extra(store: Store, before: Manifest) -> dict[str, bytes]:
+    """The additional metadata of a generation, as modifyrepo_c has named and packed it."""
+    ends = {f"-{kind}{end}.gz": kind for kind, end in EXTRAS.items()}
+    return {
+        kind: unpacking.unpacked(store.read(entry.sha256), entry.path, name=entry.path)
+        for entry in before
+        for end, kind in ends.items()
+        if entry.path.startswith(f"{REPODATA}/") and entry.path.endswith(end)
+    }
 
 
 def _update(store: Store, packages: Iterable[Package], before: Manifest, work: Path) -> list[str]:

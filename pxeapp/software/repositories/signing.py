@@ -102,13 +102,13 @@ def add(
     """Make a key and have it sign beside those in use. With `only_first`, where another process was quicker its key."""
     owner = owner or f"pxeapp repositories on {_NOT_IN_A_NAME.sub('-', socket.gethostname())}"
     with database.read() as session:
-        _refuse_too_many(session)
+        refuse_too_many(session)
     pair = openpgp.make(owner, algorithm=algorithm)
     with database.write() as session:
         one_at_a_time(session, "software_signing_keys")
         if only_first and (there := in_use(session)):
             return there[0]
-        _refuse_too_many(session)
+        refuse_too_many(session)
         row = SigningKey(
             fingerprint=pair.fingerprint, owner=owner, public=pair.public, private=vault.encrypt(pair.private),
             created_at=now,
@@ -152,7 +152,8 @@ def _together(rows: Sequence[SigningKey]) -> str:
     return "\n".join(f"{row.public.strip()}\n" for row in rows)
 
 
-def _refuse_too_many(session: Session) -> None:
+def refuse_too_many(session: Session) -> None:
+    """Raises Conflict where one more key would be more than machines need."""
     if len(in_use(session)) >= MOST:
         raise Conflict(
             f"{MOST} keys are in use already.", hint="Retire the oldest: pxeapp repository key retire FINGERPRINT"

@@ -58,9 +58,9 @@ def look(path: Path, name: str = "") -> Image:
         begin = handle.read(SECTOR)
         handle.seek(DESCRIPTORS * SECTOR)
         volume = handle.read(SECTOR)
-    for at, magic, name in OTHERS:
+    for at, magic, what in OTHERS:
         if begin[at : at + len(magic)].lower() == magic.lower():
-            raise refused(f"{name} is no ISO image: it seems to be {name}.", "Take the distribution's .iso file.")
+            raise refused(f"{name} is no ISO image: it seems to be {what}.", "Take the distribution's .iso file.")
     if volume[:6] != b"\x01CD001":
         seems = "empty" if not size else "too short for one" if len(volume) < SECTOR else "something else"
         raise refused(f"{name} is no ISO image: it is {seems}.", "Take the distribution's .iso file.")

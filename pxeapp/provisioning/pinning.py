@@ -73,6 +73,17 @@ def holders(session: Session) -> Iterator[Held]:
         yield Holder("deployment", f"{number} of {machine}", Pin(snapshot)), set()
 
 
+def read_by(session: Session, releases: Iterable[str], roles: Iterable[str]) -> set[str]:
+    """The repositories of ours that machines of these releases and roles read."""
+    urls: list[str] = []
+    found = select(Release.install_url, Release.repositories).where(Release.name.in_(set(releases)))
+    for install_url, repositories in session.execute(found):
+        urls += [install_url, *_urls({REPOSITORIES: repositories})]
+    for (said,) in session.execute(select(Role.vars).where(Role.name.in_(set(roles)))):
+        urls += _urls(said)
+    return pins.repositories(urls, holding.NODE_URL)
+
+
 def _held(kind: str, name: str, said: object, urls: Iterable[str]) -> Iterator[Held]:
     urls = list(urls)
     try:

@@ -26,7 +26,8 @@ def dry_run(
     with database.read() as session:
         found = service.preview(session, spec, tools=tools, now=now)
     machines = {number: each.name for number, each in found.machines.items()}
-    return patch_preview(Nodes(database, tools.vault), machines, spec.action.patch, within_s=within_s)
+    nodes = Nodes(database, tools.vault)
+    return patch_preview(nodes, machines, spec.action.patch, tools.settings.node_url, within_s=within_s)
 
 
 def wire(found: PatchPreview) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def compose(settings: Settings, database: Database, checker: Checker, queue: Que
     playbooks = Playbooks(nodes, JobsHere(settings.data_dir / "rollouts"), settings.playbooks_dir)
     steps: dict[str, Step] = {
         course.DRAIN: Drain(Before(database, nodes), clouds, nodes),
-        course.PATCH: Patch(nodes, playbooks),
+        course.PATCH: Patch(nodes, playbooks, settings.node_url),
         course.RUN: Run(nodes),
         course.REINSTALL: Reinstall(database, checker, queue.hint),
         course.REBOOT: Reboot(database, nodes),

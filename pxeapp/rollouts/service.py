@@ -20,7 +20,7 @@ from pxeapp.appliance import observing
 from pxeapp.errors import FieldProblem, NotFound
 from pxeapp.machines import selectors
 from pxeapp.provisioning.plan import Tools
-from pxeapp.rollouts import choosing, history, standing, targets
+from pxeapp.rollouts import choosing, history, pinning, standing, targets
 from pxeapp.rollouts import forecast as forecasts
 from pxeapp.rollouts import plan as plans
 from pxeapp.rollouts.amounts import as_text
@@ -51,6 +51,10 @@ def preview(session: Session, spec: Spec, *, tools: Tools, now: dt.datetime) -> 
     problems += why
     problems += choosing.shared(session, numbers)
     problems += targets.problems(session, tools, spec, numbers)
+    about = choosing.about(session, numbers).values() if spec.action.patch is not None else ()
+    problems += pinning.problems(
+        session, spec.action.patch, {each.release for each in about}, {each.role for each in about}
+    )
     everyone = standing.everyone(session)
     by_number = {each.machine_id: each for each in everyone}
     chosen = [by_number[number] for number in numbers if number in by_number and number not in unfit]
@@ -80,6 +84,7 @@ def create(session: Session, spec: Spec, *, tools: Tools, actor: str, now: dt.da
     )  # fmt: skip
     session.add(row)
     session.flush()
+    held_to = pinning.fix(session, row, spec.action.patch)
     about = choosing.about(session, found.plan.machines)
     members = [
         {
@@ -92,7 +97,9 @@ def create(session: Session, spec: Spec, *, tools: Tools, actor: str, now: dt.da
     ]  # fmt: skip
     for start in range(0, len(members), AT_ONCE):
         session.execute(insert(RolloutMember), members[start : start + AT_ONCE])
-    said = f"Planned by {actor}: {len(members)} machines in {len(found.plan.waves)} waves. {found.forecast.says}"
+    said = (
+        f"Planned by {actor}: {len(members)} machines in {len(found.plan.waves)} waves. {found.forecast.says}{held_to}"
+    )
     session.add(RolloutEvent(rollout_id=row.id, at=now, kind="planned", message=said, evidence={}))
     audit.record(
         session, at=now, actor=actor, action="rollout.create", subject=f"rollout {row.id}", name=row.name,

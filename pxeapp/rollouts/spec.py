@@ -100,7 +100,13 @@ class Patch(Part):
         Field(description="All that has a newer version, what security asks for, or these by name."),
     ] = "all"
     exclude: Annotated[tuple[Package, ...], Field(max_length=500, description="Never touched by this rollout.")] = ()
-    snapshot: Annotated[str, Field(max_length=100, description="The repository snapshot it is held to.")] = ""
+    snapshot: Annotated[
+        str,
+        Field(
+            max_length=100,
+            description="What it is held to: a snapshot of ours, channel:NAME, or a moment of apt's, 20261101T000000Z.",
+        ),
+    ] = ""
     playbook: Annotated[str, Field(max_length=200, description="For ansible: a file of the playbook folder.")] = ""
     state: Annotated[str, Field(max_length=200, description="For salt: the state, empty for the highstate.")] = ""
     timeout: Annotated[Span, Field(description="Within which it is patched.")] = span("1h")

@@ -14,6 +14,7 @@ from typing import Any
 
 from pxeapp.errors import PxeError
 from pxeapp.nodes.reach import Nodes
+from pxeapp.rollouts import pinning
 from pxeapp.rollouts.port import Done, Failed, Outcome, Subject, Waiting
 from pxeapp.rollouts.spec import Patch as PatchSpec
 from pxeapp.rollouts.steps import patch_result, salt_result
@@ -33,6 +34,7 @@ class Patch:
 
     nodes: Nodes
     playbooks: Playbooks
+    node_url: str  # where machines find the appliance's repositories
 
     def look(self, subject: Subject, memory: Mapping[str, Any], *, now: dt.datetime) -> Outcome:
         """Begin it, follow it, and say what it changed."""
@@ -40,10 +42,11 @@ class Patch:
         if said.method == "ansible":
             return self._by_ansible(subject, said, memory, now)
         if said.method == "salt":
-            arguments = (said.state,) if said.state else ()
-            work = Work(SALT, arguments, said.timeout, stopped=False, called="Salt")
+            state = (said.state,) if said.state else ()
+            work = Work(SALT, state, said.timeout, stopped=False, called="Salt")
         else:
-            work = Work(SCRIPT, arguments_of("apply", said), said.timeout, stopped=False, called="The patch")
+            arguments = arguments_of("apply", said, self.node_url)
+            work = Work(SCRIPT, arguments, said.timeout, stopped=False, called="The patch")
         found = walk(self.nodes, subject, memory, work, now=now)
         if not isinstance(found, Ended):
             return found
@@ -91,11 +94,11 @@ class Patch:
         return Done(says, {**evidence, "reboot_needed": needed, "reboot": why}, remembered, log)
 
 
-def arguments_of(mode: str, said: PatchSpec) -> tuple[str, ...]:
+def arguments_of(mode: str, said: PatchSpec, node_url: str) -> tuple[str, ...]:
     """What patch.sh is told."""
     named = said.packages if isinstance(said.packages, tuple) else ()
     what = "named" if named else str(said.packages)
-    return (mode, what, said.snapshot, *said.exclude, "--", *named)
+    return (mode, what, pinning.source(said, node_url), *said.exclude, "--", *named)
 
 
 def reboot_needed(nodes: Nodes, machine_id: int) -> tuple[bool, str]:

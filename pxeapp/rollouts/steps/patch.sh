@@ -3,6 +3,8 @@
 #
 #   apply|simulate|reboot WHAT SNAPSHOT EXCLUDED... -- PACKAGE...     WHAT: all, security, named
 #
+# SNAPSHOT is empty, a moment as apt knows them, or `BASE FOLDER`: our repositories' address, and what is read instead.
+#
 # `reboot` only says whether the system asks for one. What it does goes to the log; what it found goes to $PXEAPP_RESULT
 # (of apply; else to the standard output), one thing a line, its words parted by tabs:
 #
@@ -22,6 +24,17 @@ while [ $# -gt 0 ] && [ "$1" != -- ]; do
 done
 shift
 named=("$@")
+
+# A snapshot of the appliance's own: where its repositories lie, and the folder that stands in for that.
+base='' folder=''
+case $snapshot in *://*' '*) base=${snapshot% *} folder=${snapshot##* } ;; esac
+
+# A file of sources with our repositories from there; those that name a snapshot or channel already name this one then.
+pinned() {
+    local from
+    from=$(printf '%s' "$base" | sed 's/[].[*^$+?(){}|]/\\&/g')
+    sed -E "s#$from(snapshots/[^/ ]+/|channels/[^/ ]+/)?#$base$folder/#g; s#$base$folder/(keys|media)/#$base\\1/#g" "$1"
+}
 
 export LC_ALL=C.UTF-8 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 root=${DPKG_ROOT:-}
@@ -104,12 +117,32 @@ apt_setup() {
     apt=(apt-get -q -y -o "Dir::Etc::preferences=$preferences" -o DPkg::Lock::Timeout=60 -o APT::Color=0
         -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold
         -o APT::Get::AutomaticRemove=false -o Acquire::Retries=3 -o Acquire::http::Timeout=60)
-    if [ -n "$snapshot" ]; then
+    if [ -n "$folder" ]; then
+        apt_pinned
+    elif [ -n "$snapshot" ]; then
         dpkg --compare-versions "$(dpkg-query -W -f '${Version}' apt 2>/dev/null || apt-get --version |
             sed -n '1s/^apt \([^ ]*\).*/\1/p')" ge 2.8 ||
             trouble snapshot "This system's apt knows no snapshots; Debian 13 and Ubuntu 24.04 are the first that do."
         apt+=(-o "APT::Snapshot=$snapshot")
     fi
+}
+
+# For this run the appliance's repositories are read from the snapshot; the system's lists and sources stay as they are.
+apt_pinned() {
+    local list parts
+    eval "$(apt-config shell list Dir::Etc::sourcelist/f parts Dir::Etc::sourceparts/d)"
+    mkdir -p "$work/sources" "$work/lists/partial"
+    : >"$work/sources.list"
+    [ ! -f "$list" ] || pinned "$list" >"$work/sources.list"
+    for file in "$parts"/*.list "$parts"/*.sources; do
+        [ ! -f "$file" ] || pinned "$file" >"$work/sources/${file##*/}"
+    done
+    grep -rqF "$base$folder/" "$work/sources.list" "$work/sources" ||
+        trouble snapshot "It reads no repository of the appliance's below $base, so no snapshot of these can hold it."
+    chmod -R u=rwX,go=rX "$work" # apt fetches as somebody else
+    chown _apt "$work/lists/partial" 2>/dev/null
+    apt+=(-o "Dir::Etc::sourcelist=$work/sources.list" -o "Dir::Etc::sourceparts=$work/sources"
+        -o "Dir::State::lists=$work/lists")
 }
 
 apt_list() { # before, after
@@ -209,8 +242,20 @@ dnf_setup() {
     busy='lock.*(held|obtain|is used)|existing lock|waiting for process|another app is currently holding|exit_on_lock'
     dnf=("$tool" -y --setopt=exit_on_lock=1 --setopt=color=never)
     for name in "${excluded[@]}"; do dnf+=("--exclude=$name"); done
-    [ -z "$snapshot" ] ||
-        trouble snapshot "$tool knows no snapshots; point its repositories at one and leave \`snapshot\` out."
+    [ -z "$folder" ] || dnf_pinned
+    [ -z "$snapshot" ] || [ -n "$folder" ] ||
+        trouble snapshot "$tool knows no moments of an archive; name a snapshot of the appliance's own."
+}
+
+dnf_pinned() {
+    mkdir -p "$work/repos" "$work/cache"
+    for file in "$root"/etc/yum.repos.d/*.repo; do
+        [ ! -f "$file" ] || pinned "$file" >"$work/repos/${file##*/}"
+    done
+    grep -rqF "$base$folder/" "$work/repos" ||
+        trouble snapshot "It reads no repository of the appliance's below $base, so no snapshot of these can hold it."
+    # A cache of its own: yum finds one by the repository's name, and would take the other's for this one.
+    dnf+=("--setopt=reposdir=$work/repos" "--setopt=cachedir=$work/cache")
 }
 
 dnf_verb() {

@@ -45,7 +45,7 @@ class PatchPreview:
 
 
 def patch_preview(
-    nodes: Nodes, machines: Mapping[int, str], said: PatchSpec, *, within_s: float = 300.0
+    nodes: Nodes, machines: Mapping[int, str], said: PatchSpec, node_url: str, *, within_s: float = 300.0
 ) -> PatchPreview:
     """Ask each machine (its number and name), many side by side; who has not answered in time is told as such."""
     if said.method != "packages":
@@ -55,7 +55,7 @@ def patch_preview(
     found: dict[str, DryRun] = {}
     not_asked: dict[str, str] = {}
     try:
-        asked = {pool.submit(_within, nodes, number, said, end): name for number, name in machines.items()}
+        asked = {pool.submit(_within, nodes, number, said, node_url, end): name for number, name in machines.items()}
         done, _ = concurrent.futures.wait(asked, timeout=within_s)
         for answer, name in asked.items():
             if answer not in done:
@@ -70,9 +70,9 @@ def patch_preview(
     return PatchPreview(grouped(found), not_asked)
 
 
-def dry_run(nodes: Nodes, machine_id: int, said: PatchSpec, *, within_s: float = ONE_S) -> DryRun:
+def dry_run(nodes: Nodes, machine_id: int, said: PatchSpec, node_url: str, *, within_s: float = ONE_S) -> DryRun:
     """Ask one machine; raises PxeError with what its package manager has against it."""
-    ran = nodes.run_script(machine_id, SCRIPT, arguments_of("simulate", said), within_s)
+    ran = nodes.run_script(machine_id, SCRIPT, arguments_of("simulate", said, node_url), within_s)
     told = patch_result.read(ran.output)
     if told.trouble is not None:
         raise Invalid(told.trouble.sentence, hint=told.trouble.hint)
@@ -90,8 +90,8 @@ def grouped(found: Mapping[str, DryRun]) -> tuple[Group, ...]:
     return tuple(sorted(made, key=lambda group: (-len(group.machines), group.machines)))
 
 
-def _within(nodes: Nodes, machine_id: int, said: PatchSpec, end: float) -> DryRun:
+def _within(nodes: Nodes, machine_id: int, said: PatchSpec, node_url: str, end: float) -> DryRun:
     left = end - time.monotonic()
     if left < 1:
         raise Invalid("There was no time left to ask it.", hint="Preview fewer machines at once.")
-    return dry_run(nodes, machine_id, said, within_s=min(ONE_S, left))
+    return dry_run(nodes, machine_id, said, node_url, within_s=min(ONE_S, left))

@@ -75,8 +75,9 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(folder: Path, mode: str, **said: object) -> Patched:
     log, result = folder / "log", folder / "result"
     log.write_text("")
+    arguments = patch.arguments_of(mode, Patch.model_validate(said), f"file://{folder}/served")
     ran = subprocess.run(
-        ["bash", str(Path(patch.__file__).parent / "patch.sh"), *patch.arguments_of(mode, Patch.model_validate(said))],
+        ["bash", str(Path(patch.__file__).parent / "patch.sh"), *arguments],
         capture_output=True, text=True, timeout=200, check=False,
         env={**os.environ, "DPKG_ROOT": str(folder / "root"), "PATH": f"{folder}/bin:{os.environ['PATH']}",
              "PXEAPP_LOG": str(log), "PXEAPP_RESULT": str(result), "PXEAPP_LOCK_WAIT": "2"},
@@ -98,3 +99,23 @@ def test_dnf_tells_upgrades_and_names_a_script_that_fails_though_it_succeeds_its
     assert rest.trouble.code == "package_script"
     assert "gamma" in rest.trouble.sentence
     assert len(rest.changed) == 2
+
+
+def test_dnf_is_held_to_a_snapshot_of_the_appliance(system: Path) -> None:
+    below = system / "served/repo"
+    shutil.copytree(system / "repo", below / "company")
+    build(system, "older", "beta", "2.5")
+    shutil.copytree(system / "older", below / "snapshots/2026-10/company")
+    subprocess.run(["createrepo_c", "-q", str(below / "snapshots/2026-10/company")], check=True, timeout=60)
+    own = system / "root/etc/yum.repos.d/t.repo"
+    before = own.read_text()
+    try:
+        own.write_text(before.replace(f"{system}/repo", f"{below}/company"))
+        told = run(system, "simulate", snapshot="2026-10")
+        assert [(change.name, change.new) for change in told.changes] == [("beta.noarch", "2.5-1")]
+        own.write_text(before)
+        trouble = run(system, "simulate", snapshot="2026-10").trouble
+    finally:
+        own.write_text(before)
+    assert trouble is not None
+    assert trouble.code == "snapshot"

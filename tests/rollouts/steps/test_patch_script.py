@@ -56,8 +56,9 @@ def run(system: AptRoot, mode: str, **said: object) -> Patched:
     log, result = system.folder / "log", system.folder / "result"
     log.write_text("")
     result.unlink(missing_ok=True)
+    arguments = patch.arguments_of(mode, Patch.model_validate(said), f"file://{system.folder}/served")
     ran = subprocess.run(
-        ["bash", str(HERE / "patch.sh"), *patch.arguments_of(mode, Patch.model_validate(said))],
+        ["bash", str(HERE / "patch.sh"), *arguments],
         capture_output=True, text=True, timeout=120, check=False,
         env={**os.environ, **system.environment, "PXEAPP_LOG": str(log), "PXEAPP_RESULT": str(result)},
     )  # fmt: skip
@@ -165,3 +166,34 @@ def test_the_scripts_for_machines_have_nothing_that_shellcheck_complains_of() ->
     assert len(scripts) == 4
     done = subprocess.run(["shellcheck", *map(str, scripts)], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def served(system: AptRoot, repo: Path) -> None:
+    """As the appliance serves a repository: now, and as it was in the snapshot 2026-10."""
+    below = system.folder / "served/repo"
+    shutil.copytree(repo, below / "company")
+    old = AptRoot(system.folder / "old", below / "snapshots/2026-10/company")
+    for name, version in (("alpha", "1.0"), ("gamma", "1.1")):
+        old.build(name, version)
+    for suite in ("stable", "stable-security"):
+        old.index(suite)
+    sources = system.folder / "etc/apt/sources.list"
+    sources.write_text(sources.read_text().replace(str(repo), str(below / "company")))
+
+
+def test_a_system_is_held_to_a_snapshot_of_the_appliance_and_keeps_its_own_sources(system: AptRoot, repo: Path) -> None:
+    served(system, repo)
+    sources = (system.folder / "etc/apt/sources.list").read_text()
+    assert changes(run(system, "simulate", snapshot="2026-10")) == {"gamma": "1.1"}
+    told = run(system, "apply", snapshot="2026-10")
+    assert [str(change) for change in told.changed] == ["gamma 1.0 -> 1.1"]
+    assert (system.folder / "etc/apt/sources.list").read_text() == sources
+    assert changes(run(system, "simulate")) == {"alpha": "1.1", "beta": "2.0", "gamma": "1.5"}
+
+
+def test_a_system_that_reads_nothing_of_the_appliance_cannot_be_held_to_its_snapshot(system: AptRoot) -> None:
+    told = run(system, "apply", snapshot="2026-10")
+    assert told.trouble is not None
+    assert told.trouble.code == "snapshot"
+    assert "reads no repository of the appliance's" in told.trouble.sentence
+    assert told.changed == []

@@ -32,6 +32,8 @@ from tests.nodes import conftest as machines
 from tests.nodes.sshd import Sshd
 from tests.rollouts.steps.apt_root import AptRoot
 
+NODE_URL = "http://10.0.0.1:8081"
+
 pytestmark = pytest.mark.network
 vault, sshd, machine_id, nodes = machines.vault, machines.sshd, machines.machine_id, machines.nodes
 T0 = machines.T0
@@ -86,7 +88,7 @@ def system(tmp_path: Path, sshd: Sshd, nodes: Nodes, machine_id: int) -> AptRoot
 
 @pytest.fixture
 def patch(nodes: Nodes, tmp_path: Path) -> Patch:
-    return Patch(nodes, Playbooks(nodes, JobsHere(tmp_path / "jobs here"), tmp_path / "playbooks"))
+    return Patch(nodes, Playbooks(nodes, JobsHere(tmp_path / "jobs here"), tmp_path / "playbooks"), NODE_URL)
 
 
 @APT
@@ -107,7 +109,7 @@ def test_a_patch_goes_on_while_nobody_is_connected_and_a_new_appliance_finds_it(
     assert lost.value.retryable
     (tmp_path / "go").touch()
     sshd.start()
-    anew = Patch(Nodes(database, vault, folder=str(tmp_path / "jobs")), patch.playbooks)
+    anew = Patch(Nodes(database, vault, folder=str(tmp_path / "jobs")), patch.playbooks, NODE_URL)
     done, log = walked(anew, about)  # it died before it wrote down that it had begun
     assert isinstance(done, Done), done
     assert done.says == "1 packages changed: alpha 1.0 -> 1.1."
@@ -123,7 +125,7 @@ def test_a_preview_groups_machines_by_what_would_change_and_names_those_that_it_
 ) -> None:
     twin, stranger = machines.machine(database, "m2x"), machines.machine(database, "m3xx")
     machines.pin(database, twin, [sshd.host_key], port=sshd.port, username=sshd.user)
-    found = patch_preview(nodes, {machine_id: "m1", twin: "m2x", stranger: "m3xx"}, PatchSpec())
+    found = patch_preview(nodes, {machine_id: "m1", twin: "m2x", stranger: "m3xx"}, PatchSpec(), NODE_URL)
     (group,) = found.groups
     assert (group.machines, [str(each) for each in group.found.changes]) == (("m1", "m2x"), ["alpha 1.0 -> 1.1"])
     assert list(found.not_asked) == ["m3xx"]

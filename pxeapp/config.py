@@ -52,6 +52,9 @@ class Settings:
     queue_url: str
     http_listen: Listen
     node_listen: Listen
+    node_tls_listen: Listen | None
+    node_tls_certificate: Path | None
+    node_tls_key: Path | None
     node_url: str
     tftp_listen: Listen
     tftp_networks: tuple[IPNetwork, ...]
@@ -117,6 +120,9 @@ DEFAULTS: dict[str, str] = {
     "queue_url": "",  # empty: SQLite in the data directory
     "http_listen": "0.0.0.0:8080",
     "node_listen": "0.0.0.0:8081",
+    "node_tls_listen": "",  # empty: machines are served by plain HTTP alone
+    "node_tls_certificate": "",
+    "node_tls_key": "",
     "node_url": "",  # empty: this host's own address and the port of node_listen
     "tftp_listen": "0.0.0.0:69",
     "tftp_networks": "",  # empty: private and link-local networks
@@ -273,6 +279,7 @@ def _build(raw: Mapping[str, str]) -> Settings:
             f"PXEAPP_DHCP_INTERFACE is {raw['dhcp_interface']!r}.", hint="Name one interface as `ip link` shows it."
         )
     _refuse_half_oidc(raw)
+    _refuse_half_tls(raw)
     password_file = Path(raw["admin_password_file"]) if raw["admin_password_file"] else None
     if password_file is not None and not (password_file.is_file() and os.access(password_file, os.R_OK)):
         raise ConfigError(
@@ -285,6 +292,9 @@ def _build(raw: Mapping[str, str]) -> Settings:
         queue_url=raw["queue_url"] or f"sqlite:///{data_dir / 'queue.db'}",
         http_listen=_listen("http_listen", raw["http_listen"]),
         node_listen=node_listen,
+        node_tls_listen=_listen("node_tls_listen", raw["node_tls_listen"]) if raw["node_tls_listen"] else None,
+        node_tls_certificate=_present_file("node_tls_certificate", raw["node_tls_certificate"]),
+        node_tls_key=_present_file("node_tls_key", raw["node_tls_key"]),
         node_url=_node_url(raw["node_url"], node_listen),
         tftp_listen=_listen("tftp_listen", raw["tftp_listen"]),
         tftp_networks=_networks("tftp_networks", raw["tftp_networks"] or PRIVATE_NETWORKS),
@@ -403,6 +413,28 @@ def _secret_file(name: str, value: str) -> Path | None:
             f"PXEAPP_{name.upper()} names {value!r}, which cannot be read.", hint="Create it, readable by this user."
         )
     return path
+
+
+def _present_file(name: str, value: str) -> Path | None:
+    """A file that one of the processes reads; others may run as somebody who cannot."""
+    if not value:
+        return None
+    path = Path(value)
+    if not (path.is_absolute() and path.is_file()):
+        raise ConfigError(f"PXEAPP_{name.upper()} names {value!r}, which is no file.", hint="Write its whole path.")
+    return path
+
+
+def _refuse_half_tls(raw: Mapping[str, str]) -> None:
+    """A port without a certificate, or the other way round, is a mistake and not a wish."""
+    names = ("node_tls_listen", "node_tls_certificate", "node_tls_key")
+    missing = [f"PXEAPP_{name.upper()}" for name in names if not raw[name].strip()]
+    if missing and len(missing) < len(names):
+        raise ConfigError(
+            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} empty, and TLS for machines needs all "
+            "three: PXEAPP_NODE_TLS_LISTEN, PXEAPP_NODE_TLS_CERTIFICATE and PXEAPP_NODE_TLS_KEY.",
+            hint="Set all of them, or none.",
+        )
 
 
 def _refuse_half_oidc(raw: Mapping[str, str]) -> None:

@@ -43,6 +43,7 @@ def test_every_setting_can_be_a_variable_and_everything_lies_below_the_data_fold
     said = {
         "data_dir": str(tmp_path), "database_url": "postgresql://db/pxeapp", "queue_url": "redis://queue:6379/0",
         "http_listen": "[::1]:80", "node_listen": "10.0.0.1:81", "node_url": "https://boot.example.org/x/",
+        "node_tls_listen": "10.0.0.1:443", "node_tls_certificate": str(password), "node_tls_key": str(password),
         "tftp_listen": "10.0.0.1:6969", "tftp_networks": "10.0.0.0/24, 10.0.1.0/24", "dhcp": "proxy",
         "dhcp_interface": "br-lan.7", "bmc_networks": "10.9.0.0/16", "admin_password_file": str(password),
         "trusted_proxies": "10.0.0.9", "mirror_upstreams": "debian=http://deb.example.org/debian/",
@@ -61,6 +62,7 @@ def test_every_setting_can_be_a_variable_and_everything_lies_below_the_data_fold
     assert settings.http_listen == Listen("::1", 80)
     assert str(settings.http_listen) == "[::1]:80"
     assert settings.node_url == "https://boot.example.org/x"
+    assert (settings.node_tls_listen, settings.node_tls_key) == (Listen("10.0.0.1", 443), password)
     assert settings.tftp_networks == (IPNetwork("10.0.0.0/24"), IPNetwork("10.0.1.0/24"))
     assert settings.mirror_upstreams == {"debian": "http://deb.example.org/debian"}
     assert settings.admin_password_file == password
@@ -71,6 +73,18 @@ def test_every_setting_can_be_a_variable_and_everything_lies_below_the_data_fold
     assert settings.oidc_roles == (Grant("cn=a", "admin"), Grant("web", "operator", ("web", "db")))
     for folder in (settings.run_dir, settings.media_dir, settings.templates_dir):
         assert folder.parent == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ({"PXEAPP_NODE_TLS_LISTEN": "0.0.0.0:8443"}, "PXEAPP_NODE_TLS_CERTIFICATE and PXEAPP_NODE_TLS_KEY are empty"),
+        ({"PXEAPP_NODE_TLS_CERTIFICATE": "/nowhere/x.pem"}, "NODE_TLS_(LISTEN|KEY)"),
+    ],
+)
+def test_tls_for_machines_is_whole_or_not_at_all(said: dict[str, str], why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        config.load(said)
 
 
 def test_the_node_url_follows_the_listener() -> None:

@@ -1,6 +1,6 @@
 """nginx's configuration for the front on NODE_LISTEN. Pure: a `Front` in, text out; golden files hold it whole.
 
-    /mirror/NAME/...  the upstream's packages, pulled through a cache; our own installer suites inside it
+    /mirror/NAME/...  an upstream's indexes and packages, see mirrors.py; our own installer suites inside it
     /repo/...         files of this appliance's own repositories
     /media/...        asked of the node application, which answers with X-Accel-Redirect: /_media/...
     everything else   the node application, on its unix socket
@@ -10,114 +10,54 @@ What nginx adds itself is plain sentences, since it is an installer's log or an 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 
-from pxeapp.errors import FieldProblem, Invalid
-from pxeapp.software.udebs.suite import POOL
-from pxeapp.software.upstreams import Upstream
+from pxeapp.software.cache.indexes.serving import INSIDE
+from pxeapp.software.front import mirrors
+from pxeapp.software.front.spec import Front, check_paths
 
-CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
-OUR_SUITES = "pxeapp-"  # what our own suites' names begin with
-MAX_CACHE = "20g"
 MAX_LOG_BODY = "16m"  # PUT /c/TOKEN/logs/NAME; the application has its own, smaller limits
 MAX_BODY = "256k"
-
-# Files whose name says what they hold: a package version is never built twice, by-hash is its own checksum.
-IMMUTABLE = r'"(\.(deb|udeb|dsc|rpm|drpm)|/by-hash/[A-Za-z0-9]+/[0-9a-f]+)$"'
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """An upstream with the addresses it has now; none means that it cannot be resolved (a door needs none)."""
-
-    upstream: Upstream
-    addresses: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Front:
-    """Everything the configuration is made from. `user` is set only where nginx is started as root."""
-
-    listen: str
-    run_dir: Path
-    node_socket: Path
-    media_dir: Path
-    repo_dir: Path
-    udebs_dir: Path
-    cache_dir: Path
-    access_log: Path
-    error_log: Path
-    mirrors: Sequence[Served] = ()
-    user: str = ""
-    workers: int = 2
 
 
 def render(front: Front) -> str:
     """The whole nginx.conf; raises Invalid when a path could mean something in it."""
-    for field in fields(front):
-        if isinstance(value := getattr(front, field.name), Path):
-            _check(field.name, str(value))
-    upstreams = "".join(_upstream(served) for served in front.mirrors)
-    mirrors = "".join(_mirror(served, front) for served in front.mirrors)
+    paths = [(field.name, value) for field in fields(front) if isinstance(value := getattr(front, field.name), Path)]
+    if front.tls is not None:
+        paths += [("node_tls_certificate", front.tls.certificate), ("node_tls_key", front.tls.key)]
+    check_paths(paths, "nginx")
     return _MAIN.format(
         user=f"user {front.user};\n" if front.user else "",
         workers=front.workers,
         listen=front.listen,
+        tls=_TLS.format(listen=front.tls.listen, certificate=front.tls.certificate, key=front.tls.key)
+        if front.tls
+        else "",
         run_dir=front.run_dir,
         node_socket=front.node_socket,
+        indexes_socket=front.indexes_socket,
+        indexes_dir=front.indexes_dir,
+        inside=INSIDE,
         media_dir=front.media_dir,
         repo_dir=front.repo_dir,
-        cache_dir=front.cache_dir,
         access_log=front.access_log,
         error_log=front.error_log,
-        max_cache=MAX_CACHE,
         max_body=MAX_BODY,
         max_log_body=MAX_LOG_BODY,
-        upstreams=upstreams,
-        mirrors=mirrors,
+        zones=mirrors.zones(front),
+        proxied=mirrors.proxied(front),
+        upstreams=mirrors.upstreams(front),
+        mirrors=mirrors.locations(front),
     )
 
 
-def _check(field: str, value: str) -> None:
-    if not value.startswith("/") or set(value) & set(" \t\n\r;{}\"'$\\#"):
-        fix = "Use an absolute path without blanks, quotes, dollars, semicolons and braces."
-        raise Invalid(
-            f"{field}: {value!r} cannot be used by nginx.", problems=[FieldProblem(field, value, fix)], hint=fix
-        )
-
-
-def _upstream(served: Served) -> str:
-    upstream = served.upstream
-    if upstream.scheme == "unix":
-        _check("mirror_upstreams", upstream.socket)
-        servers = [f"unix:{upstream.socket}"]
-    else:
-        servers = [f"[{a}]:{upstream.port}" if ":" in a else f"{a}:{upstream.port}" for a in served.addresses]
-    if not servers:
-        return ""
-    # max_fails=0: with one upstream, taking it out of service for 10 s after a hiccup only adds failures.
-    lines = "".join(f"        server {server} max_fails=0;\n" for server in servers)
-    return f"\n    upstream mirror_{upstream.name} {{\n{lines}        keepalive 8;\n    }}\n"
-
-
-def _mirror(served: Served, front: Front) -> str:
-    upstream = served.upstream
-    if upstream.scheme != "unix" and not served.addresses:
-        return _UNRESOLVED.format(name=upstream.name, host=upstream.host)
-    return _MIRROR.format(
-        name=upstream.name,
-        suites=OUR_SUITES,
-        pool=POOL,
-        own=front.udebs_dir / upstream.name,
-        path=upstream.path,
-        host=upstream.authority,
-        scheme="https" if upstream.scheme == "https" else "http",
-        tls=_TLS.format(host=upstream.host, bundle=CA_BUNDLE) if upstream.scheme == "https" else "",
-        immutable=IMMUTABLE,
-    )
-
+_TLS = """
+        listen {listen} ssl;
+        ssl_certificate {certificate};
+        ssl_certificate_key {key};
+        ssl_protocols TLSv1.2 TLSv1.3;
+        ssl_session_cache shared:tls:2m;"""
 
 _MAIN = """\
 # Written by pxeapp at each start of the front; changes here are lost.
@@ -168,12 +108,27 @@ http {{
     }}
     log_format json escape=json '{{"at":"$time_iso8601","client":"$remote_addr","method":"$request_method",'
         '"path":"$logged_path","status":"$status","bytes":"$body_bytes_sent","seconds":"$request_time",'
-        '"cache":"$upstream_cache_status","agent":"$http_user_agent"}}';
+        '"mirror":"$mirror","file":"$mirror_file","cache":"$upstream_cache_status",'
+        '"index":"$upstream_http_x_pxeapp_index","received":"$upstream_bytes_received","agent":"$http_user_agent"}}';
     access_log {access_log} json;
 
     proxy_http_version 1.1;
     proxy_connect_timeout 10s;
-    proxy_cache_path {cache_dir} levels=1:2 keys_zone=packages:16m inactive=30d max_size={max_cache} use_temp_path=off;
+{zones}
+    # Who takes us for a proxy names a whole address; what we are asked as ourselves has none here.
+    map $request $proxy_authority {{
+        default "";
+        "~*^[A-Z]+ +http://(?<proxy_host>[^/? ]+)" $proxy_host;
+        "~*^[A-Z]+ +[a-z][a-z0-9+.-]*://" "another-scheme";
+    }}
+    # Looked at anew after a redirect within nginx, which is on its way already.
+    map "$proxy_authority $server_addr:$server_port $uri" $proxied {{
+        volatile;
+        default /_refused/;
+        "~^ " "";
+        "~^[^ ]+ [^ ]* /_" "";
+        "~^(?<proxy_own>[^ ]+) \\k<proxy_own>(:80)? " "";
+{proxied}    }}
 
     # Kept open for a shorter time than the node application keeps them, so that none is used as it is being closed.
     upstream node {{
@@ -181,16 +136,25 @@ http {{
         keepalive 64;
         keepalive_timeout 3s;
     }}
+    upstream indexes {{
+        server unix:{indexes_socket} max_fails=0;
+        keepalive 16;
+    }}
 {upstreams}
     server {{
-        listen {listen};
+        listen {listen};{tls}
 
-        error_page 400 @bad_request;
-        error_page 403 405 @not_allowed;
+        if ($proxied) {{
+            rewrite ^ $proxied;
+        }}
+
+        # By paths and not by names: a request whose line is broken has none that could be kept.
+        error_page 400 /_bad_request/;
+        error_page 403 405 /_not_allowed/;
         error_page 404 @not_here;
         error_page 408 @too_slow;
         error_page 413 @too_large;
-        error_page 414 494 @bad_request;
+        error_page 414 494 /_bad_request/;
         error_page 429 @too_many;
         error_page 500 502 503 504 =503 @no_node;
 
@@ -205,6 +169,8 @@ http {{
             proxy_set_header X-Forwarded-Prefix "";
             proxy_set_header Forwarded "";
             proxy_set_header Connection "";
+            # A file is sent by us, not by the application.
+            proxy_set_header X-Sendfile-Type X-Accel-Redirect;
             proxy_read_timeout 60s;
 
             # nginx's own error messages hold the request line, and here that is a token.
@@ -221,6 +187,12 @@ http {{
             disable_symlinks on from={media_dir}/;
         }}
 
+        location {inside}/ {{
+            internal;
+            alias {indexes_dir}/;
+            disable_symlinks on from={indexes_dir}/;
+        }}
+
         location ^~ /repo/ {{
             if ($request_method !~ ^(GET|HEAD)$) {{
                 return 405;
@@ -231,17 +203,31 @@ http {{
 {mirrors}
         location ^~ /mirror/ {{
             default_type text/plain;
-            return 404 "This appliance has no mirror of that name; PXEAPP_MIRROR_UPSTREAMS names them.\\n";
+            if ($uri ~ ^/mirror/(?<mirror>[^/]*)/?(?<mirror_file>.*)$) {{
+                return 404 "This appliance has no mirror of that name; see: pxeapp cache list\\n";
+            }}
         }}
 
-        location @bad_request {{
+        location /_refused/ {{
             internal;
             default_type text/plain;
+            return 403 "This proxy leads to the configured upstreams only, by http; see: pxeapp cache list\\n";
+        }}
+
+        location /_bad_request/ {{
+            internal;
+            default_type text/plain;
+            if ($request ~ "^CONNECT ") {{
+                return 405 "This proxy makes no tunnels: ask for http addresses of the configured upstreams.\\n";
+            }}
             return 400 "The request cannot be understood: its line or a header is malformed or too long.\\n";
         }}
-        location @not_allowed {{
+        location /_not_allowed/ {{
             internal;
             default_type text/plain;
+            if ($request ~ "^CONNECT ") {{
+                return 405 "This proxy makes no tunnels: ask for http addresses of the configured upstreams.\\n";
+            }}
             return 405 "Files are only read here: use GET or HEAD, on a file and not a folder.\\n";
         }}
         location @not_here {{
@@ -273,96 +259,4 @@ http {{
         }}
     }}
 }}
-"""
-
-_TLS = """
-            proxy_ssl_server_name on;
-            proxy_ssl_name {host};
-            proxy_ssl_verify on;
-            proxy_ssl_verify_depth 5;
-            proxy_ssl_trusted_certificate {bundle};"""
-
-_MIRROR = """
-        # Installer suites of our own, beside the mirror's: the installer looks for both below one address.
-        location ^~ /mirror/{name}/dists/{suites} {{
-            if ($request_method !~ ^(GET|HEAD)$) {{
-                return 405;
-            }}
-            alias {own}/dists/{suites};
-            disable_symlinks on from={own}/;
-        }}
-        location ^~ /mirror/{name}/{pool}/ {{
-            if ($request_method !~ ^(GET|HEAD)$) {{
-                return 405;
-            }}
-            alias {own}/{pool}/;
-            disable_symlinks on from={own}/;
-        }}
-        location ^~ /mirror/{name}/ {{
-            if ($request_method !~ ^(GET|HEAD)$) {{
-                return 405;
-            }}
-            proxy_set_header Host {host};
-            proxy_set_header User-Agent pxeapp-mirror;
-            proxy_set_header Connection "";
-            proxy_set_header Accept-Encoding "";
-            # Nothing of the client's goes out, and no upstream steers us: X-Accel-Redirect could name /_media/.
-            proxy_pass_request_headers off;
-            proxy_ignore_headers X-Accel-Redirect X-Accel-Expires X-Accel-Limit-Rate X-Accel-Buffering
-                X-Accel-Charset Cache-Control Expires Set-Cookie Vary;
-            proxy_hide_header Set-Cookie;
-            proxy_read_timeout 60s;{tls}
-
-            proxy_cache packages;
-            proxy_cache_key "{name} {host}$uri";
-            proxy_cache_lock on;
-            proxy_cache_lock_timeout 10m;
-            proxy_cache_lock_age 10m;
-            proxy_cache_revalidate on;
-            proxy_cache_use_stale error timeout invalid_header http_500 http_502 http_503 http_504;
-            add_header X-Cache $upstream_cache_status;
-
-            proxy_intercept_errors on;
-            error_page 301 302 303 307 308 =502 @moved_{name};
-            error_page 403 404 410 =404 @missing_{name};
-            error_page 400 401 429 500 502 503 504 =502 @failed_{name};
-            error_page 405 @not_allowed;
-
-            # Indexes are asked for again each time (a 304 is cheap); one second lets a crowd share one answer.
-            proxy_cache_valid 200 1s;
-            # The query is dropped: it would only make one file into many.
-            rewrite ^/mirror/{name}/(.*)$ {path}/$1? break;
-            proxy_pass {scheme}://mirror_{name};
-
-            location ~ {immutable} {{
-                proxy_cache_valid 200 365d;
-                if ($request_method !~ ^(GET|HEAD)$) {{
-                    return 405;
-                }}
-                rewrite ^/mirror/{name}/(.*)$ {path}/$1? break;
-                proxy_pass {scheme}://mirror_{name};
-            }}
-        }}
-        location @moved_{name} {{
-            internal;
-            default_type text/plain;
-            return 502 "The upstream of the mirror {name} redirects elsewhere; name the final address.\\n";
-        }}
-        location @missing_{name} {{
-            internal;
-            default_type text/plain;
-            return 404 "The upstream of the mirror {name} has no such file.\\n";
-        }}
-        location @failed_{name} {{
-            internal;
-            default_type text/plain;
-            return 502 "The upstream of the mirror {name} does not answer, and the file is not in our cache.\\n";
-        }}
-"""
-
-_UNRESOLVED = """
-        location ^~ /mirror/{name}/ {{
-            default_type text/plain;
-            return 502 "The upstream of the mirror {name}, {host}, cannot be resolved by this appliance.\\n";
-        }}
 """

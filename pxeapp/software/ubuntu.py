@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-import shutil
-import subprocess
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,20 +16,10 @@ from typing import Any
 from pxeapp import systems
 from pxeapp.config import Settings
 from pxeapp.db import Database
-from pxeapp.errors import Conflict, FieldProblem, Invalid
+from pxeapp.errors import FieldProblem, Invalid
 from pxeapp.software import fetch, media, releases
+from pxeapp.software.isos import contents, image, layouts, listing, live_server
 from pxeapp.software.models import Release
-from pxeapp.systems import AUTOINSTALL
-
-ABOUT = ".disk/info"
-KERNEL, INITRD = "casper/vmlinuz", "casper/initrd"
-EXTRACT_TIMEOUT_S = 600.0
-# `Ubuntu-Server 24.04.1 LTS "Noble Numbat" - Release amd64 (20240827)`
-SAID = re.compile(
-    r'(?P<flavor>\S+) (?P<version>[0-9]{2}\.[0-9]{2})(\.[0-9]+)?[^"]*"[^"]*" - .*\b(?P<arch>amd64|arm64|\S+) \('
-)
-FLAVOR = "Ubuntu-Server"
-SPARE_MIB = 1024  # what the live session itself needs, besides the ISO twice
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +49,26 @@ def add(
     with tempfile.TemporaryDirectory(prefix=".staging-iso-", dir=settings.media_dir) as folder:
         work = Path(folder)
         path = _local(iso, wanted.sha256, settings, work, progress)
-        version = _version(path)
-        name = wanted.name or f"ubuntu-{systems.major('ubuntu', version)}"
-        prefix = "casper/hwe-" if wanted.hwe else "casper/"
-        progress(f"Taking kernel and initrd of Ubuntu {version} out of {path.name}")
-        kernel, initrd = (_extract(path, f"{prefix}{file}", work / file) for file in ("vmlinuz", "initrd"))
-        needed = 2 * path.stat().st_size // 1024**2 + SPARE_MIB
-        description = releases.Description(
-            name=name,
-            family="ubuntu",
-            version=version,
-            installer=AUTOINSTALL,
+        iso_image = image.look(path)
+        found = listing.read(iso_image)
+        medium = layouts.recognise(iso_image, found, lambda name: contents.small(iso_image, found, name))
+        if medium.layout != layouts.UBUNTU_LIVE:
+            raise image.refused(
+                f"{path.name} is {medium.title}, not Ubuntu's live server.", f"Import it: pxeapp media import {iso}"
+            )
+        name = wanted.name or f"ubuntu-{systems.major('ubuntu', medium.version)}"
+        progress(f"Taking kernel and initrd of {medium.title} out of {path.name}")
+        kernel, initrd = (
+            contents.copy(iso_image, found, each, work / each.rpartition("/")[2])
+            for each in live_server.boots(medium, found, hwe=wanted.hwe)
+        )
+        description = live_server.description(
+            name,
+            medium,
+            iso_url=f"{releases.MEDIA}/{path.name}",
+            iso_bytes=iso_image.size,
             kernel_args=wanted.kernel_args,
-            install_url=f"{releases.MEDIA}/{path.name}",
-            settings={**wanted.settings, "memory_mib": needed},
+            settings=wanted.settings,
         )
         progress(f"Copying {path.name} ({path.stat().st_size // 1024**2} MiB)")
         release = releases.register(
@@ -89,6 +83,7 @@ def add(
             now=now,
             replace_existing=replace_existing,
         )
+    needed = description.settings["memory_mib"]
     progress(f"{name} is ready. A machine needs {needed} MiB of memory to install it: it loads the ISO whole.")
     return release
 
@@ -113,37 +108,6 @@ def _local(iso: str, sha256: str, settings: Settings, work: Path, progress: rele
         return path
     (work / name).symlink_to(path.resolve())
     return work / name
-
-
-def _version(iso: Path) -> str:
-    """The version that the ISO says it is; raises Invalid for anything but a server's that we can install."""
-    try:
-        about = _bsdtar(iso, ABOUT).decode(errors="replace").strip()
-    except subprocess.CalledProcessError as error:
-        fix = "Download it again and compare its checksum."
-        raise _refused("iso", f"{iso.name} is no Ubuntu ISO: it has no {ABOUT}.", fix) from error
-    said = SAID.match(about)
-    if said is None or said["flavor"] != FLAVOR or said["arch"] != "amd64":
-        fix = f"Take ubuntu-VERSION-live-server-amd64.iso; {FLAVOR} ... amd64 stands in it."
-        raise _refused("iso", f"{iso.name} is {about[:80]!r}, not a live server for amd64.", fix)
-    systems.check(AUTOINSTALL, "ubuntu", said["version"])
-    return said["version"]
-
-
-def _extract(iso: Path, name: str, target: Path) -> Path:
-    try:
-        target.write_bytes(_bsdtar(iso, name))
-    except subprocess.CalledProcessError as error:
-        fix = "Leave --hwe out: this ISO has one kernel." if "hwe-" in name else "Take the live server's ISO."
-        raise _refused("iso", f"{iso.name} has no {name}.", fix) from error
-    return target
-
-
-def _bsdtar(iso: Path, name: str) -> bytes:
-    if shutil.which("bsdtar") is None:
-        raise Conflict("bsdtar is needed to look into an ISO.", hint="Install libarchive-tools.")
-    command = ["bsdtar", "-xOf", str(iso), name]
-    return subprocess.run(command, capture_output=True, timeout=EXTRACT_TIMEOUT_S, check=True).stdout
 
 
 def _refused(where: str, problem: str, fix: str) -> Invalid:

@@ -7,10 +7,11 @@ anywhere. What is known already is left out, and bsdtar does not read it either.
 from __future__ import annotations
 
 import re
+import shutil
 import tarfile
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import IO
 
 from pxeapp.errors import Invalid
@@ -55,6 +56,14 @@ def small(image: Image, listing: Listing, path: str) -> bytes:
     plain = _plain(listing.same.get(path, path))
     with running(image, "-xOPf", str(image.path), plain, timeout_s=FILE_TIMEOUT_S) as out:
         return out.read(size)
+
+
+def copy(image: Image, listing: Listing, path: str, target: Path) -> Path:
+    """One file of any size, by itself, at `target`."""
+    plain = _plain(listing.same.get(path, path))
+    with running(image, "-xOPf", str(image.path), plain, timeout_s=FILE_TIMEOUT_S) as out, target.open("wb") as made:
+        shutil.copyfileobj(out, made, BLOCK)
+    return target
 
 
 def everything_but(wanted: Collection[str], listing: Listing) -> list[str]:

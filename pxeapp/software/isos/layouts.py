@@ -73,7 +73,7 @@ class Seems:
 
 
 SEEMS: tuple[Seems, ...] = (
-    Seems("casper/filesystem.squashfs", "an Ubuntu desktop or an old live session"),
+    Seems("casper/vmlinuz", "a live session of Ubuntu or a relative of it"),
     Seems("live/filesystem.squashfs", "a live session of Debian or a relative of it"),
     Seems("LiveOS/squashfs.img", "a live session of Fedora or a relative of it"),
     Seems(REPOMD, "a repository of packages without an installer"),
@@ -102,7 +102,8 @@ def recognise(image: Image, listing: Listing, read: Callable[[str], bytes]) -> M
                 systems.check(layout.installer, medium.family, medium.version)
             except Invalid as error:
                 raise refused(
-                    f"{image.name} is {medium.title}, which cannot be installed from here.", error.hint
+                    f"{image.name} is {medium.title}, which cannot be installed from here: {error.sentence}",
+                    "Take a medium of another version or kind; docs/software.md lists which can be installed.",
                 ) from error
             return replace(medium, layout=layout.key)
     raise _unknown(image, listing, read)

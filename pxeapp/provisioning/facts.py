@@ -233,7 +233,7 @@ def release_spec(
             )
             for said in repositories
         ),
-        kernel_args=kernel_args,
+        kernel_args=filled(kernel_args),
         udeb_suite=settings.get("udeb_suite", ""),
         net_image=filled(str(settings.get("net_image", ""))),
         allow_unauthenticated=bool(settings.get("allow_unauthenticated")),

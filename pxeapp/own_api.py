@@ -63,6 +63,7 @@ API: dict[str, tuple[str, ...]] = {
     "ssh:bp": ("ssh", "machines/*/ssh"),
     "software.tasks:bp": ("software/tasks", "software/clean"),
     "software.uploads:bp": ("software/uploads",),
+    "software.repositories:bp": ("software/repositories", "software/signing-keys"),
 }  # fmt: skip
 PREFIX = "/api/v1"
 

@@ -180,6 +180,10 @@ PERMISSIONS: dict[str, str] = {
     "ui.rollout_member": VIEWER,
     "ui.rollout_member_part": VIEWER,
     "events.stream": VIEWER,
+    "repositories.listing": VIEWER,
+    "repositories.show": VIEWER,
+    "repositories.packages": VIEWER,
+    "repositories.list_keys": VIEWER,
     "tasks.listing": VIEWER,
     "tasks.show": VIEWER,
     "exports.inventory": VIEWER,
@@ -245,10 +249,14 @@ PERMISSIONS: dict[str, str] = {
     "diffs.found": OPERATOR,  # whoever asked for it, and admins, see provisioning/comparing.py
     "diffs.compare": OPERATOR,  # it writes nothing, and takes seconds; proposing a template asks for more, see there
     "appliance.observe": OPERATOR,  # whoever may deploy may stop everything
+    "repositories.publish": OPERATOR,
     "tasks.cancel": OPERATOR,
     "ui.control_task": OPERATOR,  # and what that task needs
     "tasks.retry": ADMIN,  # whatever it is that it does again
     # What changes the appliance for everybody
+    **dict.fromkeys((f"repositories.{what}" for what in ("create", "change", "delete", "edit")), ADMIN),
+    "repositories.add_key": ADMIN,
+    "repositories.retire_key": ADMIN,
     "tasks.clean": ADMIN,
     "ui.clean_software": ADMIN,
     "uploads.show": ADMIN,
@@ -323,7 +331,7 @@ WHOLE: frozenset[str] = frozenset(
         "appliance.observe", "health.metrics", "reports.durations", "reports.success", "reports.failures",
         "reports.repairs", "reports.inventory", "ui.reports_page", "ui.settings", "ui.doctor_part", "ui.run_doctor",
         "breaker.reset", "ui.reset_breaker",
-        "roles.delete", "tasks.cancel", "ui.control_task",
+        "roles.delete", "repositories.publish", "tasks.cancel", "ui.control_task",
     }
 )  # fmt: skip
 # What writes nothing though it is asked for by POST.

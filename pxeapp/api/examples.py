@@ -6,12 +6,14 @@ by `make golden`): an example that nothing answers any more is found by the same
 
 from __future__ import annotations
 
+import hashlib
 import json
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 MAC: Final = "52:54:00:12:34:56"
+UPLOADED: Final = b"as good as an ISO"
 RELEASE: Final = {
     "name": "debian-12", "family": "debian", "version": "12",
     "kernel_url": "https://mirror.example.org/debian-12/linux", "kernel_sha256": "0" * 64,
@@ -69,6 +71,13 @@ EXAMPLES: Final[dict[str, Any]] = {
         "roles": {"compute": {"packages": {"debian": ["openssh-server", "htop"]}}},
         "select": {"role": "compute", "label": "rack=r12"},
     },
+    "repositories.create": {"name": "tools", "kind": "deb", "description": "What we build ourselves"},
+    "repositories.change": {"suite": "trixie"},
+    "repositories.edit": {
+        "add": [{"upload": hashlib.sha256(UPLOADED).hexdigest(), "name": "node-agent_1.2_all.deb"}],
+        "remove": ["old-agent", "node-agent=1.1"],
+    },
+    "repositories.add_key": {},
     "deployments.deploy": {"release": "debian-13", "role": "compute"},
     "users.create": {"name": "ada", "role": "operator", "password": "a-long-password"},
     "users.change": {"role": "viewer"},
@@ -92,6 +101,7 @@ ADDRESSES: Final[dict[str, str | int]] = {
     "networks.name": "provisioning", "clusters.name": "prod", "roles.name": "jump-host", "releases.name": "debian-12",
     "webhooks.name": "chat", "users.name": "ada", "lists.name": "Broken", "exports.name": "node1",
     "deployments.name": "installer", "templates.path": "kickstarts/monitor.ks",
+    "repositories.name": "tools", "repositories.fingerprint": "0123456789ABCDEF0123456789ABCDEF01234567",
     "uploads.name": "rocky-9.iso", "tasks.cancel.number": 2,
     "diffs.found.number": 2, "jobs.cancel.number": 3, "tokens.revoke.number": 4, "account.revoke_token.number": 5,
 }  # fmt: skip

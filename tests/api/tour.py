@@ -7,16 +7,17 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from pxeapp import config, wiring
 from pxeapp.accounts import totp
 from pxeapp.accounts.actor import Actor
 from pxeapp.accounts.permissions import ADMIN
-from pxeapp.api.examples import EXAMPLES, address
+from pxeapp.api.examples import EXAMPLES, UPLOADED, address
 from pxeapp.app import create_app
 from pxeapp.bmc.connect import FAKE_FOLDER
 from pxeapp.bmc.fake import FakeBmc
@@ -31,8 +32,13 @@ from pxeapp.provisioning import answering, comparing, grants, steps, tokens
 from pxeapp.provisioning.bulk_runner import Hands, Runner
 from pxeapp.provisioning.models import NodeLog
 from pxeapp.provisioning.proposals import Proposal, Selection
-from pxeapp.software import kinds
+from pxeapp.software import kinds, packages
+from pxeapp.software.content.store import Store
+from pxeapp.software.packages import Package
+from pxeapp.software.repositories.models import SoftwareRepository
+from pxeapp.software.repositories.signing import SigningKey
 from pxeapp.software.tasks import runner as task_runner
+from pxeapp.software.tasks import service as task_service
 from pxeapp.webhooks.models import Delivery
 from tests.api.conftest import Api, Asker
 from tests.api.test_bmc import work
@@ -194,6 +200,33 @@ def _task_done(going: Walk) -> None:
     assert task_runner.Runner(going.api.context.settings, kinds.loaders()).look()
 
 
+def _no_task(going: Walk) -> None:
+    """Whatever was ordered was cancelled: what the worker makes of it is looked at elsewhere."""
+    with going.api.write() as session:
+        for row in task_service.listing(session, limit=100, running=True):
+            task_service.cancel(session, row.id, actor="test", now=now())
+
+
+def _one_package(going: Walk) -> None:
+    """As if it had been published."""
+    store = Store(going.api.context.settings.data_dir / "software")
+    path = "pool/main/n/node-agent/node-agent_1.1_all.deb"
+    package = Package("deb", "node-agent", "1.1", "all", path, "5" * 64, 51200, "node-agent", "Tells what it sees")
+    with going.api.write() as session:
+        row = session.scalars(select(SoftwareRepository)).one()
+        row.packages, row.package_count = packages.save(store, [package]), 1
+
+
+def _two_keys(going: Walk) -> None:
+    _no_task(going)
+    with going.api.write() as session:
+        for fingerprint in ("F" * 40, address("repositories.retire_key", "fingerprint")):
+            public = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n...\n-----END PGP PUBLIC KEY BLOCK-----\n"
+            session.add(
+                SigningKey(fingerprint=fingerprint, owner="pxeapp", public=public, private="", created_at=now())
+            )
+
+
 def _another_job(going: Walk) -> None:
     going.ask("jobs.order", {"action": "lock", "on": False, "machines": ["node1"]})
 
@@ -254,12 +287,18 @@ STOPS: tuple[Stop, ...] = (
     Stop("diffs.found", before=_compared),
     Stop("jobs.cancel", before=_another_job),
     # Software
-    Stop("uploads.put", instead=lambda _walk, _example: b"as good as an ISO"),
+    Stop("uploads.put", instead=lambda _walk, _example: UPLOADED),
     Stop("uploads.show"),
     Stop("tasks.clean"),
     *map(Stop, ("tasks.listing", "tasks.show")),
     Stop("tasks.retry", before=_task_done),
     Stop("tasks.cancel"),
+    Stop("repositories.create"),
+    *map(partial(Stop, before=_no_task), ("repositories.change", "repositories.edit", "repositories.publish")),
+    *map(Stop, ("repositories.show", "repositories.listing", "repositories.add_key")),
+    Stop("repositories.packages", before=_one_package),
+    Stop("repositories.retire_key", before=_two_keys),
+    Stop("repositories.list_keys"),
     # Who is told, and who did what
     *map(Stop, ("webhooks.create", "webhooks.change", "webhooks.replace", "webhooks.show", "webhooks.listing")),
     *map(Stop, ("webhooks.test", "webhooks.delivery", "webhooks.deliveries")),
@@ -280,4 +319,5 @@ STOPS: tuple[Stop, ...] = (
     # And away again
     *map(Stop, ("webhooks.delete", "users.delete", "lists.delete", "templates.delete", "machines.delete")),
     *map(Stop, ("clusters.delete", "networks.delete", "roles.delete", "releases.delete")),
+    Stop("repositories.delete", before=_no_task),
 )

@@ -8,16 +8,25 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from pxeapp.api.software import tasks, uploads
+from pxeapp.api.software import repositories, tasks, uploads
 
 ONE: dict[str, type[BaseModel]] = {
     **dict.fromkeys((f"tasks.{what}" for what in ("show", "cancel", "retry", "clean")), tasks.TaskOut),
     **dict.fromkeys(("uploads.show", "uploads.put"), uploads.UploadOut),
+    **dict.fromkeys((f"repositories.{what}" for what in ("show", "create", "change")), repositories.RepositoryOut),
+    **dict.fromkeys((f"repositories.{what}" for what in ("edit", "publish", "add_key", "retire_key")), tasks.TaskOut),
 }
 MANY: dict[str, type[BaseModel]] = {
     "tasks.listing": tasks.TaskOut,
+    "repositories.listing": repositories.RepositoryOut,
+    "repositories.packages": repositories.PackageFileOut,
+    "repositories.list_keys": repositories.SigningKeyOut,
 }
 # Orders: answered with 202, the task, and in Location where to watch it.
-TASKS = ("tasks.retry", "tasks.clean")
-CREATES: tuple[str, ...] = ()  # answered with 201
-EDITABLE: tuple[str, ...] = ()  # blueprints whose show, create, change and replace carry an ETag
+TASKS = (
+    "tasks.retry", "tasks.clean", "repositories.edit", "repositories.publish", "repositories.add_key",
+    "repositories.retire_key",
+)  # fmt: skip
+CREATES: tuple[str, ...] = ("repositories.create",)  # answered with 201
+# Blueprints whose show, create, change and replace carry an ETag.
+EDITABLE: tuple[str, ...] = ("repositories",)

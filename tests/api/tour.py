@@ -213,7 +213,7 @@ def _one_package(going: Walk) -> None:
     path = "pool/main/n/node-agent/node-agent_1.1_all.deb"
     package = Package("deb", "node-agent", "1.1", "all", path, "5" * 64, 51200, "node-agent", "Tells what it sees")
     with going.api.write() as session:
-        row = session.scalars(select(SoftwareRepository)).one()
+        row = session.scalars(select(SoftwareRepository).where(SoftwareRepository.name == "tools")).one()
         row.packages, row.package_count = packages.save(store, [package]), 1
 
 

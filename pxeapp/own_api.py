@@ -61,6 +61,7 @@ API: dict[str, tuple[str, ...]] = {
     "rollouts:bp": ("rollouts",),
     "breaker:bp": ("breaker",),
     "ssh:bp": ("ssh", "machines/*/ssh"),
+    "software.media:bp": ("software/media",),
     "software.tasks:bp": ("software/tasks", "software/clean"),
     "software.uploads:bp": ("software/uploads",),
     "software.repositories:bp": ("software/repositories", "software/signing-keys"),

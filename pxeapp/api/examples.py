@@ -93,6 +93,7 @@ EXAMPLES: Final[dict[str, Any]] = {
     "webhooks.change": {"events": ["machine.*"]},
     "webhooks.replace": {"url": "https://hooks.example.org/pxeapp", "events": ["machine.*"]},
     "tasks.clean": {"older_than_hours": 24},
+    "media.create": {"path": "Rocky-9.4-x86_64-dvd.iso", "sha256": "0" * 64},
     "appliance.observe": {"reason": "The power feed of row 3 is being worked on"},
 }  # fmt: skip
 # What stands in addresses: by the operation, or by what it is about.
@@ -102,7 +103,7 @@ ADDRESSES: Final[dict[str, str | int]] = {
     "webhooks.name": "chat", "users.name": "ada", "lists.name": "Broken", "exports.name": "node1",
     "deployments.name": "installer", "templates.path": "kickstarts/monitor.ks",
     "repositories.name": "tools", "repositories.fingerprint": "0123456789ABCDEF0123456789ABCDEF01234567",
-    "uploads.name": "rocky-9.iso", "tasks.cancel.number": 2,
+    "media.name": "rocky-9.4", "uploads.name": "rocky-9.iso", "tasks.cancel.number": 2,
     "diffs.found.number": 2, "jobs.cancel.number": 3, "tokens.revoke.number": 4, "account.revoke_token.number": 5,
 }  # fmt: skip
 

@@ -34,6 +34,7 @@ from pxeapp.provisioning.models import NodeLog
 from pxeapp.provisioning.proposals import Proposal, Selection
 from pxeapp.software import kinds, packages
 from pxeapp.software.content.store import Store
+from pxeapp.software.isos import service as media
 from pxeapp.software.packages import Package
 from pxeapp.software.repositories.models import SoftwareRepository
 from pxeapp.software.repositories.signing import SigningKey
@@ -227,6 +228,27 @@ def _two_keys(going: Walk) -> None:
             )
 
 
+def _an_image_lies_there(going: Walk) -> None:
+    """As if somebody had copied it."""
+    incoming = going.api.context.settings.data_dir / "incoming"
+    incoming.mkdir()
+    (incoming / EXAMPLES["media.create"]["path"]).write_bytes(UPLOADED)
+
+
+def _imported(going: Walk) -> None:
+    """As if a worker had come by and found a DVD."""
+    said = {
+        "title": "Rocky Linux 9.4 DVD", "layout": "enterprise", "family": "rocky", "version": "9.4", "kind": "dvd",
+        "label": "Rocky-9-4-x86_64-dvd", "source": "Rocky-9.4-x86_64-dvd.iso", "iso_sha256": "0" * 64,
+        "iso_bytes": 10_950_000_000, "kernel": "images/pxeboot/vmlinuz", "initrd": "images/pxeboot/initrd.img",
+        "stage2": "images/install.img", "repositories": [{"name": "BaseOS", "path": "BaseOS"}],
+        "checks": [{"what": ".treeinfo", "verified": True, "says": "5 checksums in .treeinfo are right."}],
+        "remarks": [], "files": 7412, "bytes": 10_900_000_000, "manifest": "",
+    }  # fmt: skip
+    with going.api.write() as session:
+        media.save(session, "rocky-9.4", said, replace=False, actor="user:ada", now=now())
+
+
 def _another_job(going: Walk) -> None:
     going.ask("jobs.order", {"action": "lock", "on": False, "machines": ["node1"]})
 
@@ -299,6 +321,9 @@ STOPS: tuple[Stop, ...] = (
     Stop("repositories.packages", before=_one_package),
     Stop("repositories.retire_key", before=_two_keys),
     Stop("repositories.list_keys"),
+    Stop("media.create", before=_an_image_lies_there),
+    Stop("media.listing", before=_imported),
+    *map(Stop, ("media.show", "media.delete")),
     # Who is told, and who did what
     *map(Stop, ("webhooks.create", "webhooks.change", "webhooks.replace", "webhooks.show", "webhooks.listing")),
     *map(Stop, ("webhooks.test", "webhooks.delivery", "webhooks.deliveries")),

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from pxeapp.api.software import repositories, tasks, uploads
+from pxeapp.api.software import media, repositories, tasks, uploads
 
 ONE: dict[str, type[BaseModel]] = {
+    "media.show": media.MediumOut,
+    "media.create": tasks.TaskOut,
     **dict.fromkeys((f"tasks.{what}" for what in ("show", "cancel", "retry", "clean")), tasks.TaskOut),
     **dict.fromkeys(("uploads.show", "uploads.put"), uploads.UploadOut),
     **dict.fromkeys((f"repositories.{what}" for what in ("show", "create", "change")), repositories.RepositoryOut),
     **dict.fromkeys((f"repositories.{what}" for what in ("edit", "publish", "add_key", "retire_key")), tasks.TaskOut),
 }
 MANY: dict[str, type[BaseModel]] = {
+    "media.listing": media.MediumOut,
     "tasks.listing": tasks.TaskOut,
     "repositories.listing": repositories.RepositoryOut,
     "repositories.packages": repositories.PackageFileOut,
@@ -24,7 +27,7 @@ MANY: dict[str, type[BaseModel]] = {
 }
 # Orders: answered with 202, the task, and in Location where to watch it.
 TASKS = (
-    "tasks.retry", "tasks.clean", "repositories.edit", "repositories.publish", "repositories.add_key",
+    "media.create", "tasks.retry", "tasks.clean", "repositories.edit", "repositories.publish", "repositories.add_key",
     "repositories.retire_key",
 )  # fmt: skip
 CREATES: tuple[str, ...] = ("repositories.create",)  # answered with 201

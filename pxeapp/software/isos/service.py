@@ -130,3 +130,14 @@ def alone(settings: Settings) -> Iterator[None]:
 def wire(row: SoftwareMedium) -> dict[str, Any]:
     """A medium as the API and the audit show it."""
     return {name: getattr(row, name) for name in SHOWN}
+
+
+def shown(session: Session, row: SoftwareMedium) -> dict[str, Any]:
+    """A medium as the API shows it: with where it is served, and who installs from it."""
+    return {
+        **wire(row),
+        "url": url(row.name),
+        "releases": used_by(session, row.name),
+        "created_at": row.created_at.isoformat(),
+        "updated_at": row.updated_at.isoformat(),
+    }

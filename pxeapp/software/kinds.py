@@ -15,6 +15,9 @@ Regular = Callable[[Settings, Database, dt.datetime], None]
 
 WORK: Mapping[str, str] = {
     "media.import": "pxeapp.software.isos.importing:run",
+    # What a mirror's roles come to is known above this package.
+    "mirror.preview": "pxeapp.provisioning.mirroring:preview",
+    "mirror.sync": "pxeapp.provisioning.mirroring:sync",
     "repository.publish": "pxeapp.software.repositories.local:publish",
     "repository.sign": "pxeapp.software.repositories.keys:sign",
     "software.clean": "pxeapp.software.content.garbage:clean",
@@ -25,6 +28,7 @@ WORK: Mapping[str, str] = {
 }
 # What is looked at every half minute, such as whether a mirror is due: it orders tasks, and does no long work itself.
 REGULAR: Sequence[str] = (
+    "pxeapp.software.mirrors.schedule:look",
     "pxeapp.software.repositories.publishing:keep_served",
     "pxeapp.software.repositories.signing:keep_served",
     "pxeapp.software.snapshots.publishing:look",

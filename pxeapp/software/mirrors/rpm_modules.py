@@ -43,7 +43,7 @@ def artifact(package: Package) -> str:
 
 def _read(content: bytes) -> Iterable[Mapping[str, Any]]:
     try:
-        found = list(yaml.load_all(content, Loader=LOADER))  # noqa: S506 - both are safe loaders
+        found = list(yaml.load_all(content, Loader=LOADER))
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise Invalid(f"The modules cannot be read: {error}".splitlines()[0], hint="It is damaged.") from error
     return [each for each in found if isinstance(each, Mapping)]

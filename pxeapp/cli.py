@@ -49,6 +49,7 @@ COMMANDS: dict[str, str] = {
     "ssh": "pxeapp.nodes.commands:ssh",
     "variables": "pxeapp.provisioning.effective_commands:variables",
     "release": "pxeapp.software.commands:release",
+    "media": "pxeapp.software.isos.commands:media",
     "software": "pxeapp.software.task_commands:software",
     "mirror-door": "pxeapp.software.commands:mirror_door",
     "inventory": "pxeapp.machines.inventory_commands:inventory",
@@ -91,7 +92,7 @@ WHERE: dict[str, Where] = {
     ),
     **dict.fromkeys(
         ("user", "token", "audit", "machine", "deployment", "rollout", "job", "check", "render", "cluster", "variables",
-         "release", "software", "inventory", "netbox", "diff", "given", "cloud", "ssh", "observe",
+         "release", "software", "media", "inventory", "netbox", "diff", "given", "cloud", "ssh", "observe",
          "resume"),
         Where.ANYWHERE,
     ),

@@ -49,6 +49,7 @@ COMMANDS: dict[str, str] = {
     "ssh": "pxeapp.nodes.commands:ssh",
     "variables": "pxeapp.provisioning.effective_commands:variables",
     "release": "pxeapp.software.commands:release",
+    "repository": "pxeapp.software.repositories.commands:repository",
     "media": "pxeapp.software.isos.commands:media",
     "software": "pxeapp.software.task_commands:software",
     "mirror-door": "pxeapp.software.commands:mirror_door",
@@ -91,9 +92,9 @@ WHERE: dict[str, Where] = {
         Where.HOST,
     ),
     **dict.fromkeys(
-        ("user", "token", "audit", "machine", "deployment", "rollout", "job", "check", "render", "cluster", "variables",
-         "release", "software", "media", "inventory", "netbox", "diff", "given", "cloud", "ssh", "observe",
-         "resume"),
+        ("user", "token", "audit", "machine", "deployment", "rollout", "job", "check", "render", "cluster",
+         "variables", "release", "repository", "software", "media", "inventory", "netbox", "diff", "given", "cloud",
+         "ssh", "observe", "resume"),
         Where.ANYWHERE,
     ),
 }  # fmt: skip

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, current_app, g, request, send_from_directory
+from flask import Blueprint, g, request
 from flask.blueprints import BlueprintSetupState
-from flask.typing import ResponseReturnValue
 from markupsafe import Markup, escape
 
 from pxeapp.api.context import context
 from pxeapp.api.guard import csrf_token
 from pxeapp.appliance import observing
 from pxeapp.db import now
-from pxeapp.errors import NotFound, PxeError
+from pxeapp.errors import PxeError
 from pxeapp.ui import language, navigation
 from pxeapp.ui.language import _
 
 bp = Blueprint("ui", __name__)
 THEMES = ("auto", "light", "dark")
 THEME_COOKIE = "pxeapp_theme"
-ASSETS = ("static", "vendor")
 DAY, HOUR, MINUTE = 86400, 3600, 60
 
 
@@ -116,12 +113,3 @@ def dashed(state: str) -> str:
 def coded(sentence: str) -> Markup:
     """A sentence whose commands stand between backticks, as HTML."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(sentence))))  # noqa: S704 - escaped just here
-
-
-@bp.get("/assets/<kind>/<path:name>")
-def asset(kind: str, name: str) -> ResponseReturnValue:
-    """Styles and scripts, ours and the vendored ones."""
-    if kind not in ASSETS:
-        raise NotFound("There is no such asset.")
-    folder: Path = current_app.config["WEB_FOLDER"] / kind
-    return send_from_directory(folder, name, max_age=HOUR)

@@ -39,10 +39,11 @@ def language() -> str:
     """The language of this visitor: what they chose, or else what their browser prefers."""
     if not has_request_context():
         return DEFAULT
-    if "language" not in g:
+    found: str | None = g.get("language")  # a list of a hundred machines asks a thousand times
+    if found is None:
         chosen = request.cookies.get(COOKIE, "")
-        g.language = chosen if chosen in LANGUAGES else _preferred()
-    return str(g.language)
+        found = g.language = chosen if chosen in LANGUAGES else _preferred()
+    return found
 
 
 def _preferred() -> str:

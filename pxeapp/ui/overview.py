@@ -111,15 +111,17 @@ def _view() -> dict[str, Any]:
         rollouts = looking.present(session, now=moment, limit=SHOWN)
         by = looking.by_wave(session, rollouts)
         stopped = [each for each in rollouts if rollout_view.needs_person(each, by[each.id])]
+        failed_total = sum(number for state, number in states.items() if state in FAILED)
         silent = SICK & Machine.bmc.has() & Machine.state.not_in({*FAILED, State.RETIRED})
+        silent_total = _count(session, select(func.count()).select_from(Machine).where(silent))
         return {
             "total": sum(states.values()),
             "states": sorted(states.items(), key=_by_urgency),
             "capacity": capacity,
-            "failed": _machines(session, Machine.state.in_(FAILED)),
-            "failed_total": sum(number for state, number in states.items() if state in FAILED),
-            "silent": _machines(session, silent),
-            "silent_total": _count(session, select(func.count()).select_from(Machine).where(silent)),
+            "failed": _machines(session, Machine.state.in_(FAILED)) if failed_total else [],
+            "failed_total": failed_total,
+            "silent": _machines(session, silent) if silent_total else [],
+            "silent_total": silent_total,
             "breaker": breaker.holds(session),
             "stopped": lines(session, stopped),
             "rolling": lines(session, [each for each in rollouts if each not in stopped]),

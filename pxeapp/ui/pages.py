@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pxeapp.ui import (
     account,
+    assets,
     audit,
     bulk,
     catalogue,
@@ -39,7 +40,7 @@ from pxeapp.ui.software import tabs as software_tabs
 from pxeapp.ui.software import tasks as software_tasks
 
 __all__ = [
-    "account", "audit", "bp", "bulk", "catalogue",
+    "account", "assets", "audit", "bp", "bulk", "catalogue",
     "catalogue_versions", "consoles", "deployments", "given", "live", "machine",
     "machine_actions", "machine_edit", "machine_form", "machine_import", "machine_lists", "machines", "oidc",
     "overview", "preferences", "racks", "reports", "rollout_controls", "rollout_plan", "rollouts",

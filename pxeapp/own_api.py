@@ -116,7 +116,9 @@ def blueprints() -> Iterator[APIBlueprint]:
 
 def create_application(settings: Settings) -> APIFlask:
     """An application with everything but its routes."""
-    return application(wiring.create_context(settings))
+    context = wiring.create_context(settings)
+    _ = context.queue, context.checker  # whoever serves makes them before the first request, which need not wait
+    return application(context)
 
 
 def application(context: Context) -> APIFlask:

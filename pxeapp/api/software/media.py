@@ -40,14 +40,14 @@ class MediumIn(BaseModel):
     hwe: bool = Field(default=False, description="Ubuntu's live server: boot its newer kernel.")
 
 
-class RepositoryOut(BaseModel):
+class MediumRepositoryOut(BaseModel):
     """A repository on a medium; `path` is below its root."""
 
     name: str
     path: str
 
 
-class CheckOut(BaseModel):
+class MediumCheckOut(BaseModel):
     """What vouches for something on the medium, and whether that could be verified."""
 
     what: str
@@ -72,8 +72,8 @@ class MediumOut(BaseModel):
     kernel: str
     initrd: str
     stage2: str
-    repositories: list[RepositoryOut]
-    checks: list[CheckOut]
+    repositories: list[MediumRepositoryOut]
+    checks: list[MediumCheckOut]
     remarks: list[str]
     files: int
     bytes: int

@@ -66,6 +66,7 @@ class MachineBmcOut(BaseModel):
     username: str
     password_set: bool
     cipher_suite: int | None
+    certificate: str | None
 
 
 class CardOut(BaseModel):

@@ -10,10 +10,12 @@ from pathlib import Path
 
 from netaddr import IPAddress, IPNetwork
 
+from pxeapp import audit
 from pxeapp.bmc.errors import BmcUnreachable
 from pxeapp.bmc.fake import FakeBmc
 from pxeapp.bmc.ports import Driver
 from pxeapp.config import Settings
+from pxeapp.db import Database, now
 from pxeapp.errors import FieldProblem, Invalid
 from pxeapp.machines.models import Bmc
 from pxeapp.vault import Vault
@@ -33,6 +35,7 @@ class Connector:
 
     settings: Settings
     vault: Vault
+    database: Database | None = None  # where a certificate is kept that was seen for the first time
 
     def driver(self, bmc: Bmc) -> Driver:
         """A fresh driver for one batch of operations; close it afterwards."""
@@ -55,12 +58,37 @@ class Connector:
         address = pinned(bmc.address, bmc.port, self.settings.bmc_networks)
         return IpmiBmc(address, bmc.port, bmc.username, self._password(bmc), suite=bmc.cipher_suite)
 
+    def _redfish(self, bmc: Bmc) -> Driver:
+        # Here, as above: sushy with what it stands on takes as long.
+        from pxeapp.bmc.redfish.driver import RedfishBmc
+
+        address = pinned(bmc.address, bmc.port, self.settings.bmc_networks)
+        number = bmc.id
+        return RedfishBmc(
+            address, bmc.port, bmc.username, self._password(bmc), certificate=bmc.certificate,
+            remember=lambda shown: self._remember(number, shown),
+        )  # fmt: skip
+
+    def _remember(self, number: int, certificate: str) -> None:
+        """Trust the first certificate that is seen, and no other from then on; whoever comes later changes nothing."""
+        if self.database is None:
+            return
+        with self.database.write() as session:
+            row = session.get(Bmc, number, with_for_update=True)
+            if row is not None and not row.certificate:
+                row.certificate = certificate
+                audit.record(
+                    session, at=now(), actor="system:bmc", action="bmc.certificate",
+                    subject=f"machine:{row.machine.name}", sha256=certificate,
+                )  # fmt: skip
+
     def _fake(self, bmc: Bmc) -> Driver:
         return FakeBmc(self.settings.data_dir / FAKE_FOLDER, Path(bmc.address).name)
 
 
 DRIVERS: dict[str, Callable[[Connector, Bmc], Driver]] = {
     "ipmi": Connector._ipmi,
+    "redfish": Connector._redfish,
     "fake": Connector._fake,
 }
 

@@ -38,6 +38,18 @@ class BmcWrongPassword(BmcError):
         )
 
 
+class BmcCertificateChanged(BmcError):
+    """It shows another certificate than before, so nothing was said to it: somebody may stand between."""
+
+    code = "certificate"
+
+    def __init__(self, where: str, shown: str) -> None:
+        super().__init__(
+            f"The BMC at {where} shows another certificate than before ({shown[:16]}...), so it was not logged in to.",
+            hint="If it was renewed, set bmc.certificate to null; the next one that is seen is kept then.",
+        )
+
+
 class BmcBusy(BmcError):
     """It answered that it has no session to spare; they free themselves after a minute."""
 

@@ -24,7 +24,7 @@ WRITTEN = (
     "phase", "phase_since", "due_at", "command_at", "renewed", "log",
     "outcome", "error_code", "error", "finished_at", "lease_until",
 )  # fmt: skip
-LOGIN = ("type", "address", "port", "username", "password_encrypted", "cipher_suite")
+LOGIN = ("id", "type", "address", "port", "username", "password_encrypted", "cipher_suite", "certificate")
 
 _ROW = Prepared(
     select(*PowerAction.__table__.columns).where(PowerAction.id == bindparam("action_id")).with_for_update()

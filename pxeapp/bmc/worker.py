@@ -71,7 +71,7 @@ class BmcWorker:
     ) -> None:
         self.database = Database(settings.database_url)
         clock.watch(self.database)
-        connector = Connector(settings, open_vault(settings.data_dir))
+        connector = Connector(settings, open_vault(settings.data_dir), self.database)
         owner = f"{socket.gethostname()}:{os.getpid()}"
         self.carrier = Carrier(self.database, connector, owner, now, timings or PowerTimings())
         self.poller = Poller(self.database, connector, self.carrier.commits)

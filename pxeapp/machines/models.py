@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
 from pxeapp.db import Base
@@ -95,6 +95,8 @@ class Bmc(Base):
     username: Mapped[str] = mapped_column(String(100), default="")
     password_encrypted: Mapped[str] = mapped_column(Text, default="")
     cipher_suite: Mapped[int | None]
+    # Redfish: the SHA-256 of the certificate it shows; "": the next one that is seen is kept.
+    certificate: Mapped[str] = mapped_column(String(64), default="", server_default=text("''"))
 
     machine: Mapped[Machine] = relationship(back_populates="bmc")
 

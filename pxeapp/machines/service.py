@@ -419,6 +419,12 @@ def _apply_bmc(vault: Vault, row: Machine, said: BmcIn | None) -> bool:
         return changed
     changed = row.bmc is None
     bmc = row.bmc or Bmc()
+    certificate = said.certificate or ""
+    if certificate == bmc.certificate and (bmc.type, bmc.address, bmc.port) != (said.type, said.address, said.port):
+        certificate = ""  # another BMC, which has one of its own
+    if (bmc.certificate or "") != certificate:
+        bmc.certificate = certificate
+        changed = True
     for field in ("type", "address", "port", "username", "cipher_suite"):
         value = getattr(said, field)
         if getattr(bmc, field) != value:

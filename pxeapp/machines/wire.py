@@ -203,6 +203,10 @@ class BmcIn(_In):
     username: Text = ""
     password: Annotated[str, Field(max_length=255), AfterValidator(_one_line)] | None = None
     cipher_suite: Annotated[int, Field(ge=0, le=17)] | None = None
+    certificate: Annotated[
+        str | None,
+        Field(pattern=r"^[0-9a-f]{64}$", description="Redfish: SHA-256 of its certificate; null: the next one seen."),
+    ] = None
 
     @model_validator(mode="after")
     def _known_port(self) -> BmcIn:
@@ -354,6 +358,7 @@ def _bmc(row: Bmc | None) -> dict[str, Any] | None:
         "username": row.username,
         "password_set": bool(row.password_encrypted),
         "cipher_suite": row.cipher_suite,
+        "certificate": row.certificate or None,
     }
 
 

@@ -100,6 +100,13 @@ CAUSES: dict[str, tuple[Cause, ...]] = {
     "bmc_cipher_suite": (
         Cause("The BMC allows another cipher suite than we tried.", "Set bmc.cipher_suite to 3 (old BMCs) or 17."),
     ),
+    "bmc_certificate": (
+        Cause(
+            "The BMC's certificate was renewed, or its firmware was reset.",
+            "Compare it with the BMC's own page; then set bmc.certificate to null (Edit, Certificate).",
+        ),
+        Cause("Another device answers at its address.", "Look whose address it is before you send it a password."),
+    ),
     "bmc_busy": (
         Cause("Other programs hold all of the BMC's sessions.", "Close their sessions to it, or wait a minute."),
         BMC_HANGS,

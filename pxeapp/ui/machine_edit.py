@@ -26,7 +26,7 @@ from pxeapp.ui.faults import placed
 
 PLAIN = ("name", "mac", "serial", "uuid", "role", "release", "cluster", "project")
 PLACE = ("site", "room", "rack", "unit")
-BMC = ("type", "address", "port", "username", "cipher_suite")
+BMC = ("type", "address", "port", "username", "cipher_suite", "certificate")
 STRUCTURED = ("interfaces", "disks", "vars")  # as JSON: they have no fixed number of lines
 PASSWORD = "bmc.password"  # noqa: S105 - the field's name
 FIELDS = (*PLAIN, *(f"location.{name}" for name in PLACE), *(f"bmc.{name}" for name in BMC), "labels", *STRUCTURED)

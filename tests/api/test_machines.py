@@ -28,7 +28,7 @@ def test_a_machine_on_the_wire_has_every_field_of_the_contract(machine: dict[str
     assert machine["power"] == "unknown"
     assert machine["bmc"] == {
         "type": "ipmi", "address": "10.0.9.1", "port": 623, "username": "root", "cipher_suite": None,
-        "password_set": True,
+        "certificate": None, "password_set": True,
     }  # fmt: skip
 
 
@@ -67,6 +67,18 @@ def test_a_patch_of_one_field_of_the_bmc_leaves_its_others(api: Api, admin: Aske
     reply = admin.patch("/machines/node1", json={"bmc": {"cipher_suite": 3}})
     assert reply.json["bmc"] == {**machine["bmc"], "cipher_suite": 3}
     assert password_of(api) == "another-one"
+
+
+def test_a_certificate_is_of_one_bmc_and_is_forgotten_with_its_address(admin: Asker, machine: dict[str, Any]) -> None:
+    del machine
+    shown = "ab" * 32
+    said = {"type": "redfish", "port": 443, "certificate": shown}
+    assert admin.patch("/machines/node1", json={"bmc": said}).json["bmc"]["certificate"] == shown
+    assert admin.patch("/machines/node1", json={"bmc": {"username": "ops"}}).json["bmc"]["certificate"] == shown
+    assert admin.patch("/machines/node1", json={"bmc": {"address": "10.0.9.77"}}).json["bmc"]["certificate"] is None
+    admin.patch("/machines/node1", json={"bmc": {"certificate": shown}})
+    assert admin.patch("/machines/node1", json={"bmc": {"certificate": None}}).json["bmc"]["certificate"] is None
+    assert admin.patch("/machines/node1", json={"bmc": {"certificate": "none"}}).status_code == 422
 
 
 def test_another_type_of_bmc_has_another_port(admin: Asker, machine: dict[str, Any]) -> None:

@@ -52,6 +52,7 @@ COMMANDS: dict[str, str] = {
     "repository": "pxeapp.software.repositories.commands:repository",
     "media": "pxeapp.software.isos.commands:media",
     "software": "pxeapp.software.task_commands:software",
+    "cache": "pxeapp.software.cache.commands:cache",
     "mirror-door": "pxeapp.software.commands:mirror_door",
     "inventory": "pxeapp.machines.inventory_commands:inventory",
     "netbox": "pxeapp.netbox.commands:netbox",
@@ -92,7 +93,7 @@ WHERE: dict[str, Where] = {
         Where.HOST,
     ),
     **dict.fromkeys(
-        ("user", "token", "audit", "machine", "deployment", "rollout", "job", "check", "render", "cluster",
+        ("cache", "user", "token", "audit", "machine", "deployment", "rollout", "job", "check", "render", "cluster",
          "variables", "release", "repository", "software", "media", "inventory", "netbox", "diff", "given", "cloud",
          "ssh", "observe", "resume"),
         Where.ANYWHERE,

@@ -62,6 +62,7 @@ API: dict[str, tuple[str, ...]] = {
     "breaker:bp": ("breaker",),
     "ssh:bp": ("ssh", "machines/*/ssh"),
     "software.media:bp": ("software/media",),
+    "software.upstreams:bp": ("software/upstreams",),
     "software.tasks:bp": ("software/tasks", "software/clean"),
     "software.uploads:bp": ("software/uploads",),
     "software.repositories:bp": ("software/repositories", "software/signing-keys"),

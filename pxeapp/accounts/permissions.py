@@ -186,6 +186,7 @@ PERMISSIONS: dict[str, str] = {
     "repositories.list_keys": VIEWER,
     "media.listing": VIEWER,
     "media.show": VIEWER,
+    **dict.fromkeys((f"upstreams.{what}" for what in ("listing", "show", "show_statistics")), VIEWER),
     "tasks.listing": VIEWER,
     "tasks.show": VIEWER,
     "exports.inventory": VIEWER,
@@ -252,6 +253,7 @@ PERMISSIONS: dict[str, str] = {
     "diffs.compare": OPERATOR,  # it writes nothing, and takes seconds; proposing a template asks for more, see there
     "appliance.observe": OPERATOR,  # whoever may deploy may stop everything
     "repositories.publish": OPERATOR,
+    "upstreams.seed": OPERATOR,
     "tasks.cancel": OPERATOR,
     "ui.control_task": OPERATOR,  # and what that task needs
     "tasks.retry": ADMIN,  # whatever it is that it does again
@@ -262,6 +264,7 @@ PERMISSIONS: dict[str, str] = {
     "media.create": ADMIN,
     "media.delete": ADMIN,
     "tasks.clean": ADMIN,
+    **dict.fromkeys((f"upstreams.{what}" for what in ("create", "change", "delete")), ADMIN),
     "ui.clean_software": ADMIN,
     "uploads.show": ADMIN,
     "uploads.put": ADMIN,
@@ -334,7 +337,7 @@ WHOLE: frozenset[str] = frozenset(
     {
         "appliance.observe", "health.metrics", "reports.durations", "reports.success", "reports.failures",
         "reports.repairs", "reports.inventory", "ui.reports_page", "ui.settings", "ui.doctor_part", "ui.run_doctor",
-        "breaker.reset", "ui.reset_breaker",
+        "breaker.reset", "ui.reset_breaker", "upstreams.seed",
         "roles.delete", "repositories.publish", "tasks.cancel", "ui.control_task",
     }
 )  # fmt: skip

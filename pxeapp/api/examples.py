@@ -93,6 +93,13 @@ EXAMPLES: Final[dict[str, Any]] = {
     "webhooks.change": {"events": ["machine.*"]},
     "webhooks.replace": {"url": "https://hooks.example.org/pxeapp", "events": ["machine.*"]},
     "tasks.clean": {"older_than_hours": 24},
+    "upstreams.create": {
+        "name": "rocky", "url": "https://download.example.org/pub/rocky", "kind": "yum", "max_bytes": 53_687_091_200,
+    },
+    "upstreams.change": {"freshness_s": 3600, "aliases": ["dl.example.org/pub/rocky"]},
+    "upstreams.seed": {
+        "sources": [{"upstream": "rocky", "path": "9/BaseOS/x86_64/os"}], "family": "el", "packages": ["chrony"],
+    },
     "media.create": {"path": "Rocky-9.4-x86_64-dvd.iso", "sha256": "0" * 64},
     "appliance.observe": {"reason": "The power feed of row 3 is being worked on"},
 }  # fmt: skip
@@ -104,6 +111,7 @@ ADDRESSES: Final[dict[str, str | int]] = {
     "deployments.name": "installer", "templates.path": "kickstarts/monitor.ks",
     "repositories.name": "tools", "repositories.fingerprint": "0123456789ABCDEF0123456789ABCDEF01234567",
     "media.name": "rocky-9.4", "uploads.name": "rocky-9.iso", "tasks.cancel.number": 2,
+    "upstreams.name": "rocky",
     "diffs.found.number": 2, "jobs.cancel.number": 3, "tokens.revoke.number": 4, "account.revoke_token.number": 5,
 }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Tasks of mirrors, with what their roles come to: roles are not known where software is."""
+"""Tasks of mirrors and of the cache, with what their roles come to: roles are not known where software is."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from pxeapp.answers.spec import ReleaseSpec
 from pxeapp.errors import FieldProblem, Invalid
 from pxeapp.provisioning import role_packages
+from pxeapp.software.cache import seeding
 from pxeapp.software.mirrors import places
 from pxeapp.software.mirrors import sync as syncing
 from pxeapp.software.mirrors.selection import Selection
@@ -23,6 +24,11 @@ def sync(run: Run) -> dict[str, Any]:
 def preview(run: Run) -> dict[str, Any]:
     """The task `mirror.preview`."""
     return syncing.preview(run, of_roles)
+
+
+def seed(run: Run) -> dict[str, Any]:
+    """The task `cache.seed`."""
+    return seeding.seed(run, of_roles)
 
 
 def of_roles(run: Run, chosen: Selection) -> Names:

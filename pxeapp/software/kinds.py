@@ -14,6 +14,7 @@ from pxeapp.software.tasks.running import Work
 Regular = Callable[[Settings, Database, dt.datetime], None]
 
 WORK: Mapping[str, str] = {
+    "cache.seed": "pxeapp.provisioning.mirroring:seed",
     "media.import": "pxeapp.software.isos.importing:run",
     # What a mirror's roles come to is known above this package.
     "mirror.preview": "pxeapp.provisioning.mirroring:preview",
@@ -25,6 +26,10 @@ WORK: Mapping[str, str] = {
     "snapshot.withdraw": "pxeapp.software.snapshots.publishing:withdraw_snapshot",
     "snapshot.verify": "pxeapp.software.snapshots.verifying:verify",
     "channel.publish": "pxeapp.software.snapshots.publishing:publish_channel",
+    # They carry what is none of the software's own, so that their work begins above it.
+    "bundle.create": "pxeapp.provisioning.bundling:make",
+    "bundle.import": "pxeapp.provisioning.bundling:import_",
+    "bundle.verify": "pxeapp.software.bundles.importing:verify",
 }
 # What is looked at every half minute, such as whether a mirror is due: it orders tasks, and does no long work itself.
 REGULAR: Sequence[str] = (

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from pxeapp.api.software import media, repositories, tasks, uploads
+from pxeapp.api.software import media, repositories, tasks, uploads, upstreams
 
 ONE: dict[str, type[BaseModel]] = {
+    **dict.fromkeys((f"upstreams.{what}" for what in ("show", "create", "change")), upstreams.UpstreamOut),
+    "upstreams.show_statistics": upstreams.UpstreamStatisticsOut,
+    "upstreams.seed": tasks.TaskOut,
     "media.show": media.MediumOut,
     "media.create": tasks.TaskOut,
     **dict.fromkeys((f"tasks.{what}" for what in ("show", "cancel", "retry", "clean")), tasks.TaskOut),
@@ -19,6 +22,7 @@ ONE: dict[str, type[BaseModel]] = {
     **dict.fromkeys((f"repositories.{what}" for what in ("edit", "publish", "add_key", "retire_key")), tasks.TaskOut),
 }
 MANY: dict[str, type[BaseModel]] = {
+    "upstreams.listing": upstreams.UpstreamOut,
     "media.listing": media.MediumOut,
     "tasks.listing": tasks.TaskOut,
     "repositories.listing": repositories.RepositoryOut,
@@ -27,9 +31,10 @@ MANY: dict[str, type[BaseModel]] = {
 }
 # Orders: answered with 202, the task, and in Location where to watch it.
 TASKS = (
+    "upstreams.seed",
     "media.create", "tasks.retry", "tasks.clean", "repositories.edit", "repositories.publish", "repositories.add_key",
     "repositories.retire_key",
 )  # fmt: skip
-CREATES: tuple[str, ...] = ("repositories.create",)  # answered with 201
+CREATES: tuple[str, ...] = ("upstreams.create", "repositories.create",)  # answered with 201
 # Blueprints whose show, create, change and replace carry an ETag.
-EDITABLE: tuple[str, ...] = ("repositories",)
+EDITABLE: tuple[str, ...] = ("upstreams", "repositories",)

@@ -234,8 +234,8 @@ def _given(said: Mapping[str, Any]) -> dict[str, Any]:
     }
     found |= {name: list(said[name]) for name in ("packages", "definitions", "architectures") if said[name]}
     if said["sources"]:
-        found["sources"] = [_read_source(each) for each in said["sources"]]
-    variables = dict(_read_variable(each) for each in said["variables"])
+        found["sources"] = [read_source(each) for each in said["sources"]]
+    variables = dict(read_variable(each) for each in said["variables"])
     if variables and not said["roles"]:
         problem = FieldProblem("--set", "is of no use without --role.", "Name the roles again.")
         raise Invalid("The mirror cannot be saved.", problems=[problem])
@@ -246,7 +246,7 @@ def _given(said: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _read_source(text: str) -> dict[str, Any]:
+def read_source(text: str) -> dict[str, Any]:
     words = text.split()
     place, suite, components = words[0] if words else "", words[1] if len(words) > 1 else "", words[2:]
     if "://" in place or suite:
@@ -255,7 +255,7 @@ def _read_source(text: str) -> dict[str, Any]:
     return {"upstream": upstream, "path": path}
 
 
-def _read_variable(text: str) -> tuple[str, Any]:
+def read_variable(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals:
         problem = FieldProblem("--set", f"{text!r} is no VAR=VALUE.", "Write --set neutron=ovn.")

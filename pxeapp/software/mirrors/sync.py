@@ -78,6 +78,12 @@ def preview(run: Run, of_roles: OfRoles) -> dict[str, Any]:
     }}  # fmt: skip
 
 
+def choice(run: Run, chosen: Selection, names: Names) -> Choice:
+    """What a selection comes to now, for whoever does something else with it than a mirror."""
+    with _Upstreams(run, chosen) as at:
+        return choosing.choose(_read(at), chosen, names)
+
+
 def _synced(
     run: Run, chosen: Selection, before: Mapping[str, Any], of_roles: OfRoles, *, published: bool
 ) -> dict[str, Any]:

@@ -65,6 +65,7 @@ class Settings:
     trusted_proxies: tuple[IPNetwork, ...]
     mirror_upstreams: Mapping[str, str]
     fetch_networks: tuple[IPNetwork, ...]
+    bundle_keys: frozenset[str]
     installs_at_once: int
     starts_per_minute: int
     public_url: str
@@ -133,6 +134,7 @@ DEFAULTS: dict[str, str] = {
     "trusted_proxies": "",
     "mirror_upstreams": "",  # NAME=URL, comma separated; empty: taken from this host's own package sources
     "fetch_networks": "",  # where release files may be downloaded from; empty: anywhere but this host and link-local
+    "bundle_keys": "",  # fingerprints of appliances whose bundles are imported here, comma separated
     "installs_at_once": "100",
     "starts_per_minute": "300",
     "public_url": "",  # how operators' browsers reach the pages; empty: as each request says
@@ -305,6 +307,7 @@ def _build(raw: Mapping[str, str]) -> Settings:
         trusted_proxies=_networks("trusted_proxies", raw["trusted_proxies"]),
         mirror_upstreams=_upstreams("mirror_upstreams", raw["mirror_upstreams"]),
         fetch_networks=_networks("fetch_networks", raw["fetch_networks"]),
+        bundle_keys=_fingerprints("bundle_keys", raw["bundle_keys"]),
         installs_at_once=_number("installs_at_once", raw["installs_at_once"], 1, 10_000),
         starts_per_minute=_number("starts_per_minute", raw["starts_per_minute"], 1, 60_000),
         public_url=_web_url("public_url", raw["public_url"]),
@@ -461,6 +464,14 @@ def _networks(name: str, value: str) -> tuple[IPNetwork, ...]:
         raise ConfigError(
             f"PXEAPP_{name.upper()} is {value!r}: {error}.", hint="Write networks as 10.0.0.0/24, separated by commas."
         ) from error
+
+
+def _fingerprints(name: str, value: str) -> frozenset[str]:
+    found = {part.replace(" ", "").upper() for part in value.split(",") if part.strip()}
+    if wrong := sorted(each for each in found if not re.fullmatch("[0-9A-F]{40}", each)):
+        hint = "Write all 40 digits of each fingerprint, as pxeapp bundle verify shows them."
+        raise ConfigError(f"PXEAPP_{name.upper()} holds {wrong[0]!r}, which is no fingerprint.", hint=hint)
+    return frozenset(found)
 
 
 def _upstreams(name: str, value: str) -> dict[str, str]:

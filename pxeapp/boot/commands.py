@@ -35,7 +35,7 @@ def dhcp_snippet(server: str, tftp_address: str, *, secure_boot: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def boot_programs(*, as_json: bool) -> None:
     """List the boot programs, where they were found on this host, and the packages of those that are missing."""
-    found = loaders.find()
+    found = loaders.find(imported=config.load().data_dir / loaders.IMPORTED)
     rows = [
         {
             "name": loader.name,

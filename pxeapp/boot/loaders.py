@@ -60,6 +60,7 @@ LOADERS: tuple[Loader, ...] = (
     _module("libutil.c32"),
 )
 
+IMPORTED = "boot-programs"  # below data_dir
 _BY_NAME = {loader.name: loader for loader in LOADERS}
 
 
@@ -68,8 +69,11 @@ def names() -> tuple[str, ...]:
     return tuple(_BY_NAME)
 
 
-def find(root: Path = Path("/")) -> dict[str, Path]:
-    """The boot programs that are there, by the name they are served under; missing ones are left out."""
+def find(root: Path = Path("/"), imported: Path | None = None) -> dict[str, Path]:
+    """The boot programs that are there, by the name they are served under; missing ones are left out.
+
+    Where the system has none of a name, the one that a bundle brought is taken, from the folder `imported`.
+    """
     found = {}
     for loader in LOADERS:
         for candidate in loader.candidates:
@@ -77,6 +81,8 @@ def find(root: Path = Path("/")) -> dict[str, Path]:
             if path.is_file():
                 found[loader.name] = path
                 break
+        if loader.name not in found and imported is not None and (imported / loader.name).is_file():
+            found[loader.name] = imported / loader.name
     return found
 
 

@@ -30,12 +30,12 @@ _MODULES = (
 _TIMEOUT_SECONDS = 60
 
 
-def programs(folder: Path, templates: Templates) -> dict[str, Path]:
-    """Every boot program that is served, by name: those found on this host, and `localdisk.efi` made in this folder.
+def programs(folder: Path, templates: Templates, imported: Path | None = None) -> dict[str, Path]:
+    """Every boot program that is served, by name: those of this host or imported, and `localdisk.efi` made here.
 
     To be called once per process at its start. What is missing is logged with its package; the rest still works.
     """
-    found = loaders.find()
+    found = loaders.find(imported=imported)
     if sentence := loaders.report(found):
         log.warning("%s", sentence)
     try:

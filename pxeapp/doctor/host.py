@@ -119,9 +119,9 @@ def queue(patient: Patient) -> Finding:
     return ok(f"The queue answers; {waiting} hints wait in it.")
 
 
-def boot_programs(patient: Patient, root: Path = Path("/")) -> Finding:  # noqa: ARG001 - every check has this shape
+def boot_programs(patient: Patient, root: Path = Path("/")) -> Finding:
     """Each firmware finds its loader on this host."""
-    found = loaders.find(root)
+    found = loaders.find(root, patient.settings.data_dir / loaders.IMPORTED)
     packages = {loader.package for loader in loaders.missing(found)}
     names = [loader.name for loader in loaders.missing(found)]
     if shutil.which("grub-mkimage") is None and shutil.which("grub2-mkimage") is None:

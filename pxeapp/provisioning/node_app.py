@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
-from pxeapp.boot import firmware, grub, ipxe, localdisk
+from pxeapp.boot import firmware, grub, ipxe, loaders, localdisk
 from pxeapp.boot.spec import Boot
 from pxeapp.db import now
 from pxeapp.errors import FieldProblem, Invalid, NotFound
@@ -38,7 +38,9 @@ OCTETS = "application/octet-stream"
 
 def create_node_app(provisioner: Provisioner, queue: Queue, *, behind_front: bool) -> Application:
     """The machines' application: a handful of routes, each with a limit of its own."""
-    programs = localdisk.programs(provisioner.settings.run_dir / "boot", provisioner.templates)
+    settings = provisioner.settings
+    imported = settings.data_dir / loaders.IMPORTED
+    programs = localdisk.programs(settings.run_dir / "boot", provisioner.templates, imported)
     node = Node(provisioner, queue, programs, behind_front)
     return Application(list(node.routes()), behind_front=behind_front, too_large=TOO_LARGE)
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import select
 
-from pxeapp.boot import grub, ipxe, localdisk, names, pxelinux
+from pxeapp.boot import grub, ipxe, loaders, localdisk, names, pxelinux
 from pxeapp.boot.names import Name
 from pxeapp.boot.tftp import Absent, Data, File, Reply, Request, TftpServer, Transfer
 from pxeapp.db import now
@@ -32,7 +32,9 @@ class TftpProcess:
     def __init__(self, provisioner: Provisioner) -> None:
         self._provisioner = provisioner
         settings = provisioner.settings
-        self._programs = localdisk.programs(settings.run_dir, provisioner.templates)
+        self._programs = localdisk.programs(
+            settings.run_dir, provisioner.templates, settings.data_dir / loaders.IMPORTED
+        )
         self._static = {
             "first-grub": Data(grub.render_first(provisioner.templates).encode()),
             "pxelinux-default": Data(pxelinux.render_default(provisioner.templates).encode()),

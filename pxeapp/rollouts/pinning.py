@@ -13,6 +13,7 @@ from pxeapp.provisioning import pinning
 from pxeapp.provisioning.pinning import Held
 from pxeapp.rollouts.models import Rollout
 from pxeapp.rollouts.spec import Patch
+from pxeapp.software.bundles import service as bundles
 from pxeapp.software.snapshots import holding, pins, uses
 from pxeapp.software.snapshots.pins import Pin
 from pxeapp.software.snapshots.service import Holder
@@ -63,8 +64,9 @@ def fix(session: Session, row: Rollout, said: Patch | None) -> str:
 
 
 def holders(session: Session) -> Iterator[Held]:
-    """Everybody who is pinned to a snapshot or a channel, rollouts that have not ended among them."""
+    """Everybody who is pinned to a snapshot or a channel, unfinished rollouts and bundles among them."""
     yield from pinning.holders(session)
+    yield from bundles.holders(session)
     for number, spec in session.execute(select(Rollout.id, Rollout.spec).where(Rollout.finished_at.is_(None))):
         said = str(((spec.get("action") or {}).get("patch") or {}).get("snapshot") or "")
         if pins.NAME.fullmatch(said):

@@ -96,6 +96,14 @@ def verify_detached(data: bytes, signature: bytes, keyring: bytes, *, name: str)
         _gpgv(folder, keyring, signature, "--", str(folder / "signed"), str(folder / "data"), name=name)
 
 
+def signers(data: bytes, signature: bytes, keyring: bytes, *, name: str) -> tuple[str, ...]:
+    """Fingerprints of the keys of the keyring that have signed exactly this; raises Invalid where none has."""
+    with _folder() as folder:
+        (folder / "data").write_bytes(data)
+        words = ("--", str(folder / "signed"), str(folder / "data"))
+        return _gpgv(folder, keyring, signature, *words, name=name)
+
+
 def binary_keyring(*keys: bytes) -> bytes:
     """Keys in one keyring as gpgv and installers read it: armour is taken off; raises Invalid for what is no key."""
     found = []
@@ -107,6 +115,27 @@ def binary_keyring(*keys: bytes) -> bytes:
             raise Invalid("This is no OpenPGP public key.", hint="Export it with: gpg --export NAME")
         found += blocks
     return b"".join(found)
+
+
+def armoured(keyring: bytes) -> str:
+    """A binary keyring as one armoured block: of a file with several blocks apt reads the first."""
+    text = base64.b64encode(keyring).decode()
+    lines = [text[at : at + 64] for at in range(0, len(text), 64)]
+    checksum = base64.b64encode(_crc24(keyring).to_bytes(3, "big")).decode()
+    begin, end = ("-----BEGIN PGP PUBLIC KEY BLOCK-----", "-----END PGP PUBLIC KEY BLOCK-----")
+    return "\n".join([begin, "", *lines, f"={checksum}", end]) + "\n"
+
+
+def _crc24(data: bytes) -> int:
+    """The checksum of armour, RFC 4880 section 6.1; older readers want it."""
+    crc = 0xB704CE
+    for byte in data:
+        crc ^= byte << 16
+        for _ in range(8):
+            crc <<= 1
+            if crc & 0x1000000:
+                crc ^= 0x1864CFB
+    return crc & 0xFFFFFF
 
 
 def _is_public(key: bytes) -> bool:
@@ -124,8 +153,8 @@ def _unarmoured(block: bytes) -> bytes:
         raise Invalid("This key is damaged: its armour holds no base64.", hint="Export it again.") from None
 
 
-def _gpgv(folder: Path, keyring: bytes, signed: bytes, *words: str, name: str) -> None:
-    """One good signature by a known key is enough: an archive in change signs with its next key, too."""
+def _gpgv(folder: Path, keyring: bytes, signed: bytes, *words: str, name: str) -> tuple[str, ...]:
+    """One good signature by a known key is enough: an archive in change signs with its next key, too. Returns whose."""
     program = _program("gpgv")
     (folder / "keys.gpg").write_bytes(binary_keyring(keyring))
     (folder / "signed").write_bytes(signed)
@@ -142,8 +171,8 @@ def _gpgv(folder: Path, keyring: bytes, signed: bytes, *words: str, name: str) -
             "on its way.",
             hint="Fetch it again; if this stays, somebody on the way changes it.",
         )
-    if "GOODSIG" in words_of and "VALIDSIG" in words_of:
-        return
+    if "GOODSIG" in words_of and (whose := _good(said)):
+        return whose
     if outdated := [word for word in ("EXPKEYSIG", "REVKEYSIG", "EXPSIG") if word in words_of]:
         revoked = outdated[0] == "REVKEYSIG"
         why = "whose key was revoked" if revoked else "that has expired"
@@ -160,6 +189,18 @@ def _gpgv(folder: Path, keyring: bytes, signed: bytes, *words: str, name: str) -
         f"{name} has no signature that could be verified.",
         hint="Is the file whole, and signed at all?",
     )
+
+
+def _good(said: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """The primary keys of good signatures: a VALIDSIG belongs to the verdict before it, and that may be EXPKEYSIG."""
+    found, verdict = [], ""
+    for line in said:
+        word = line[1] if len(line) > 1 else ""
+        if word == "VALIDSIG" and verdict == "GOODSIG":
+            found.append(line[-1])
+        elif word.endswith("SIG") and word not in ("VALIDSIG", "NEWSIG"):
+            verdict = word
+    return tuple(dict.fromkeys(found))
 
 
 def _gpg(home: Path, *words: str, given: bytes = b"", timeout_s: float = TIMEOUT_S) -> bytes:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from pxeapp import audit
@@ -129,6 +129,11 @@ def get(session: Session, name: str) -> Snapshot:
     if row is None:
         raise NotFound(f"There is no snapshot {name[:80]!r}.", hint="See: pxeapp snapshot list")
     return row
+
+
+def present(name: str) -> Select[int]:
+    """Finds whether there is one of this name that was not deleted."""
+    return select(Snapshot.id).where(Snapshot.name == name, Snapshot.deleted_at.is_(None))
 
 
 def listing(session: Session, *, after: str = "", limit: int) -> Sequence[Snapshot]:

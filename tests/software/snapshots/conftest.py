@@ -66,6 +66,7 @@ class Site:
             waiting = set(session.scalars(select(SoftwareTask.id).where(SoftwareTask.finished_at.is_(None))))
         while runner.look():
             pass
+        runner._database.dispose()
         with self.database.read() as session:
             return list(session.scalars(select(SoftwareTask).where(SoftwareTask.id.in_(waiting))))
 

@@ -53,6 +53,7 @@ COMMANDS: dict[str, str] = {
     "media": "pxeapp.software.isos.commands:media",
     "software": "pxeapp.software.task_commands:software",
     "cache": "pxeapp.software.cache.commands:cache",
+    "mirror": "pxeapp.software.mirrors.commands:mirror",
     "mirror-door": "pxeapp.software.commands:mirror_door",
     "inventory": "pxeapp.machines.inventory_commands:inventory",
     "netbox": "pxeapp.netbox.commands:netbox",
@@ -94,8 +95,8 @@ WHERE: dict[str, Where] = {
     ),
     **dict.fromkeys(
         ("cache", "user", "token", "audit", "machine", "deployment", "rollout", "job", "check", "render", "cluster",
-         "variables", "release", "repository", "software", "media", "inventory", "netbox", "diff", "given", "cloud",
-         "ssh", "observe", "resume"),
+         "variables", "release", "repository", "software", "mirror", "media", "inventory", "netbox", "diff", "given",
+         "cloud", "ssh", "observe", "resume"),
         Where.ANYWHERE,
     ),
 }  # fmt: skip

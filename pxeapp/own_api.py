@@ -63,6 +63,7 @@ API: dict[str, tuple[str, ...]] = {
     "ssh:bp": ("ssh", "machines/*/ssh"),
     "software.media:bp": ("software/media",),
     "software.upstreams:bp": ("software/upstreams",),
+    "software.mirrors:bp": ("software/mirrors", "software/definitions"),
     "software.tasks:bp": ("software/tasks", "software/clean"),
     "software.uploads:bp": ("software/uploads",),
     "software.repositories:bp": ("software/repositories", "software/signing-keys"),

@@ -188,6 +188,9 @@ PERMISSIONS: dict[str, str] = {
     "media.show": VIEWER,
     **dict.fromkeys((f"upstreams.{what}" for what in ("listing", "show", "show_statistics")), VIEWER),
     "tasks.listing": VIEWER,
+    "mirrors.listing": VIEWER,
+    "mirrors.show": VIEWER,
+    "mirrors.list_definitions": VIEWER,
     "tasks.show": VIEWER,
     "exports.inventory": VIEWER,
     "exports.host": VIEWER,
@@ -255,6 +258,8 @@ PERMISSIONS: dict[str, str] = {
     "repositories.publish": OPERATOR,
     "upstreams.seed": OPERATOR,
     "tasks.cancel": OPERATOR,
+    "mirrors.sync": OPERATOR,
+    "mirrors.preview": OPERATOR,
     "ui.control_task": OPERATOR,  # and what that task needs
     "tasks.retry": ADMIN,  # whatever it is that it does again
     # What changes the appliance for everybody
@@ -264,6 +269,9 @@ PERMISSIONS: dict[str, str] = {
     "media.create": ADMIN,
     "media.delete": ADMIN,
     "tasks.clean": ADMIN,
+    "mirrors.create": ADMIN,
+    "mirrors.change": ADMIN,
+    "mirrors.delete": ADMIN,
     **dict.fromkeys((f"upstreams.{what}" for what in ("create", "change", "delete")), ADMIN),
     "ui.clean_software": ADMIN,
     "uploads.show": ADMIN,
@@ -338,7 +346,7 @@ WHOLE: frozenset[str] = frozenset(
         "appliance.observe", "health.metrics", "reports.durations", "reports.success", "reports.failures",
         "reports.repairs", "reports.inventory", "ui.reports_page", "ui.settings", "ui.doctor_part", "ui.run_doctor",
         "breaker.reset", "ui.reset_breaker", "upstreams.seed",
-        "roles.delete", "repositories.publish", "tasks.cancel", "ui.control_task",
+        "roles.delete", "repositories.publish", "mirrors.sync", "mirrors.preview", "tasks.cancel", "ui.control_task",
     }
 )  # fmt: skip
 # What writes nothing though it is asked for by POST.

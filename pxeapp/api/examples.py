@@ -93,6 +93,14 @@ EXAMPLES: Final[dict[str, Any]] = {
     "webhooks.change": {"events": ["machine.*"]},
     "webhooks.replace": {"url": "https://hooks.example.org/pxeapp", "events": ["machine.*"]},
     "tasks.clean": {"older_than_hours": 24},
+    "mirrors.create": {
+        "name": "compute-debian-13", "upstream": "debian", "release": "debian-13",
+        "roles": [{"role": "compute", "vars": {"neutron": "ovn"}}], "definitions": ["openstack-client"], "base": True,
+    },
+    "mirrors.change": {"packages": ["htop"], "every_hours": 24},
+    "mirrors.preview": {
+        "sources": [{"upstream": "debian", "suite": "trixie", "components": ["main"]}], "packages": ["memcached"],
+    },
     "upstreams.create": {
         "name": "rocky", "url": "https://download.example.org/pub/rocky", "kind": "yum", "max_bytes": 53_687_091_200,
     },
@@ -106,6 +114,7 @@ EXAMPLES: Final[dict[str, Any]] = {
 # What stands in addresses: by the operation, or by what it is about.
 ADDRESSES: Final[dict[str, str | int]] = {
     "key": "node1", "number": 1, "wave": 1, "name": "prod",
+    "mirrors.name": "compute-debian-13",
     "networks.name": "provisioning", "clusters.name": "prod", "roles.name": "jump-host", "releases.name": "debian-12",
     "webhooks.name": "chat", "users.name": "ada", "lists.name": "Broken", "exports.name": "node1",
     "deployments.name": "installer", "templates.path": "kickstarts/monitor.ks",

@@ -40,6 +40,7 @@ from pxeapp.software.repositories.models import SoftwareRepository
 from pxeapp.software.repositories.signing import SigningKey
 from pxeapp.software.tasks import runner as task_runner
 from pxeapp.software.tasks import service as task_service
+from pxeapp.software.tasks.models import SoftwareTask
 from pxeapp.webhooks.models import Delivery
 from tests.api.conftest import Api, Asker
 from tests.api.test_bmc import work
@@ -249,6 +250,12 @@ def _imported(going: Walk) -> None:
         media.save(session, "rocky-9.4", said, replace=False, actor="user:ada", now=now())
 
 
+def _task_is_gone(going: Walk) -> None:
+    """Nobody waits for a mirror of the internet."""
+    with going.api.write() as session:
+        session.execute(update(SoftwareTask).values(finished_at=now(), outcome="done"))
+
+
 def _another_job(going: Walk) -> None:
     going.ask("jobs.order", {"action": "lock", "on": False, "machines": ["node1"]})
 
@@ -315,6 +322,9 @@ STOPS: tuple[Stop, ...] = (
     *map(Stop, ("tasks.listing", "tasks.show")),
     Stop("tasks.retry", before=_task_done),
     Stop("tasks.cancel"),
+    *map(Stop, ("mirrors.create", "mirrors.change", "mirrors.show", "mirrors.listing", "mirrors.list_definitions")),
+    *map(Stop, ("mirrors.preview", "mirrors.sync")),
+    Stop("mirrors.delete", before=_task_is_gone),
     Stop("repositories.create"),
     *map(partial(Stop, before=_no_task), ("repositories.change", "repositories.edit", "repositories.publish")),
     *map(Stop, ("repositories.show", "repositories.listing", "repositories.add_key")),

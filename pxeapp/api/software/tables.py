@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from pxeapp.api.software import media, repositories, tasks, uploads, upstreams
+from pxeapp.api.software import media, mirrors, repositories, tasks, uploads, upstreams
 
 ONE: dict[str, type[BaseModel]] = {
+    **dict.fromkeys((f"mirrors.{what}" for what in ("show", "create", "change")), mirrors.MirrorOut),
+    **dict.fromkeys(("mirrors.sync", "mirrors.preview"), tasks.TaskOut),
     **dict.fromkeys((f"upstreams.{what}" for what in ("show", "create", "change")), upstreams.UpstreamOut),
     "upstreams.show_statistics": upstreams.UpstreamStatisticsOut,
     "upstreams.seed": tasks.TaskOut,
@@ -24,6 +26,8 @@ ONE: dict[str, type[BaseModel]] = {
 MANY: dict[str, type[BaseModel]] = {
     "upstreams.listing": upstreams.UpstreamOut,
     "media.listing": media.MediumOut,
+    "mirrors.listing": mirrors.MirrorOut,
+    "mirrors.list_definitions": mirrors.DefinitionOut,
     "tasks.listing": tasks.TaskOut,
     "repositories.listing": repositories.RepositoryOut,
     "repositories.packages": repositories.PackageFileOut,
@@ -31,10 +35,19 @@ MANY: dict[str, type[BaseModel]] = {
 }
 # Orders: answered with 202, the task, and in Location where to watch it.
 TASKS = (
+    "mirrors.sync", "mirrors.preview",
     "upstreams.seed",
     "media.create", "tasks.retry", "tasks.clean", "repositories.edit", "repositories.publish", "repositories.add_key",
     "repositories.retire_key",
 )  # fmt: skip
-CREATES: tuple[str, ...] = ("upstreams.create", "repositories.create",)  # answered with 201
+CREATES: tuple[str, ...] = (
+    "mirrors.create",
+    "upstreams.create",
+    "repositories.create",
+)  # answered with 201
 # Blueprints whose show, create, change and replace carry an ETag.
-EDITABLE: tuple[str, ...] = ("upstreams", "repositories",)
+EDITABLE: tuple[str, ...] = (
+    "mirrors",
+    "upstreams",
+    "repositories",
+)

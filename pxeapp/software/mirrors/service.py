@@ -22,6 +22,7 @@ from pxeapp.software.tasks.models import SoftwareTask
 MIRROR = "mirror"
 SYNC, PREVIEW = "mirror.sync", "mirror.preview"
 STATE = "state"  # beside what an operator says: what the last sync found
+MOST_SAID = 5
 SAID = tuple(each.name for each in fields(Selection) if each.name not in ("kind", "architectures"))
 
 
@@ -116,9 +117,15 @@ def change(
     return row
 
 
-def remove(session: Session, name: str, *, actor: str, now: dt.datetime) -> None:
-    """Remove a mirror's row; its caller takes the served tree away. Its files stay while a snapshot holds them."""
+def remove(session: Session, name: str, *, readers: Sequence[str] = (), actor: str, now: dt.datetime) -> None:
+    """Remove a mirror's row, unless somebody reads it; its caller takes the served tree away.
+
+    Its files stay while a snapshot holds them.
+    """
     row = get(session, name, lock=True)
+    if readers:
+        more = f" and {len(readers) - MOST_SAID} more" if len(readers) > MOST_SAID else ""
+        raise Conflict(f"{name} is read by {', '.join(readers[:MOST_SAID])}{more}.", hint="Change these first.")
     refuse_while_working(session, name)
     audit.record(
         session, at=now, actor=actor, action="mirror.delete", subject=f"repository:{name}", **_recorded(read(row))

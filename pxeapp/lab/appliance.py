@@ -32,6 +32,7 @@ class Appliance:
         self.log = folder / "appliance.log"
         self.url = ""
         self._door = rack.sockets / "mirror"
+        self._upstream: Process | None = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -53,12 +54,18 @@ class Appliance:
 
     def start(self) -> None:
         """Start it with its two doors (our way in, the packages' way through) and wait until it is ready."""
-        self.rack.start_outside(
+        self._upstream = self.rack.start_outside(
             "mirror door", [*PXEAPP, "mirror-door", "--listen", str(self._door)], log=self.folder / "mirror-door.log"
         )
         self.serve()
         self.url = f"http://127.0.0.1:{self.rack.forward(HTTP_PORT)}"
         Api(self.url).await_ready(READY_S)
+
+    def unplug(self) -> None:
+        """Shut the door to the packages: from now on the rack has what the appliance keeps, and nothing else."""
+        if self._upstream is not None:
+            self.rack.stop(self._upstream)
+            self._upstream = None
 
     def serve(self) -> Process:
         """`pxeapp serve` in the rack's network; once more after it was killed."""

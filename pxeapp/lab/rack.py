@@ -105,6 +105,12 @@ class Rack:
         shutil.rmtree(self.sockets, ignore_errors=True)
         (self.folder / STATE).unlink(missing_ok=True)
 
+    def stop(self, process: Process) -> None:
+        """End one of this rack's processes before the others."""
+        _end(process)
+        self._processes.remove(process)
+        self._save()
+
     def status(self) -> list[dict[str, Any]]:
         """Each machine with its power, its BMC and whether its simulator lives."""
         alive = {process.name for process in self._processes if process.alive}

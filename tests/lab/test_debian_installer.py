@@ -156,11 +156,11 @@ def _register(rack: Rack, admin: Api, key: str) -> None:
     admin.post("/machines/import", rows)
 
 
-def installed(appliance: Appliance, key: Path, name: str) -> Installed:
+def installed(appliance: Appliance, key: Path, name: str, *, untouched: int) -> Installed:
     """The machine, once the installer is through and the system has called in from its own disk."""
     spec = appliance.rack.spec.machine(name)
     places = appliance.rack.places(spec)
-    with places.data_disk(UNTOUCHED[name]).open("r+b") as disk:
+    with places.data_disk(untouched).open("r+b") as disk:
         disk.write(MARK)
     api = appliance.api("operator")
     number = api.post(f"/machines/{name}/deploy", {})["id"]
@@ -175,14 +175,14 @@ def installed(appliance: Appliance, key: Path, name: str) -> Installed:
 
 @pytest.fixture(scope="module")
 def mirror(appliance: Appliance, key: Path) -> Iterator[Installed]:
-    found = installed(appliance, key, "mirror1")
+    found = installed(appliance, key, "mirror1", untouched=UNTOUCHED["mirror1"])
     yield found
     appliance.api("operator").post("/machines/mirror1/power", {"action": "off"})  # one at a time is enough
 
 
 @pytest.fixture(scope="module")
 def plain(appliance: Appliance, key: Path) -> Installed:
-    return installed(appliance, key, "plain1")
+    return installed(appliance, key, "plain1", untouched=UNTOUCHED["plain1"])
 
 
 def disks(machine: Installed) -> dict[str, dict[str, Any]]:

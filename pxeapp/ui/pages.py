@@ -36,6 +36,7 @@ from pxeapp.ui import (
     users,
 )
 from pxeapp.ui.blueprint import bp
+from pxeapp.ui.software import media as software_media
 from pxeapp.ui.software import tabs as software_tabs
 from pxeapp.ui.software import tasks as software_tasks
 
@@ -44,6 +45,6 @@ __all__ = [
     "catalogue_versions", "consoles", "deployments", "given", "live", "machine",
     "machine_actions", "machine_edit", "machine_form", "machine_import", "machine_lists", "machines", "oidc",
     "overview", "preferences", "racks", "reports", "rollout_controls", "rollout_plan", "rollouts",
-    "second_factor", "settings", "sightings", "sign_in", "software_tabs", "software_tasks",
+    "second_factor", "settings", "sightings", "sign_in", "software_media", "software_tabs", "software_tasks",
     "templates", "users",
 ]  # fmt: skip

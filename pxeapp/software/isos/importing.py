@@ -67,7 +67,7 @@ def run(run: Run) -> dict[str, Any]:
 
 
 def _imported(run: Run, wanted: Wanted, source: Source, journal: taking.Journal) -> dict[str, Any]:
-    run.says(f"Looking what {wanted.plain} is")
+    run.says(f"Looking what the image {wanted.plain} is")
     iso = image.look(source.path, wanted.plain)
     found = listing.read(iso)
     medium = layouts.recognise(iso, found, lambda path: contents.small(iso, found, path))
@@ -82,7 +82,7 @@ def _imported(run: Run, wanted: Wanted, source: Source, journal: taking.Journal)
     )
     findings = [_of_the_iso(wanted), *checks.run(content)]
     manifest = _manifest(files, iso, source, whole=whole)
-    run.says(f"Publishing {name}")
+    run.says(f"Publishing the medium {name}")
     said = {
         "title": medium.title, "layout": medium.layout, "family": medium.family, "version": medium.version,
         "kind": medium.kind, "label": iso.label, "source": wanted.source, "iso_sha256": source.sha256,
@@ -149,13 +149,13 @@ def _taken(
     space.need(run.store.root, missing, for_what=f"Importing {iso.name}")
 
     def progress(done: int, path: str) -> None:
-        run.progress(done, found.bytes, unit="bytes", says=f"Reading {path}")
+        run.progress(done, found.bytes, unit="bytes", says=f"Reading the file {path}")
 
     run.says(f"Reading {len(found.files)} files of {iso.name}")
     md5 = md5sums.NAME in found.files
     taken = taking.take(run.store, iso, found, journal, keeps=keeps, with_md5=md5, progress=progress)
     if whole and not run.store.has(source.sha256):
-        run.says(f"Keeping {iso.name}")
+        run.says(f"Keeping the image {iso.name}")
         run.store.add_file(source.path, sha256=source.sha256)
     return taken
 
@@ -185,7 +185,7 @@ def _publish(run: Run, name: str, manifest: Manifest, said: dict[str, Any], *, r
 
 def _release(making: bootable.Making) -> str:
     """Make it; returns what stands in its way, as a sentence."""
-    making.run.says(f"Making the release {making.release}")
+    making.run.says(f"Making the release {making.release} of it")
     try:
         bootable.make(making)
     except PxeError as error:
@@ -240,9 +240,9 @@ def _url(run: Run, wanted: Wanted) -> Source:
                 if first:
                     space.need(run.store.root, total - received, for_what=f"Fetching {wanted.plain}")
                 first = False
-                run.progress(received, total, unit="bytes", says=f"Fetching {wanted.url}")
+                run.progress(received, total, unit="bytes", says=f"Fetching the medium from {wanted.url}")
 
-            run.says(f"Fetching {wanted.url}")
+            run.says(f"Fetching the medium from {wanted.url}")
             fetch.resume(wanted.url, incoming, networks=networks, limits=limits, progress=progress)
     return Source(run.store.path(wanted.sha256), wanted.sha256)
 

@@ -1,0 +1,55 @@
+// A file of a form goes to the appliance in pieces before the form does: `data-upload` is where, NAME stands for its name.
+"use strict";
+(() => {
+  const PIECE = 8 * 2 ** 20, TRIES = 5;
+  const pause = (tried) => new Promise((done) => setTimeout(done, 1000 * tried));
+  for (const form of document.querySelectorAll("form[data-upload]")) {
+    const input = form.querySelector("input[type=file]"), sent = form.querySelector(".sent"), button = form.querySelector("button");
+    const tell = (part) => {
+      sent.hidden = false;
+      sent.querySelector("progress").value = part;
+      sent.querySelector("span").textContent = form.dataset.sending.replace("{0}", Math.floor(part * 100));
+    };
+    const send = async (file) => {
+      const name = file.name.replace(/[^A-Za-z0-9._+~:-]/g, "-").replace(/^[^A-Za-z0-9_]+/, "").slice(-190) || "image.iso";
+      const place = form.dataset.upload.replace("NAME", encodeURIComponent(name));
+      const headers = { "X-CSRF-Token": form.elements.csrf.value };
+      const before = await fetch(`${place}?size=${file.size}`, { headers });
+      let at = before.ok ? (await before.json()).received : 0;
+      if (at >= file.size) at = 0;
+      for (let tried = 0; ;) {
+        tell(at / file.size);
+        const end = Math.min(at + PIECE, file.size);
+        let reply;
+        try {
+          reply = await fetch(place, { method: "PUT", body: file.slice(at, end), headers: { ...headers, "Content-Type": "application/octet-stream", "Content-Range": `bytes ${at}-${end - 1}/${file.size}` } });
+        } catch (error) {
+          if (++tried === TRIES) throw error;
+          await pause(tried);
+          continue;
+        }
+        const said = await reply.json();
+        if (!reply.ok) throw new Error(said.detail || form.dataset.failed);
+        tried = 0;
+        at = end;
+        if (said.sha256) return said.sha256;
+      }
+    };
+    input.closest("[hidden]")?.removeAttribute("hidden");
+    form.addEventListener("submit", async (event) => {
+      const file = input.files[0];
+      if (!file || button.disabled) return;
+      event.preventDefault();
+      button.disabled = true;
+      try {
+        form.elements.upload.value = await send(file);
+        form.elements.filename.value = file.name;
+        form.submit();
+      } catch (error) {
+        sent.hidden = false;
+        sent.querySelector("span").textContent = error instanceof TypeError ? form.dataset.failed : error.message;
+        button.disabled = false;
+      }
+    });
+  }
+})();

@@ -52,8 +52,11 @@ COMMANDS: dict[str, str] = {
     "repository": "pxeapp.software.repositories.commands:repository",
     "media": "pxeapp.software.isos.commands:media",
     "software": "pxeapp.software.task_commands:software",
-    "cache": "pxeapp.software.cache.commands:cache",
+    "snapshot": "pxeapp.software.snapshots.commands:snapshot",
+    "channel": "pxeapp.software.snapshots.commands:channel",
+    "bundle": "pxeapp.software.bundles.commands:bundle",
     "mirror": "pxeapp.software.mirrors.commands:mirror",
+    "cache": "pxeapp.software.cache.commands:cache",
     "mirror-door": "pxeapp.software.commands:mirror_door",
     "inventory": "pxeapp.machines.inventory_commands:inventory",
     "netbox": "pxeapp.netbox.commands:netbox",
@@ -95,8 +98,8 @@ WHERE: dict[str, Where] = {
     ),
     **dict.fromkeys(
         ("cache", "user", "token", "audit", "machine", "deployment", "rollout", "job", "check", "render", "cluster",
-         "variables", "release", "repository", "software", "mirror", "media", "inventory", "netbox", "diff", "given",
-         "cloud", "ssh", "observe", "resume"),
+         "variables", "release", "repository", "snapshot", "channel", "bundle", "software", "mirror", "media",
+         "inventory", "netbox", "diff", "given", "cloud", "ssh", "observe", "resume"),
         Where.ANYWHERE,
     ),
 }  # fmt: skip

@@ -195,6 +195,10 @@ PERMISSIONS: dict[str, str] = {
     "mirrors.show": VIEWER,
     "mirrors.list_definitions": VIEWER,
     "tasks.show": VIEWER,
+    **dict.fromkeys((f"snapshots.{what}" for what in ("listing", "show", "difference", "list_uses")), VIEWER),
+    **dict.fromkeys((f"channels.{what}" for what in ("listing", "show", "history")), VIEWER),
+    "bundles.listing": VIEWER,
+    "bundles.show": VIEWER,
     "exports.inventory": VIEWER,
     "exports.host": VIEWER,
     "exports.targets": VIEWER,
@@ -261,6 +265,8 @@ PERMISSIONS: dict[str, str] = {
     "repositories.publish": OPERATOR,
     "upstreams.seed": OPERATOR,
     "tasks.cancel": OPERATOR,
+    **dict.fromkeys((f"snapshots.{what}" for what in ("create", "verify", "promote")), OPERATOR),
+    "channels.rollback": OPERATOR,
     "mirrors.sync": OPERATOR,
     "mirrors.preview": OPERATOR,
     "ui.control_task": OPERATOR,  # and what that task needs
@@ -272,6 +278,10 @@ PERMISSIONS: dict[str, str] = {
     "media.create": ADMIN,
     "media.delete": ADMIN,
     "tasks.clean": ADMIN,
+    "snapshots.delete": ADMIN,
+    "channels.create": ADMIN,
+    **dict.fromkeys((f"bundles.{what}" for what in ("create", "delete", "verify", "take")), ADMIN),
+    "bundles.fetch": ADMIN,  # it holds templates, and with them what a site writes into these
     "mirrors.create": ADMIN,
     "mirrors.change": ADMIN,
     "mirrors.delete": ADMIN,
@@ -352,6 +362,7 @@ WHOLE: frozenset[str] = frozenset(
         "reports.repairs", "reports.inventory", "ui.reports_page", "ui.settings", "ui.doctor_part", "ui.run_doctor",
         "breaker.reset", "ui.reset_breaker", "upstreams.seed",
         "roles.delete", "repositories.publish", "mirrors.sync", "mirrors.preview", "tasks.cancel", "ui.control_task",
+        "snapshots.create", "snapshots.verify", "snapshots.promote", "channels.rollback",
     }
 )  # fmt: skip
 # What writes nothing though it is asked for by POST.

@@ -92,7 +92,21 @@ EXAMPLES: Final[dict[str, Any]] = {
     },
     "webhooks.change": {"events": ["machine.*"]},
     "webhooks.replace": {"url": "https://hooks.example.org/pxeapp", "events": ["machine.*"]},
+    "snapshots.create": {"name": "2026-11", "description": "What was tested in November"},
+    "snapshots.promote": {"to": "dev"},
+    "bundles.create": {"name": "site-2026-11", "snapshots": ["2026-12"]},
+    "bundles.verify": {"paths": ["site-2026-11.001-of-001"]},
+    "bundles.take": {"paths": ["site-2026-11.001-of-001"], "trust": []},
+    "channels.create": {"name": "canary", "before": "production"},
+    "channels.rollback": {"reason": "nova-compute does not start"},
     "tasks.clean": {"older_than_hours": 24},
+    "upstreams.create": {
+        "name": "rocky", "url": "https://download.example.org/pub/rocky", "kind": "yum", "max_bytes": 53_687_091_200,
+    },
+    "upstreams.change": {"freshness_s": 3600, "aliases": ["dl.example.org/pub/rocky"]},
+    "upstreams.seed": {
+        "sources": [{"upstream": "rocky", "path": "9/BaseOS/x86_64/os"}], "family": "el", "packages": ["chrony"],
+    },
     "mirrors.create": {
         "name": "compute-debian-13", "upstream": "debian", "release": "debian-13",
         "roles": [{"role": "compute", "vars": {"neutron": "ovn"}}], "definitions": ["openstack-client"], "base": True,
@@ -101,25 +115,20 @@ EXAMPLES: Final[dict[str, Any]] = {
     "mirrors.preview": {
         "sources": [{"upstream": "debian", "suite": "trixie", "components": ["main"]}], "packages": ["memcached"],
     },
-    "upstreams.create": {
-        "name": "rocky", "url": "https://download.example.org/pub/rocky", "kind": "yum", "max_bytes": 53_687_091_200,
-    },
-    "upstreams.change": {"freshness_s": 3600, "aliases": ["dl.example.org/pub/rocky"]},
-    "upstreams.seed": {
-        "sources": [{"upstream": "rocky", "path": "9/BaseOS/x86_64/os"}], "family": "el", "packages": ["chrony"],
-    },
     "media.create": {"path": "Rocky-9.4-x86_64-dvd.iso", "sha256": "0" * 64},
     "appliance.observe": {"reason": "The power feed of row 3 is being worked on"},
 }  # fmt: skip
 # What stands in addresses: by the operation, or by what it is about.
 ADDRESSES: Final[dict[str, str | int]] = {
     "key": "node1", "number": 1, "wave": 1, "name": "prod",
-    "mirrors.name": "compute-debian-13",
     "networks.name": "provisioning", "clusters.name": "prod", "roles.name": "jump-host", "releases.name": "debian-12",
     "webhooks.name": "chat", "users.name": "ada", "lists.name": "Broken", "exports.name": "node1",
     "deployments.name": "installer", "templates.path": "kickstarts/monitor.ks",
     "repositories.name": "tools", "repositories.fingerprint": "0123456789ABCDEF0123456789ABCDEF01234567",
-    "media.name": "rocky-9.4", "uploads.name": "rocky-9.iso", "tasks.cancel.number": 2,
+    "snapshots.name": "2026-11", "channels.name": "dev", "bundles.name": "site-2026-11",
+    "bundles.file": "site-2026-11.001-of-001",
+    "media.name": "rocky-9.4", "uploads.name": "rocky-9.iso", "mirrors.name": "compute-debian-13",
+    "tasks.cancel.number": 2,
     "upstreams.name": "rocky",
     "diffs.found.number": 2, "jobs.cancel.number": 3, "tokens.revoke.number": 4, "account.revoke_token.number": 5,
 }  # fmt: skip

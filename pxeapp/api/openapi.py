@@ -61,6 +61,7 @@ PLAIN = {
     "lists.machines_csv": "text/csv",
     "consoles.recording": "application/x-asciicast",
     "consoles.recording_text": "text/plain",
+    "bundles.fetch": "application/octet-stream",
 }
 # Those that are written in the form that `?format=` names.
 FORMS = {

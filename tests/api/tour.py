@@ -33,11 +33,13 @@ from pxeapp.provisioning.bulk_runner import Hands, Runner
 from pxeapp.provisioning.models import NodeLog
 from pxeapp.provisioning.proposals import Proposal, Selection
 from pxeapp.software import kinds, packages
+from pxeapp.software.content.manifest import Entry, Manifest
 from pxeapp.software.content.store import Store
 from pxeapp.software.isos import service as media
 from pxeapp.software.packages import Package
 from pxeapp.software.repositories.models import SoftwareRepository
 from pxeapp.software.repositories.signing import SigningKey
+from pxeapp.software.snapshots import channels
 from pxeapp.software.tasks import runner as task_runner
 from pxeapp.software.tasks import service as task_service
 from pxeapp.software.tasks.models import SoftwareTask
@@ -229,6 +231,33 @@ def _two_keys(going: Walk) -> None:
             )
 
 
+def _published(going: Walk) -> None:
+    """A repository has been published."""
+    store = Store(going.api.context.settings.data_dir / "software")
+    blob = store.add_bytes(b"a package")
+    path = "pool/main/m/memcached/memcached_1.6-1_amd64.deb"
+    listed = [Package("deb", "memcached", "1.6-1", "amd64", path, blob.sha256, blob.size, "memcached", "A cache")]
+    with going.api.write() as session:
+        row = SoftwareRepository(name="tour", kind="deb", origin="local", created_at=now(), updated_at=now())
+        row.manifest = Manifest([Entry(path, blob.sha256, blob.size)]).save(store)
+        row.packages, row.package_count, row.bytes = packages.save(store, listed), 1, blob.size
+        session.add(row)
+
+
+def _promoted_again(going: Walk) -> None:
+    """Another one came after it."""
+    going.ask("snapshots.create", {"name": "2026-12", "repositories": ["tour"]})
+    with going.api.write() as session:
+        channels.promote(session, "2026-12", "dev", actor="user:ada", now=now())
+
+
+def _not_led_to(going: Walk) -> None:
+    with going.api.write() as session:
+        channels.promote(session, "2026-12", "dev", actor="user:ada", now=now())
+    while task_runner.Runner(going.api.context.settings, kinds.loaders()).look():
+        pass
+
+
 def _an_image_lies_there(going: Walk) -> None:
     """As if somebody had copied it."""
     incoming = going.api.context.settings.data_dir / "incoming"
@@ -248,6 +277,13 @@ def _imported(going: Walk) -> None:
     }  # fmt: skip
     with going.api.write() as session:
         media.save(session, "rocky-9.4", said, replace=False, actor="user:ada", now=now())
+
+
+def _bundled(going: Walk) -> None:
+    """It is made, and lies where an import takes it from."""
+    _not_led_to(going)
+    folder = going.api.context.settings.data_dir
+    shutil.copytree(folder / "bundles/site-2026-11", folder / "incoming", dirs_exist_ok=True)
 
 
 def _task_is_gone(going: Walk) -> None:
@@ -325,6 +361,15 @@ STOPS: tuple[Stop, ...] = (
     *map(Stop, ("mirrors.create", "mirrors.change", "mirrors.show", "mirrors.listing", "mirrors.list_definitions")),
     *map(Stop, ("mirrors.preview", "mirrors.sync")),
     Stop("mirrors.delete", before=_task_is_gone),
+    Stop("snapshots.create", before=_published),
+    *map(Stop, ("snapshots.show", "snapshots.listing", "snapshots.difference", "snapshots.list_uses")),
+    *map(Stop, ("snapshots.verify", "channels.create", "channels.listing", "channels.show", "snapshots.promote")),
+    *map(Stop, ("channels.history",)),
+    Stop("channels.rollback", before=_promoted_again),
+    Stop("snapshots.delete", before=_not_led_to),
+    Stop("bundles.create"),
+    Stop("bundles.show", before=_bundled),
+    *map(Stop, ("bundles.listing", "bundles.fetch", "bundles.verify", "bundles.take", "bundles.delete")),
     Stop("repositories.create"),
     *map(partial(Stop, before=_no_task), ("repositories.change", "repositories.edit", "repositories.publish")),
     *map(Stop, ("repositories.show", "repositories.listing", "repositories.add_key")),

@@ -8,16 +8,24 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from pxeapp.api.software import media, mirrors, repositories, tasks, uploads, upstreams
+from pxeapp.api.software import bundles, channels, media, mirrors, repositories, snapshots, tasks, uploads, upstreams
 
 ONE: dict[str, type[BaseModel]] = {
-    **dict.fromkeys((f"mirrors.{what}" for what in ("show", "create", "change")), mirrors.MirrorOut),
-    **dict.fromkeys(("mirrors.sync", "mirrors.preview"), tasks.TaskOut),
     **dict.fromkeys((f"upstreams.{what}" for what in ("show", "create", "change")), upstreams.UpstreamOut),
     "upstreams.show_statistics": upstreams.UpstreamStatisticsOut,
     "upstreams.seed": tasks.TaskOut,
     "media.show": media.MediumOut,
     "media.create": tasks.TaskOut,
+    **dict.fromkeys(("snapshots.show", "snapshots.create"), snapshots.SnapshotOut),
+    "snapshots.difference": snapshots.DifferenceOut,
+    "bundles.show": bundles.BundleOut,
+    **dict.fromkeys(("bundles.create", "bundles.verify", "bundles.take"), tasks.TaskOut),
+    "snapshots.verify": tasks.TaskOut,
+    **dict.fromkeys(
+        ("snapshots.promote", "channels.show", "channels.create", "channels.rollback"), channels.ChannelOut
+    ),
+    **dict.fromkeys((f"mirrors.{what}" for what in ("show", "create", "change")), mirrors.MirrorOut),
+    **dict.fromkeys(("mirrors.sync", "mirrors.preview"), tasks.TaskOut),
     **dict.fromkeys((f"tasks.{what}" for what in ("show", "cancel", "retry", "clean")), tasks.TaskOut),
     **dict.fromkeys(("uploads.show", "uploads.put"), uploads.UploadOut),
     **dict.fromkeys((f"repositories.{what}" for what in ("show", "create", "change")), repositories.RepositoryOut),
@@ -26,6 +34,11 @@ ONE: dict[str, type[BaseModel]] = {
 MANY: dict[str, type[BaseModel]] = {
     "upstreams.listing": upstreams.UpstreamOut,
     "media.listing": media.MediumOut,
+    "snapshots.listing": snapshots.SnapshotOut,
+    "snapshots.list_uses": snapshots.UseOut,
+    "bundles.listing": bundles.BundleOut,
+    "channels.listing": channels.ChannelOut,
+    "channels.history": channels.MoveOut,
     "mirrors.listing": mirrors.MirrorOut,
     "mirrors.list_definitions": mirrors.DefinitionOut,
     "tasks.listing": tasks.TaskOut,
@@ -35,19 +48,16 @@ MANY: dict[str, type[BaseModel]] = {
 }
 # Orders: answered with 202, the task, and in Location where to watch it.
 TASKS = (
-    "mirrors.sync", "mirrors.preview",
-    "upstreams.seed",
-    "media.create", "tasks.retry", "tasks.clean", "repositories.edit", "repositories.publish", "repositories.add_key",
-    "repositories.retire_key",
+    "upstreams.seed", "snapshots.verify", "bundles.create", "bundles.verify", "bundles.take", "media.create",
+    "tasks.retry", "tasks.clean", "mirrors.sync", "mirrors.preview", "repositories.edit", "repositories.publish",
+    "repositories.add_key", "repositories.retire_key",
 )  # fmt: skip
 CREATES: tuple[str, ...] = (
+    "snapshots.create",
+    "channels.create",
     "mirrors.create",
     "upstreams.create",
     "repositories.create",
 )  # answered with 201
 # Blueprints whose show, create, change and replace carry an ETag.
-EDITABLE: tuple[str, ...] = (
-    "mirrors",
-    "upstreams",
-    "repositories",
-)
+EDITABLE: tuple[str, ...] = ("upstreams", "mirrors", "repositories")

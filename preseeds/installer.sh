@@ -246,6 +246,30 @@ END_OF_FINISH
     report installed "debian-installer installed {{ spec.release.name }} as {{ spec.role }}." 900
 }
 
+{% if spec.release.own_key %}
+# The mirror is the appliance's own, and signed by it: the installer's gpgv is to know its key, and so is apt in the
+# installed system, before it is asked. Signatures are checked as ever.
+own_key() {
+    if ! wget -qO /tmp/pxeapp.gpg '{{ spec.release.own_key }}'; then
+        give_up "The key of the repository {{ spec.release.install_url }} could not be fetched."
+        exit 1
+    fi
+    # net-retriever and debootstrap read archive.gpg, which a component makes later, as a link to one of these.
+    for each in archive debian-archive-keyring ubuntu-archive-keyring; do
+        for keyring in "/usr/share/keyrings/$each.gpg" "/usr/share/keyrings/$each.pgp"; do
+            if [ -f "$keyring" ] && [ ! -L "$keyring" ]; then cat /tmp/pxeapp.gpg >>"$keyring"; fi
+        done
+    done
+    mkdir -p /usr/lib/base-installer.d
+    cat >/usr/lib/base-installer.d/05pxeapp-key <<'END_OF_HOOK'
+#!/bin/sh
+mkdir -p /target/etc/apt/trusted.gpg.d
+cp /tmp/pxeapp.gpg /target/etc/apt/trusted.gpg.d/pxeapp.gpg
+END_OF_HOOK
+    chmod 755 /usr/lib/base-installer.d/05pxeapp-key
+}
+
+{% endif %}
 {% if spec.site.ca_certificates %}
 installer_certificates() {
 {% include "boot/site/installer_certificates.sh" %}
@@ -257,6 +281,9 @@ case $1 in
         report started "debian-installer started on $(uname -r)." 15
 {% if spec.site.ca_certificates %}
         installer_certificates
+{% endif %}
+{% if spec.release.own_key %}
+        own_key
 {% endif %}
         sh "$0" watch </dev/null >/dev/null 2>&1 &
         ;;

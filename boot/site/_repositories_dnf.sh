@@ -4,6 +4,9 @@
 put /etc/pki/rpm-gpg/RPM-GPG-KEY-pxeapp-{{ repository.name }} 0644 root:root <<'END_OF_KEY'
 {{ repository.armoured }}END_OF_KEY
 rpm --import /etc/pki/rpm-gpg/RPM-GPG-KEY-pxeapp-{{ repository.name }}
+{% elif repository.ours %}
+curl -fsS --retry 5 -o /etc/pki/rpm-gpg/RPM-GPG-KEY-pxeapp-{{ repository.name }} {{ repository.key | sh }}
+rpm --import /etc/pki/rpm-gpg/RPM-GPG-KEY-pxeapp-{{ repository.name }}
 {% elif repository.key %}
 rpm --import {{ repository.key | sh }}
 {% endif %}
@@ -12,8 +15,11 @@ put /etc/yum.repos.d/{{ repository.name }}.repo 0644 root:root <<'END_OF_REPOSIT
 name={{ repository.name }}
 baseurl={{ repository.url }}
 enabled=1
-gpgcheck={{ 1 if repository.key else 0 }}
-{% if repository.inline_key %}
+{% if repository.ours %}
+repo_gpgcheck=1
+{% endif %}
+gpgcheck={{ 1 if repository.key and not repository.ours else 0 }}
+{% if repository.inline_key or repository.ours %}
 gpgkey=file:///etc/pki/rpm-gpg/RPM-GPG-KEY-pxeapp-{{ repository.name }}
 {% elif repository.key %}
 gpgkey={{ repository.key }}

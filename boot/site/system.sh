@@ -27,6 +27,9 @@ relabel() {
 {% if site.proxy and site.proxy.system %}
 {% include "boot/site/_proxy.sh" %}
 {% endif %}
+{% if not apt and spec.release.repositories | selectattr("key") | list %}
+{% include "boot/_signed_repositories.sh" %}
+{% endif %}
 {% if site.repositories %}
 {% if apt %}
 {% include "boot/site/_repositories_apt.sh" %}

@@ -3,13 +3,15 @@
 set -e
 export DEBIAN_FRONTEND=noninteractive
 {% for repository in spec.release.repositories %}
-{% set signed = " [signed-by=/etc/apt/keyrings/" ~ repository.name ~ ".asc]" if repository.key else "" %}
+{# apt tells a key by its file's ending, and reads of an armoured file the first key only: ours may be several. #}
+{% set keyring = "/etc/apt/keyrings/" ~ repository.name ~ (".gpg" if repository.ours else ".asc") %}
+{% set signed = " [signed-by=" ~ keyring ~ "]" if repository.key else "" %}
 cat >/etc/apt/sources.list.d/{{ repository.name }}.list <<'END_OF_SOURCE'
 deb{{ signed }} {{ [repository.url, repository.suite, repository.components] | select | join(" ") }}
 END_OF_SOURCE
 {% if repository.key %}
 mkdir -p /etc/apt/keyrings
-wget -qO /etc/apt/keyrings/{{ repository.name }}.asc --tries=5 '{{ repository.key }}'
+wget -qO {{ keyring }} --tries=5 '{{ repository.key }}'
 {% endif %}
 {% endfor %}
 {% set late_packages = work.packages if packages_wait else () %}

@@ -184,6 +184,8 @@ def _apt(spec: AnswerSpec, dialect: Subiquity) -> dict[str, Any]:
     """Packages come from the one archive, security updates too: machines talk to nobody but the appliance."""
     archive = [{"arches": ["default"], "uri": spec.release.archive}]
     said: dict[str, Any] = {"geoip": False, "preserve_sources_list": False, "security": archive}
+    if spec.release.own_key_text:  # an entry without a source of its own: curtin has apt believe the key
+        said["sources"] = {"pxeapp": {"key": spec.release.own_key_text}}
     if dialect.mirror_selection:
         # An installation without its packages would only fail later, and less clearly.
         return {**said, "mirror-selection": {"primary": [{"uri": spec.release.archive}]}, "fallback": "abort"}

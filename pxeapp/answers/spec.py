@@ -16,7 +16,7 @@ from typing import Any
 
 from netaddr import AddrFormatError, IPAddress, IPNetwork
 
-from pxeapp.answers import releases
+from pxeapp.answers import own_keys, releases
 from pxeapp.answers import site as sites
 from pxeapp.answers.network.plan import Bond, NetworkPlan
 from pxeapp.answers.site import Site
@@ -93,6 +93,11 @@ class Repository:
     components: str = ""
     key: str = ""
 
+    @property
+    def ours(self) -> bool:
+        """Whether the appliance itself has signed its index."""
+        return own_keys.is_own_key(self.key)
+
 
 @dataclass(frozen=True, slots=True)
 class ReleaseSpec:
@@ -108,6 +113,8 @@ class ReleaseSpec:
     udeb_suite: str = ""
     net_image: str = ""  # the squashfs that an Ubuntu installer from the server ISO unpacks in place of debootstrap
     allow_unauthenticated: bool = False
+    own_key: str = ""  # where our key is, when what it is installed from is a repository of ours
+    own_key_text: str = ""  # the key itself, armoured, for an installer that takes no address of one
     archive: str = ""  # the Debian-style archive that an installer from an ISO takes its packages from
     source: str = ""  # which of the systems on Ubuntu's server ISO, e.g. ubuntu-server-minimal
     snapshot: str = ""  # what it is pinned to, NAME or channel:NAME; its addresses lead there already
@@ -327,6 +334,10 @@ def _release_problems(release: ReleaseSpec) -> Iterable[FieldProblem]:
     if release.installer == releases.Subiquity.installer and not ISO.fullmatch(release.install_url):
         fix = "PATCH the release's install_url: the live server's ISO, by http://, with a name that ends in .iso."
         yield FieldProblem("release.install_url", f"{_shown(release.install_url)} is no ISO that it can load.", fix)
+    if release.own_key_text and not own_keys.ARMOUR.fullmatch(release.own_key_text):
+        yield FieldProblem("release.own_key_text", "is no armoured key.", "See: pxeapp repository key list")
+    if release.own_key:
+        yield from _match("release.own_key", release.own_key, NODE_URL, "Check PXEAPP_NODE_URL.")
     if release.net_image:
         yield from _match("release.net_image", release.net_image, URL, "Write http://host/path.")
     if release.archive or release.installer == releases.Subiquity.installer:

@@ -20,6 +20,7 @@ from pxeapp.provisioning.handout import Asked
 from pxeapp.provisioning.models import Deployment
 from pxeapp.provisioning.netboot import Provisioner
 from pxeapp.provisioning.steps import Step
+from pxeapp.software.repositories import signing
 from pxeapp.templates.versions import recording
 
 TRIES = 5  # the reconciler, or a second request with the same token, may come between reading and committing
@@ -99,6 +100,7 @@ def _spec(provisioner: Provisioner, run: Runner, found: Asked) -> AnswerSpec:
         handout.cluster_of(found.cluster_row),
         partial(sealed.opened, provisioner.vault),
         partial(keys.public_key, provisioner.vault),
+        partial(signing.armoured, provisioner.settings),
     )
 
 

@@ -25,6 +25,7 @@ from pxeapp.provisioning.facts import CardFacts, ClusterFacts, MachineFacts, Net
 from pxeapp.provisioning.models import Deployment
 from pxeapp.software import releases as software_releases
 from pxeapp.software.models import Release
+from pxeapp.software.repositories import signing
 from pxeapp.templates import Templates
 from pxeapp.vault import Vault
 
@@ -187,6 +188,7 @@ def answer_spec(
         known.cluster(machine.cluster, role_name, machine.vars),
         known.opened,
         partial(keys.public_key, tools.vault),
+        partial(signing.armoured, tools.settings),
     )
 
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, StrictBool, StrictInt, StrictStr, model_validator
 
+from pxeapp.answers.own_keys import is_own_key
 from pxeapp.answers.site.words import Name, Part, Unfit, Url, Words, matching
 
 BEGIN, END = "-----BEGIN PGP PUBLIC KEY BLOCK-----", "-----END PGP PUBLIC KEY BLOCK-----"
@@ -109,6 +110,11 @@ class SiteRepository(Part):
     def key_url(self) -> str:
         """Where its key is, when it is not here."""
         return self.key if "://" in self.key.partition("\n")[0] else ""
+
+    @property
+    def ours(self) -> bool:
+        """Whether the appliance itself has signed its index."""
+        return is_own_key(self.key_url)
 
     @property
     def inline_key(self) -> bool:

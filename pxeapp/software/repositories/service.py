@@ -207,7 +207,7 @@ def wire(row: SoftwareRepository, node_url: str) -> dict[str, Any]:
         "architectures": list(row.architectures),
         "url": url,
         "source": _source(row, url),
-        "key": f"{node_url}/repo/{signing.FOLDER}/{signing.ARMOURED}",
+        "key": f"{node_url}/repo/{signing.FOLDER}/{signing.BINARY if row.kind == 'deb' else signing.ARMOURED}",
         "packages": row.package_count,
         "bytes": row.bytes,
         "published_at": row.published_at.isoformat() if row.published_at else None,
@@ -235,7 +235,7 @@ def wire_package(package: Package) -> dict[str, Any]:
 def _source(row: SoftwareRepository, url: str) -> str:
     """What a machine's own configuration says of it."""
     if row.kind == "deb":
-        return f"deb [signed-by=/etc/apt/keyrings/pxeapp.asc] {url} {row.suite} {' '.join(row.components)}"
+        return f"deb [signed-by=/etc/apt/keyrings/{signing.BINARY}] {url} {row.suite} {' '.join(row.components)}"
     return f"[{row.name}]\nname={row.name}\nbaseurl={url}\nrepo_gpgcheck=1\ngpgcheck=0\n"
 
 

@@ -148,6 +148,12 @@ def keep_served(settings: Settings, database: Database, _now: dt.datetime | None
             _write(path, content)
 
 
+def armoured(settings: Settings) -> str:
+    """The served keys in one block, for what takes a key as text; "" where there is none yet."""
+    path = settings.data_dir / "repo" / FOLDER / BINARY
+    return openpgp.armoured(path.read_bytes()) if path.is_file() else ""
+
+
 def _together(rows: Sequence[SigningKey]) -> str:
     return "\n".join(f"{row.public.strip()}\n" for row in rows)
 

@@ -57,7 +57,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, key_pair: KeyPair) -> Iterator
 
 def test_a_repository_from_its_first_word_to_its_last(run: Run, tmp_path: Path, key_pair: KeyPair) -> None:
     made = run("repository", "create", "tools", "--kind", "deb", "--suite", "trixie").output
-    assert "deb [signed-by=/etc/apt/keyrings/pxeapp.asc] http://10.0.0.1:8081/repo/tools trixie main" in made
+    assert "deb [signed-by=/etc/apt/keyrings/pxeapp.gpg] http://10.0.0.1:8081/repo/tools trixie main" in made
     run("software", "show", "1", "--watch")
     for name in ("alpha", "beta"):
         built.deb(tmp_path, name)

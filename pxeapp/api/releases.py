@@ -190,9 +190,12 @@ def verify(name: str) -> Response:
 @bp.delete("/releases/<name>")
 @bp.output({}, status_code=204)
 def delete(name: str) -> str:
-    """Remove a release and its files"""
+    """Remove a release and its files; refused while machines name it or are being installed with it"""
+    from pxeapp.provisioning import uses  # cost: a list of releases loads no deployments
+
     with context().database.write() as session:
         etags.check(releases.wire(releases.get(session, name)))
+        uses.refuse_used_release(session, name)
         releases.remove(session, name, actor=actor().label, now=now())
     releases.sweep(context().database, context().settings)
     return ""

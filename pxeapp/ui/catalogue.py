@@ -31,7 +31,7 @@ from pxeapp.api.diffs import DiffIn
 from pxeapp.db import now
 from pxeapp.errors import FieldProblem, Invalid, NotFound, PxeError
 from pxeapp.machines import networks, wire
-from pxeapp.provisioning import members, previews
+from pxeapp.provisioning import members, previews, uses
 from pxeapp.provisioning.diffs import Look
 from pxeapp.provisioning.members import Agree
 from pxeapp.provisioning.proposals import Proposal
@@ -45,7 +45,12 @@ from pxeapp.ui.templates import GROUPS_SHOWN, coloured, shown_group
 Values = dict[str, Any]
 LONGEST = 200_000  # characters of YAML
 LONGEST_FIELD = 500
+LONGEST_NAME = 63
 LISTED = 1000
+# What a page of one shows besides, where there is nothing of it to show.
+NOTHING: Mapping[str, Any] = {
+    "problem": "", "notice": "", "difference": None, "preview": None, "gone": False, "typed": {}, "deleting": {},
+}  # fmt: skip
 # What somebody did, as versions keep it.
 ACTIONS = {
     "found": N_("was there"),
@@ -70,6 +75,7 @@ class Kind:
     change: Callable[[Session, str, Values, Agree], None]
     columns: tuple[str, ...]
     wire: Callable[[Session, Sequence[Any]], list[Values]]
+    delete: Callable[[Session, str], None]
     create: Callable[[Session, Values], Any] | None = None
     begin: str = ""  # what a new one begins with
 
@@ -100,29 +106,47 @@ def _change_cluster(session: Session, name: str, values: Values, agree: Agree) -
     members.save_cluster(session, context().templates, _hand(session), name, values, agree=agree)
 
 
+def _delete_network(session: Session, name: str) -> None:
+    networks.delete(session, name, actor=actor().label, now=now())
+
+
+def _delete_release(session: Session, name: str) -> None:
+    uses.refuse_used_release(session, name)
+    releases.remove(session, name, actor=actor().label, now=now())
+
+
+def _delete_role(session: Session, name: str) -> None:
+    roles.delete(session, name, actor=actor().label, now=now())
+
+
+def _delete_cluster(session: Session, name: str) -> None:
+    clusters.delete(session, name, actor=actor().label, now=now())
+
+
 KINDS: dict[str, Kind] = {
     "networks": Kind(
         N_("Networks"), networks.listing, lambda session, name: networks.wire(networks.get(session, name)),
         networks_api.NetworkChange, _change_network, ("cidr", "gateway", "vlan", "dhcp_start", "dhcp_end"),
-        lambda _session, rows: [networks.wire(row) for row in rows],
+        lambda _session, rows: [networks.wire(row) for row in rows], _delete_network,
         lambda session, values: networks.create(session, values, actor=actor().label, now=now()),
         "cidr: 10.77.0.0/24\ngateway: 10.77.0.1\ndns: [10.77.0.1]\n",
     ),
     "releases": Kind(
         N_("Releases"), releases.listing, lambda session, name: releases.wire(releases.get(session, name)),
         releases_api.ReleaseChange, _change_release, ("family", "version", "installer", "ready"),
-        lambda _session, rows: [releases.wire(row) for row in rows],
+        lambda _session, rows: [releases.wire(row) for row in rows], _delete_release,
     ),
     "roles": Kind(
         N_("Roles"), roles.listing, lambda session, name: roles.wire(roles.get(session, name)),
         roles_api.RoleChange, _change_role, ("description", "builtin"),
-        lambda _session, rows: [roles.wire(row) for row in rows],
+        lambda _session, rows: [roles.wire(row) for row in rows], _delete_role,
         lambda session, values: role_vars.create(session, _hand(session), values),
         "description: What it is for\npackages:\n  debian: []\n  el: []\n",
     ),
     "clusters": Kind(
         N_("Clusters"), clusters.listing, lambda session, name: _clusters(session, [clusters.get(session, name)])[0],
         clusters_api.ClusterChange, _change_cluster, ("description", "machines"), _clusters,
+        _delete_cluster,
         lambda session, values: clusters.create(session, _hand(session), values),
         "description: What it is for\nvars: {}\n",
     ),
@@ -137,8 +161,10 @@ def catalogue(kind: str) -> ResponseReturnValue:
     with context().database.read() as session:
         items = about.wire(session, about.listing(session, limit=LISTED))
         gone = versions.deleted(session, kind, limit=LISTED)
-    may = allows(actor().role, ADMIN)
-    return render_template("catalogue.html", kinds=KINDS, kind=kind, about=about, items=items, gone=gone, may=may)
+    may, deleted = allows(actor().role, ADMIN), request.args.get("deleted", "")[:LONGEST_NAME]
+    return render_template(
+        "catalogue.html", kinds=KINDS, kind=kind, about=about, items=items, gone=gone, may=may, deleted=deleted
+    )
 
 
 @bp.get("/catalogue/<kind>/<name>")
@@ -195,6 +221,32 @@ def edit_item(kind: str, name: str) -> ResponseReturnValue:
         return page, HTTPStatus.UNPROCESSABLE_ENTITY
     notice = "" if found or looked else _("It can be understood; whether it can be saved, saving tells.")
     return _page(kind, name, present, text, difference=found, preview=looked, notice=notice, tag=tag, typed=typed)
+
+
+@bp.post("/catalogue/<kind>/<name>/delete")
+def delete_item(kind: str, name: str) -> ResponseReturnValue:
+    """Delete it, if its name was typed and nothing uses it; what is wrong stands at the form."""
+    about = kind_of(kind)
+    typed, tag = request.form.get("name", "").strip()[:LONGEST_FIELD], request.form.get("tag", "")
+    with context().database.read() as session:
+        present = about.shown(session, name)
+    error, problem = "", ""
+    if typed != name:
+        error = _("Type %(name)s: nothing was deleted.", name=name)
+    else:
+        try:
+            with context().database.write() as session:
+                etags.check_seen(about.shown(session, name), tag)
+                about.delete(session, name)
+        except PxeError as refused:
+            problem = in_full(refused)
+    if not error and not problem:
+        if kind == "releases":
+            releases.sweep(context().database, context().settings)
+        return redirect(url_for("ui.catalogue", kind=kind, deleted=name), 303)
+    deleting = {"typed": typed, "error": error, "problem": problem}
+    page = _page(kind, name, present, written(about, present), tag=tag, deleting=deleting)
+    return page, HTTPStatus.UNPROCESSABLE_ENTITY if error else HTTPStatus.CONFLICT
 
 
 def kind_of(kind: str) -> Kind:
@@ -285,5 +337,5 @@ def _page(kind: str, name: str, present: Values | None, text: str, **more: Any) 
         kind=kind, about=about, name=name, text=text, new=present is None, facts=facts, tag=tag,
         versions=kept, actions=ACTIONS,
         may=allows(actor().role, ADMIN), groups=shown_groups(more.get("difference")),
-        **{"problem": "", "notice": "", "difference": None, "preview": None, "gone": False, "typed": {}, **more},
+        **{**NOTHING, **more},
     )  # fmt: skip

@@ -33,6 +33,7 @@ SAID_LIMIT = 100  # characters kept of each thing a firmware says about itself
 TOO_LARGE = f"The body is too large: an event may have {EVENT_LIMIT} bytes, a log {node_logs.LIMIT}; send its tail.\n"
 LOG_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 ACCEL_PREFIX = "/_media/"  # the front's internal location, see software/front/nginx.py
+ACCEL = "X-Accel-Redirect"
 OCTETS = "application/octet-stream"
 
 
@@ -132,10 +133,12 @@ class Node:
     def media_file(self, request: Request, release: str, file: str) -> Answer:
         """A kernel, an initrd or another of a release's files: public, and evidence when a claimed machine asks."""
         provisioner, address = self.provisioner, request.address
+        # Our own nginx sends files itself, and says so; another server in its place has them from here.
+        sent_by_front = self.behind_front and request.environ.get("HTTP_X_SENDFILE_TYPE") == ACCEL
         if not media.FILE_PATH.fullmatch(f"{release}/{file}"):
             raise NotFound("There is no such file.")  # a NUL, for one, is nothing that a database can be asked for
         with reading(provisioner.database) as run:
-            if self.behind_front:  # nginx follows no link out of its folder, see software/front/nginx.py
+            if sent_by_front:  # nginx follows no link out of its folder, see software/front/nginx.py
                 media.refuse_unknown(run, release, file)
             else:
                 path = media.locate(run, provisioner.settings, release, file)
@@ -145,8 +148,8 @@ class Node:
             provisioner.commits.write(
                 lambda session: evidence.kernel_fetched(session, address, release, file, source="http", now=at)
             )
-        if self.behind_front:
-            place = (("X-Accel-Redirect", f"{ACCEL_PREFIX}{release}/{file}"),)
+        if sent_by_front:
+            place = ((ACCEL, f"{ACCEL_PREFIX}{release}/{file}"),)
             return Reply(b"", content_type=OCTETS, headers=place)
         return node_http.file(path, request, OCTETS)
 

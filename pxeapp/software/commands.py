@@ -20,10 +20,14 @@ from pxeapp.commandline import agree, as_json, counting, print_json, working, ye
 from pxeapp.db import Database, now
 from pxeapp.software import debian, releases, ubuntu
 from pxeapp.software.door import Door
+from pxeapp.software.front import httpd, nginx_site
 from pxeapp.software.front import process as front_process
+from pxeapp.software.front.spec import Site
 from pxeapp.software.models import Release
 from pxeapp.software.upstreams import configured
 
+SITES = {"nginx": nginx_site.render, "httpd": httpd.render}
+LOGS = {"nginx": Path("/var/log/nginx"), "httpd": Path("/var/log/apache2")}
 FAMILIES = click.Choice(sorted(releases.INSTALLERS))
 
 
@@ -228,10 +232,27 @@ def delete(name: str, yes: bool) -> None:
     click.echo(f"{name} is removed.")
 
 
-@click.command()
-def front() -> None:
+@click.group(invoke_without_command=True)
+@click.pass_context
+def front(ctx: click.Context) -> None:
     """Serve machines on NODE_LISTEN with nginx: media, repositories, the package mirror; the rest goes to `node`."""
-    front_process.run(config.load())
+    if ctx.invoked_subcommand is None:
+        front_process.run(config.load())
+
+
+@front.command("config")
+@click.option("--for", "program", type=click.Choice(sorted(SITES)), required=True, help="Which server of yours.")
+@click.option("--port", type=click.IntRange(1, 65535), default=None, help="Default: 80, or 443 with TLS.")
+@click.option("--name", default="", help="As machines call it: pxe.example.org.")
+@click.option("--tls", nargs=2, type=click.Path(path_type=Path), metavar="CERTIFICATE KEY", default=None)
+@click.option("--logs", type=click.Path(path_type=Path), default=None, help="A folder for its logs.")
+def front_config(program: str, port: int | None, name: str, tls: tuple[Path, Path] | None, logs: Path | None) -> None:
+    """Print the configuration of a server of your own in front of this appliance; see docs/software.md."""
+    described = front_process.describe(config.load(), {}, as_root=False)
+    certificate, key = tls if tls is not None else (None, None)
+    port = port or (443 if tls else 80)
+    site = Site(described, port, logs or LOGS[program], name, certificate, key)
+    click.echo(SITES[program](site), nl=False)
 
 
 @click.command("mirror-door")

@@ -395,8 +395,11 @@ def test_media_are_handed_to_the_front_by_their_place_below_the_media_folder(rac
     machine = rack.simulated()
     machine.netboot()
     front = create_node_app(rack.provisioner, Queue(rack.provisioner.settings.queue_url), behind_front=True)
-    reply = Client(front).get(machine.media[0], headers={"X-Real-IP": machine.address})
+    said = {"X-Real-IP": machine.address, "X-Sendfile-Type": "X-Accel-Redirect"}
+    reply = Client(front).get(machine.media[0], headers=said)
     assert reply.status_code == 200
     place = reply.headers["X-Accel-Redirect"].removeprefix("/_media/")
     assert (Path(rack.provisioner.settings.media_dir) / place).read_bytes() == b"kernel" * 1000
     assert rack.step(number) == Step.KERNEL_FETCHED
+    with Client(front).get(machine.media[0], headers={"X-Real-IP": machine.address}) as plain:  # a front of others
+        assert (plain.data, "X-Accel-Redirect" in plain.headers) == (b"kernel" * 1000, False)

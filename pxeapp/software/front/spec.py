@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,35 @@ class Front:
     tls: Tls | None = None
     user: str = ""
     workers: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A server of an operator's own in front of ours: where it listens, and how it is called."""
+
+    front: Front
+    port: int
+    logs: Path
+    name: str = ""
+    certificate: Path | None = None
+    key: Path | None = None
+
+    @property
+    def cache(self) -> str:
+        """Where our own nginx answers for /mirror/, which it caches."""
+        host, _, port = self.front.listen.rpartition(":")
+        return f"{'127.0.0.1' if host in ('0.0.0.0', '[::]') else host}:{port}"  # noqa: S104 - compared, not bound
+
+
+def check_site(site: Site, program: str) -> None:
+    """Raises Invalid when something that an operator or a setting says could mean something else."""
+    paths = [("logs", site.logs), ("node_socket", site.front.node_socket), ("repo_dir", site.front.repo_dir)]
+    paths += [("media_dir", site.front.media_dir)]
+    paths += [("tls", path) for path in (site.certificate, site.key) if path is not None]
+    check_paths(paths, program)
+    if site.name and not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,250}[A-Za-z0-9])?", site.name):
+        fix = "Write it as pxe.example.org."
+        raise Invalid(f"name: {site.name[:80]!r} is no host name.", problems=[FieldProblem("name", "is none.", fix)])
 
 
 def check_paths(named: Iterable[tuple[str, Path]], program: str) -> None:

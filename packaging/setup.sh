@@ -19,7 +19,7 @@ TEST="chromium chromium-driver postgresql redis-server shellcheck tftp-hpa atftp
   fonts-droid-fallback netplan.io ifupdown ifenslave bridge-utils libnm0 lvm2 xfsprogs sudo nftables gnupg
   debian-installer-12-netboot-amd64 openssh-server openssh-client dnf apache2-bin xorriso"
 # atftpd conflicts with tftpd-hpa; tests/bench/tftp.py unpacks it, and these are its libraries.
-BENCH="tftpd-hpa libwrap0 libpcre2-8-0 gcc libc6-dev"
+BENCH="tftpd-hpa libwrap0 libpcre2-8-0 gcc libc6-dev apt-mirror dnf-plugins-core"
 
 say() { printf 'setup: %s\n' "$*"; }
 

@@ -173,6 +173,10 @@ PERMISSIONS: dict[str, str] = {
     "rollouts.events": VIEWER,
     "rollouts.forecast": VIEWER,
     "ui.software": VIEWER,
+    "ui.repositories": VIEWER,
+    "ui.repositories_part": VIEWER,
+    "ui.repository": VIEWER,
+    "ui.repository_part": VIEWER,
     "ui.media": VIEWER,
     "ui.media_part": VIEWER,
     "ui.medium": VIEWER,
@@ -264,6 +268,7 @@ PERMISSIONS: dict[str, str] = {
     "diffs.compare": OPERATOR,  # it writes nothing, and takes seconds; proposing a template asks for more, see there
     "appliance.observe": OPERATOR,  # whoever may deploy may stop everything
     "repositories.publish": OPERATOR,
+    "ui.publish_repository": OPERATOR,
     "upstreams.seed": OPERATOR,
     "tasks.cancel": OPERATOR,
     **dict.fromkeys((f"snapshots.{what}" for what in ("create", "verify", "promote")), OPERATOR),
@@ -274,6 +279,9 @@ PERMISSIONS: dict[str, str] = {
     "tasks.retry": ADMIN,  # whatever it is that it does again
     # What changes the appliance for everybody
     **dict.fromkeys((f"repositories.{what}" for what in ("create", "change", "delete", "edit")), ADMIN),
+    **dict.fromkeys((f"ui.{what}_repository" for what in ("create", "edit", "delete")), ADMIN),
+    "ui.add_signing_key": ADMIN,
+    "ui.retire_signing_key": ADMIN,
     "repositories.add_key": ADMIN,
     "repositories.retire_key": ADMIN,
     "media.create": ADMIN,
@@ -362,8 +370,9 @@ WHOLE: frozenset[str] = frozenset(
         "appliance.observe", "health.metrics", "reports.durations", "reports.success", "reports.failures",
         "reports.repairs", "reports.inventory", "ui.reports_page", "ui.settings", "ui.doctor_part", "ui.run_doctor",
         "breaker.reset", "ui.reset_breaker", "upstreams.seed",
-        "roles.delete", "repositories.publish", "mirrors.sync", "mirrors.preview", "tasks.cancel", "ui.control_task",
-        "snapshots.create", "snapshots.verify", "snapshots.promote", "channels.rollback",
+        "roles.delete", "repositories.publish", "ui.publish_repository", "mirrors.sync", "mirrors.preview",
+        "tasks.cancel", "ui.control_task", "snapshots.create", "snapshots.verify", "snapshots.promote",
+        "channels.rollback",
     }
 )  # fmt: skip
 # What writes nothing though it is asked for by POST.

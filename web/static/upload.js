@@ -1,4 +1,5 @@
 // A file of a form goes to the appliance in pieces before the form does: `data-upload` is where, NAME stands for its name.
+// A field for several files sends them one after the other, and gives the form a line for each: hash and name.
 "use strict";
 (() => {
   const PIECE = 8 * 2 ** 20, TRIES = 5;
@@ -42,8 +43,14 @@
       event.preventDefault();
       button.disabled = true;
       try {
-        form.elements.upload.value = await send(file);
-        form.elements.filename.value = file.name;
+        if (input.multiple) {
+          const lines = [];
+          for (const each of input.files) lines.push(`${await send(each)} ${each.name}`);
+          form.elements.upload.value = lines.join("\n");
+        } else {
+          form.elements.upload.value = await send(file);
+          form.elements.filename.value = file.name;
+        }
         form.submit();
       } catch (error) {
         sent.hidden = false;

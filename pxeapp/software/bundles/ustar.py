@@ -62,6 +62,9 @@ def members(source: BinaryIO, *, what: str) -> Iterator[Member]:
         found = _member(head, place + BLOCK, what=what)
         if found.end > size:
             raise Invalid(f"{what} is cut off within {found.name}.", hint="Copy it again.")
+        source.seek(found.start + found.size)
+        if source.read(found.end - found.start - found.size).strip(b"\0"):
+            raise Invalid(f"{what} is damaged behind {found.name}.", hint="Copy it again.")
         yield found
         place = found.end
     if size - place != len(END) or source.read() != _ZERO:

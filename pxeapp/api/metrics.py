@@ -29,6 +29,8 @@ from pxeapp.provisioning.models import Deployment, DeploymentRecord
 from pxeapp.provisioning.steps import Step
 from pxeapp.rollouts import looking
 from pxeapp.rollouts.models import Rollout, RolloutMember
+from pxeapp.software.cache import configured, statistics
+from pxeapp.software.cache.models import UpstreamState
 from pxeapp.traffic.tally import BOUNDS, CLASSES, Tally
 from pxeapp.webhooks import telling
 from pxeapp.webhooks.models import Webhook
@@ -71,6 +73,7 @@ def text(own: Context, tally: Tally) -> str:
         _power(page, session)
         _rollouts(page, session)
         _work(page, session, own)
+        _cache(page, session, own)
     _http(page, tally)
     return "\n".join(page.lines) + "\n"
 
@@ -148,6 +151,32 @@ def _work(page: Page, session: Session, own: Context) -> None:
     else:
         page.one("pxeapp_queue_up", "Whether the queue answers.", 1)
         page.one("pxeapp_queue_hints", "Hints that no worker has taken yet.", hints)
+
+
+def _cache(page: Page, session: Session, own: Context) -> None:
+    known = configured.effective(session, own.settings)
+    today = statistics.on(session, f"{now():%Y-%m-%d}")
+    asked: list[Sample] = []
+    moved: list[Sample] = []
+    for name in known:
+        day = today.get(name, {})
+        asked += [
+            ("", {"upstream": name, "result": result}, day.get(column, 0))
+            for result, column in (
+                ("hit", "hits"), ("miss", "misses"), ("index_hit", "index_hits"), ("index_miss", "index_misses"),
+                ("absent", "absent"), ("error", "errors"),
+            )
+        ]  # fmt: skip
+        moved += [
+            ("", {"upstream": name, "from": source}, day.get(f"bytes_from_{source}", 0))
+            for source in ("cache", "upstream")
+        ]
+    about = "What machines asked of upstreams' mirrors since midnight UTC: hits came from the cache."
+    page.family("pxeapp_cache_requests_total", "counter", about, asked)
+    page.family("pxeapp_cache_bytes_total", "counter", "Bytes since midnight UTC, by where they came from.", moved)
+    states = {row.name: row.problem for row in session.scalars(select(UpstreamState))}
+    wrong = {name: float(bool(states.get(name))) for name in known}
+    page.gauge("pxeapp_cache_problem", "1: something is wrong with the upstream.", "upstream", wrong)
 
 
 def _http(page: Page, tally: Tally) -> None:

@@ -111,3 +111,7 @@ def test_statistics_are_shown_by_day_with_what_was_missing(api: Api, rocky: dict
     assert counted == {"requests": 3, "hits": 1, "misses": 1, "absent": 1, "bytes_from_cache": 10}
     assert found["bytes_from_upstream"] == 112
     assert [(each["path"], each["why"], each["count"]) for each in found["missing"]] == [("a.rpm", "absent", 1)]
+    page = api.of("admin").ask("GET", "/metrics").text
+    assert 'pxeapp_cache_requests_total{upstream="rocky",result="hit"} 1' in page
+    assert 'pxeapp_cache_bytes_total{upstream="rocky",from="upstream"} 112' in page
+    assert 'pxeapp_cache_problem{upstream="rocky"} 0' in page

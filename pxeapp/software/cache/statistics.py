@@ -78,11 +78,10 @@ def of(session: Session, name: str, *, days: int, now: dt.datetime) -> dict[str,
     }
 
 
-def totals(session: Session) -> dict[str, dict[str, int]]:
-    """All that is still counted, by upstream."""
-    columns = [func.sum(getattr(UpstreamDay, column)) for column in COUNTED]
-    rows = session.execute(select(UpstreamDay.name, *columns).group_by(UpstreamDay.name))
-    return {row[0]: dict(zip(COUNTED, map(int, row[1:]), strict=True)) for row in rows}
+def on(session: Session, day: str) -> dict[str, dict[str, int]]:
+    """What was counted on a day, by upstream."""
+    rows = session.scalars(select(UpstreamDay).where(UpstreamDay.day == day))
+    return {row.name: {column: getattr(row, column) for column in COUNTED} for row in rows}
 
 
 def _day(session: Session, name: str, day: str) -> UpstreamDay:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import errno
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from pxeapp.errors import Conflict, Invalid, NotFound, PxeError, Unavailable
@@ -57,21 +58,18 @@ def fetch(
     left = list({each.sha256: each for each in wanted}.values())
     count = Count()
     left = [each for each in left if not _is_here(each, store, count)]
-    ending = threading.Event()
-    lines = _Lines()
+    todo, ending, lines = deque(left), threading.Event(), _Lines()
     try:
         with ThreadPoolExecutor(max_workers=at_once, thread_name_prefix="mirror") as pool:
-            pending = {pool.submit(_one, each, store, lines, count, ending) for each in left}
+            working = {pool.submit(_work, todo, store, lines, count, ending) for _ in range(at_once)}
             try:
-                while pending:
-                    done, pending = wait(pending, timeout=TELL_S, return_when=FIRST_COMPLETED)
+                while working:
+                    done, working = wait(working, timeout=TELL_S, return_when=FIRST_EXCEPTION)
                     for each in done:
                         each.result()
                     tell(count)
             finally:
                 ending.set()
-                for each in pending:
-                    each.cancel()
     finally:
         lines.close()
     return count
@@ -112,10 +110,17 @@ class _Ended(Exception):
     """No error: another file failed, or the task is to end. Leave what came in and go."""
 
 
-def _one(each: Wanted, store: Store, lines: _Lines, count: Count, ending: threading.Event) -> None:
-    if ending.is_set():
-        return
+def _work(todo: deque[Wanted], store: Store, lines: _Lines, count: Count, ending: threading.Event) -> None:
+    """One thread: a file after the other, until there is none left or it is to end."""
+    while not ending.is_set():
+        try:
+            each = todo.popleft()
+        except IndexError:
+            return
+        _one(each, store, lines, count, ending)
 
+
+def _one(each: Wanted, store: Store, lines: _Lines, count: Count, ending: threading.Event) -> None:
     def pause(seconds: float) -> None:
         if ending.wait(seconds):
             raise _Ended

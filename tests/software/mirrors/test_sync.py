@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -40,7 +40,9 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(line, "PAUSE_S", 0.01)
 
 
-def test_a_mirror_holds_what_was_asked_for_with_what_it_needs(appliance: Appliance) -> None:
+def test_a_mirror_holds_what_was_asked_for_with_what_it_needs_and_follows_its_upstream(
+    appliance: Appliance, archive: Archive, upstream: Server, tmp_path: Path
+) -> None:
     appliance.create()
     task = appliance.sync()
     assert task["problem"] == ""
@@ -48,31 +50,18 @@ def test_a_mirror_holds_what_was_asked_for_with_what_it_needs(appliance: Applian
     assert appliance.served() == WHOLE
     row = appliance.row()
     assert (row.package_count, row.problem, row.mirror["state"]["unsatisfied"]) == (3, "", [])
-
-
-def test_a_second_sync_fetches_nothing_and_changes_nothing(appliance: Appliance, upstream: Server) -> None:
-    appliance.create()
-    appliance.sync()
-    before, manifest = upstream.asked.copy(), appliance.row().manifest
+    # Nothing is new: nothing is fetched, nothing published.
+    before, manifest = upstream.asked.copy(), row.manifest
     task = appliance.sync()
-    asked = upstream.asked - before
-    assert set(asked) == {f"dists/{SUITE}/InRelease"}
+    assert set(upstream.asked - before) == {f"dists/{SUITE}/InRelease"}
     assert (task["result"]["changed"], appliance.row().manifest) == (False, manifest)
-
-
-def test_an_update_upstream_fetches_what_is_new_and_drops_the_old(
-    appliance: Appliance, archive: Archive, upstream: Server, tmp_path: Path
-) -> None:
-    appliance.create()
-    appliance.sync()
+    # An update: what is new is fetched, and a client that has read the old index is still served.
     archive.add(deb(tmp_path, "web", "2.0", Depends="web-common (>= 1.0)"))
     archive.publish()
     asked = upstream.packages_asked()
     assert appliance.sync()["result"]["fetched"]["packages"] == 1
     assert upstream.packages_asked() == asked + 1
-    row = appliance.row()
-    assert row.package_count == 2
-    # A client that has read the old index is still served.
+    assert appliance.row().package_count == 2
     assert appliance.served() == sorted([*WHOLE, "web_2.0_all.deb"])
 
 
@@ -85,44 +74,35 @@ def test_recommendations_base_and_installer_come_when_they_are_asked_for(applian
     assert "Package: base-installer" in index.read_text()
 
 
-def test_what_is_missing_upstream_is_named_with_who_asked_and_the_rest_is_served(appliance: Appliance) -> None:
-    appliance.create(packages=["broken", "shell", "no-such-thing"])
-    task = appliance.sync()
-    assert task["state"] == "done"
-    missing = [(each["what"], each["by"]) for each in task["result"]["unsatisfied"]]
+def test_what_is_missing_upstream_is_named_with_who_asked(appliance: Appliance) -> None:
+    result = appliance.preview(packages=["broken", "shell", "no-such-thing"])["result"]
+    missing = [(each["what"], each["by"]) for each in result["unsatisfied"]]
     assert missing == [("no-such-thing", ["you"]), ("what-nobody-has (>= 3)", ["broken"])]
-    assert appliance.served() == ["broken_1.0_all.deb", "shell_1.0_amd64.deb"]
-
-
-def test_everything_is_every_package(appliance: Appliance, archive: Archive) -> None:
-    appliance.create(everything=True, packages=[])
-    appliance.sync()
-    assert appliance.served() == sorted(path.name for path in archive.root.rglob("*.deb"))
+    assert (result["packages"], result["missing"]) == (2, 2)
 
 
 def test_a_preview_fetches_no_package(appliance: Appliance, upstream: Server) -> None:
     result = appliance.preview()["result"]
     assert (result["packages"], result["to_fetch"]["packages"], result["unsatisfied"]) == (3, 3, [])
     assert result["bytes"] == result["to_fetch"]["bytes"] > 400_000
+    assert appliance.preview(everything=True, packages=[])["result"]["packages"] == 6
     assert upstream.packages_asked() == 0
 
 
-def test_a_role_is_asked_anew_at_each_sync(appliance: Appliance) -> None:
+def test_a_role_is_asked_anew_each_time(appliance: Appliance) -> None:
     with appliance.database.write() as session:
         session.add(
-            Release(
-                name="debian-13", family="debian", version="13", installer="preseed", created_at=now(), updated_at=now()
-            )
+            Release(name="ours", family="debian", version="13", installer="preseed", created_at=now(), updated_at=now())
         )
         said = {"name": "tiny", "packages": {"debian": ["shell"]}}
         roles.create(session, said, actor="user:ops", now=now())
-    appliance.create(packages=[], roles=[{"role": "tiny"}], release="debian-13")
-    appliance.sync()
-    assert appliance.served() == ["shell_1.0_amd64.deb"]
+    given: dict[str, Any] = {"packages": [], "roles": [{"role": "tiny"}], "release": "ours"}
+    assert appliance.preview(**given)["result"]["names"] == {"tiny": ["shell"]}
     with appliance.database.write() as session:
-        roles.change(session, "tiny", {"packages": {"debian": ["web-doc"]}}, actor="user:ops", now=now())
-    assert appliance.sync()["result"]["names"] == {"tiny": ["web-doc"]}
-    assert "web-doc_1.0_all.deb" in appliance.served()
+        roles.change(session, "tiny", {"packages": {"debian": ["web"]}}, actor="user:ops", now=now())
+    result = appliance.preview(**given)["result"]
+    assert (result["names"], result["packages"]) == ({"tiny": ["web"]}, 3)
+    assert "is no variable" in appliance.preview(**{**given, "roles": [{"role": "tiny", "vars": {"a": 1}}]})["problem"]
 
 
 def test_a_line_that_breaks_off_is_gone_on_with(appliance: Appliance, upstream: Server) -> None:
@@ -146,30 +126,31 @@ def test_a_sync_that_failed_left_what_came_in_and_the_next_one_goes_on(
     assert (upstream.packages_asked(), appliance.row().problem) == (before + 1, "")
 
 
-@pytest.mark.parametrize(
-    ("lie", "said"),
-    [
-        (lambda content: content[:-1] + b"x", "has SHA-256"),
-        (lambda content: content + b"more", "and its index says"),
-        (lambda content: content[:-5], "and its index says"),
-        (lambda content: b"", "and its index says"),
-    ],
-)
+LIES: list[tuple[Callable[[bytes], bytes], str]] = [
+    (lambda content: content[:-1] + b"x", "has SHA-256"),
+    (lambda content: content + b"more", "and its index says"),
+    (lambda content: content[:-5], "and its index says"),
+    (lambda _content: b"", "and its index says"),
+]
+
+
 def test_an_upstream_that_lies_is_refused_by_name_and_what_was_served_stays(
-    appliance: Appliance, archive: Archive, upstream: Server, tmp_path: Path, lie: Any, said: str
+    appliance: Appliance, archive: Archive, tmp_path: Path
 ) -> None:
     appliance.create()
     appliance.sync()
     path = archive.add(deb(tmp_path, "web", "2.0", filler=3000))
     archive.publish()
-    (archive.root / path).write_bytes(lie((archive.root / path).read_bytes()))
-    task = appliance.sync()
-    assert task["state"] == "failed"
-    assert said in task["problem"]
-    assert "web_2.0_all.deb" in task["problem"]
-    assert appliance.served() == WHOLE
-    assert appliance.row().problem == task["problem"]
-    assert not list((appliance.store / "incoming").iterdir())  # nothing of a lie is gone on with
+    right = (archive.root / path).read_bytes()
+    for lie, said in LIES:
+        (archive.root / path).write_bytes(lie(right))
+        task = appliance.sync()
+        assert task["state"] == "failed"
+        assert said in task["problem"]
+        assert "web_2.0_all.deb" in task["problem"]
+        assert appliance.served() == WHOLE
+        assert appliance.row().problem == task["problem"]
+        assert not list((appliance.store / "incoming").iterdir())  # nothing of a lie is gone on with
 
 
 def test_an_upstream_that_changes_under_us_is_read_once_more(
@@ -199,36 +180,23 @@ def test_an_index_that_is_not_what_was_signed_is_refused(appliance: Appliance, a
 def test_an_expired_index_is_refused_unless_somebody_says_so(appliance: Appliance, archive: Archive) -> None:
     archive.valid_until = now() - dt.timedelta(days=1)
     archive.publish(now=now() - dt.timedelta(days=8))
-    appliance.create()
-    assert "was valid until" in appliance.sync()["problem"]
-    appliance.create("old", accept_expired=True)
-    assert appliance.sync("old")["problem"] == ""
+    assert "was valid until" in appliance.preview()["problem"]
+    assert appliance.preview(accept_expired=True)["problem"] == ""
 
 
 def test_an_unsigned_index_is_refused_unless_somebody_says_so(appliance: Appliance, archive: Archive) -> None:
     archive.signed = False
     archive.publish()
-    appliance.create()
-    assert "is not signed" in appliance.sync()["problem"]
-    appliance.create("trusting", accept_unsigned=True)
-    task = appliance.sync("trusting")
+    assert "is not signed" in appliance.preview()["problem"]
+    task = appliance.preview(accept_unsigned=True)
     assert task["problem"] == ""
     assert "accept_unsigned" in task["result"]["remarks"][0]
 
 
-def test_an_index_signed_by_another_key_is_refused(appliance: Appliance, our_key: openpgp.KeyPair) -> None:
-    appliance.create(key=our_key.public)
-    assert "signed by a key that is not in the keyring" in appliance.sync()["problem"]
-
-
-def test_without_any_key_nothing_is_believed(appliance: Appliance) -> None:
-    appliance.create(key="")
-    assert "There is no key to verify" in appliance.sync()["problem"]
-
-
-def test_a_keyring_that_is_not_there_is_a_sentence_with_where_it_was_looked_for(appliance: Appliance) -> None:
-    appliance.create(key="", keyring="nobodys-keyring")
-    assert "There is no keyring nobodys-keyring in" in appliance.sync()["problem"]
+def test_a_key_that_is_another_one_or_missing_is_a_sentence(appliance: Appliance, our_key: openpgp.KeyPair) -> None:
+    assert "signed by a key that is not in the keyring" in appliance.preview(key=our_key.public)["problem"]
+    assert "There is no key to verify" in appliance.preview(key="")["problem"]
+    assert "There is no keyring nobodys in" in appliance.preview(key="", keyring="nobodys")["problem"]
 
 
 def test_an_upstream_that_does_not_answer_is_a_sentence(appliance: Appliance, upstream: Server) -> None:

@@ -49,6 +49,7 @@ class SnapshotRepository(Base):
     components: Mapped[list[str]] = mapped_column(default=list)
     architectures: Mapped[list[str]] = mapped_column(default=list)
     manifest: Mapped[str] = mapped_column(String(64))
+    served: Mapped[str] = mapped_column(String(64), default="")  # of a bundle: the same tree, signed by our key
     packages: Mapped[str] = mapped_column(String(64), default="")
     package_count: Mapped[int] = mapped_column(default=0)
     bytes: Mapped[int] = mapped_column(BigInteger, default=0)
@@ -104,9 +105,9 @@ class SnapshotUse(Base):
 def kept(session: Session) -> Iterator[tuple[str, bool]]:
     """What the store keeps for snapshots, see content/garbage.py."""
     found = (
-        select(SnapshotRepository.manifest, SnapshotRepository.packages)
+        select(SnapshotRepository.manifest, SnapshotRepository.served, SnapshotRepository.packages)
         .join(Snapshot, Snapshot.id == SnapshotRepository.snapshot_id)
         .where(Snapshot.deleted_at.is_(None))
     )
-    for manifest, packages in session.execute(found):
-        yield from ((manifest, True), (packages, False))
+    for manifest, served, packages in session.execute(found):
+        yield from ((manifest, True), (served, True), (packages, False))

@@ -3,7 +3,8 @@
 A snapshot's tree is made once per repository. A channel's is exchanged, repository by repository: a client asks for
 one repository and sees the old one or the new one, whole. Files of the one before stay beside the new ones, so that a
 client that has read the old index finds what that names; an index names its packages by hash, so it never takes
-another file for one of them.
+another file for one of them. What a channel serves says when it came there (see resigning.py), so that clients follow
+it back, too.
 """
 
 from __future__ import annotations
@@ -20,11 +21,14 @@ from pxeapp.db import Database
 from pxeapp.errors import NotFound
 from pxeapp.software.content import tree
 from pxeapp.software.content.manifest import Manifest
-from pxeapp.software.snapshots import channels, service
-from pxeapp.software.snapshots.models import Channel, Snapshot
+from pxeapp.software.repositories import signing
+from pxeapp.software.repositories.signing import Signer
+from pxeapp.software.snapshots import channels, resigning, service
+from pxeapp.software.snapshots.models import Channel, Snapshot, SnapshotRepository
 from pxeapp.software.tasks.models import SoftwareTask
 from pxeapp.software.tasks.running import Run
 from pxeapp.software.tasks.service import FAILED
+from pxeapp.vault import open_vault
 
 AGAIN = dt.timedelta(minutes=10)
 OURS = "system:software"
@@ -40,13 +44,17 @@ def publish_snapshot(run: Run) -> dict[str, Any]:
     """The task: a tree for each repository of a snapshot; what is there already is whole, and stays."""
     with run.database.read() as session:
         row = service.get(session, run.subject)
-        identity, digest = row.id, row.digest
-        parts = {each.name: each.manifest for each in row.repositories}
+        identity, digest, foreign = row.id, row.digest, bool(row.origin)
+        parts = {each.name: (each.manifest, each.served) for each in row.repositories}
     target = folder(run.settings, SNAPSHOTS, run.subject)
-    for number, (name, sha256) in enumerate(sorted(parts.items())):
+    for number, (name, (sha256, served)) in enumerate(sorted(parts.items())):
         run.progress(number, len(parts), says=f"Publishing {name}")
         if not (target / name).is_dir():
-            tree.publish(run.store, Manifest.load(run.store, sha256), target / name)
+            manifest = Manifest.load(run.store, served or sha256)
+            if foreign and not served and resigning.is_signed(manifest):
+                manifest = resigning.resigned(run.store, manifest, _signer(run))
+                _remember_served(run, identity, name, manifest.save(run.store))
+            tree.publish(run.store, manifest, target / name)
     with run.database.write() as session:
         kept = session.execute(
             update(Snapshot)
@@ -58,6 +66,22 @@ def publish_snapshot(run: Run) -> dict[str, Any]:
         tree.withdraw(target)
         raise NotFound(f"Snapshot {run.subject} was deleted meanwhile.")
     return {"digest": digest, "repositories": len(parts)}
+
+
+def _signer(run: Run) -> Signer:
+    """Signs with our key, which lies where machines fetch it."""
+    made = signing.signer(run.database, open_vault(run.settings.data_dir), actor=run.actor, now=run.now())
+    signing.keep_served(run.settings, run.database)
+    return made
+
+
+def _remember_served(run: Run, snapshot: int, name: str, sha256: str) -> None:
+    with run.database.write() as session:
+        session.execute(
+            update(SnapshotRepository)
+            .where(SnapshotRepository.snapshot_id == snapshot, SnapshotRepository.name == name)
+            .values(served=sha256)
+        )
 
 
 def withdraw_snapshot(run: Run) -> dict[str, Any]:
@@ -99,7 +123,10 @@ def _exchange(run: Run, parts: dict[str, str], was: dict[str, str]) -> None:
         if kept == sha256 and (target / name).is_dir():
             continue
         keep = [Manifest.load(run.store, kept)] if kept else []
-        tree.publish(run.store, Manifest.load(run.store, sha256), target / name, keep=keep)
+        manifest = Manifest.load(run.store, sha256)
+        if resigning.is_signed(manifest):
+            manifest = resigning.resigned(run.store, manifest, _signer(run), dated=run.now())
+        tree.publish(run.store, manifest, target / name, keep=keep)
     gone = [path for path in target.iterdir() if path.is_dir() and path.name not in parts and path.name[0] != "."]
     for path in gone:
         tree.withdraw(path)

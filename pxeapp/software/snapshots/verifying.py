@@ -23,7 +23,7 @@ def verify(run: Run) -> dict[str, Any]:
     with run.database.read() as session:
         row = service.get(session, run.subject)
         digest, same = row.digest, service.digest_of(row.repositories) == row.digest
-        parts = {each.name: each.manifest for each in row.repositories}
+        parts = {each.name: each.served or each.manifest for each in row.repositories}
     target = publishing.folder(run.settings, publishing.SNAPSHOTS, run.subject)
     manifests = {name: Manifest.load(run.store, sha256) for name, sha256 in parts.items()}
     total = sum(manifest.bytes for manifest in manifests.values())

@@ -30,6 +30,7 @@ from pxeapp.software.repositories import openpgp
 from pxeapp.software.tasks.models import SoftwareTask
 from tests.software.mirrors.conftest import Appliance
 from tests.software.mirrors.upstream import SUITE, Archive, Server, deb
+from tests.software.repositories import served
 
 COMMON = "pool/main/w/web-common_1.0_all.deb"
 WHOLE = ["shell_1.0_amd64.deb", "web-common_1.0_all.deb", "web_1.0_all.deb"]
@@ -72,6 +73,23 @@ def test_recommendations_base_and_installer_come_when_they_are_asked_for(applian
     assert appliance.served() == sorted([*expected, "web-doc_1.0_all.deb"])
     index = appliance.settings.data_dir / f"repo/web/dists/{SUITE}/main/debian-installer/binary-amd64/Packages"
     assert "Package: base-installer" in index.read_text()
+
+
+def test_apt_installs_from_the_mirrored_part_with_the_upstream_gone(
+    appliance: Appliance, upstream: Server, tmp_path: Path, our_key: openpgp.KeyPair
+) -> None:
+    if missing := served.missing(["apt-get", "dpkg"]):
+        pytest.skip(f"needs {' '.join(missing)}")
+    appliance.create()
+    assert appliance.sync()["problem"] == ""
+    upstream.shutdown()
+    (tmp_path / "key.gpg").write_bytes(openpgp.binary_keyring(our_key.public.encode()))
+    apt = served.Apt(tmp_path / "apt", f"file:{appliance.settings.data_dir}/repo/web", SUITE, tmp_path / "key.gpg")
+    ran = apt.run("update")
+    assert ran.returncode == 0, ran.stderr
+    ran = apt.run("-y", "--no-install-recommends", "install", "web")
+    assert ran.returncode == 0, ran.stderr
+    assert (apt.folder / "usr/share/web-common/about").read_text() == "web-common 1.0\n"
 
 
 def test_what_is_missing_upstream_is_named_with_who_asked(appliance: Appliance) -> None:

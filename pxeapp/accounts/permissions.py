@@ -26,6 +26,7 @@ PERMISSIONS: dict[str, str] = {
     "health.readyz": PUBLIC,
     "health.metrics": VIEWER,
     "openapi.spec": PUBLIC,
+    "account.sign_in": PUBLIC,  # as ui.sign_in
     "ui.login": PUBLIC,
     "ui.sign_in": PUBLIC,
     "ui.oidc_begin": PUBLIC,

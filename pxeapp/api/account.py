@@ -1,19 +1,22 @@
-"""`/account`: one's own account. What opens something is changed at a browser only, never with a token."""
+"""`/account`: one's own account. What opens something is changed at a browser only, never with a token.
+
+A token for the command line is had with name and password as well: see accounts/by_password.py.
+"""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
 from apiflask import APIBlueprint
-from flask import current_app
+from flask import current_app, request
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 
-from pxeapp.accounts import own, sessions
+from pxeapp.accounts import by_password, own, sessions
 from pxeapp.accounts import tokens as making
 from pxeapp.accounts.models import ApiToken
 from pxeapp.accounts.permissions import PERMISSIONS, verdict
-from pxeapp.api.accounts import TokenIn
+from pxeapp.api.accounts import RoleName, TokenIn
 from pxeapp.api.context import actor, context
 from pxeapp.api.guard import credential, rules, visit
 from pxeapp.api.paging import Page, PageQuery, page, part
@@ -30,6 +33,19 @@ class PasswordIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
     old: Secret
     new: Secret
+
+
+class SignInIn(BaseModel):
+    """Name and password, a code where the account has a second factor, and the token that is wanted."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: Annotated[str, Field(max_length=100)]
+    password: Secret
+    code: Annotated[str, Field(max_length=40, description="Of your authenticator, or a recovery code.")] = ""
+    token_name: Annotated[str, Field(min_length=1, max_length=63)] = "sign-in"  # noqa: S105 - a name
+    days: Annotated[int, Field(ge=1, le=by_password.MOST_DAYS)] = by_password.DAYS
+    role: Annotated[RoleName | None, Field(description="Left out: your own; never more than that.")] = None
+    read_only: bool = False
 
 
 class CodeIn(BaseModel):
@@ -107,6 +123,24 @@ def show() -> dict[str, Any]:
         "token": _token(),
         "may": [endpoint for endpoint in sorted(PERMISSIONS) if not endpoint.startswith("ui.") and _may(endpoint)],
     }
+
+
+@bp.post("/account/sign-in")
+@bp.input(SignInIn, arg_name="said")
+@bp.output({}, status_code=201)
+def sign_in(said: SignInIn) -> dict[str, Any]:
+    """A token for your name and password; its secret is shown once, in this answer
+
+    A code that is missing is a 422 at the field `code`: ask for it, and send everything again.
+    """
+    own_context = context()
+    row, secret = by_password.token(
+        own_context.database, own_context.vault,
+        by_password.Credentials(said.name, said.password, said.code),
+        by_password.Wanted(said.token_name, said.days, said.role, said.read_only),
+        address=request.remote_addr or "", totp_roles=own_context.settings.totp_roles, now=now(),
+    )  # fmt: skip
+    return {**making.shown(row), "token": secret}
 
 
 @bp.get("/account/sessions", endpoint="sessions")

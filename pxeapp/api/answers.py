@@ -467,6 +467,7 @@ ONE: dict[str, type[BaseModel]] = {
     "users.show": UserOut,
     "tokens.create": NewTokenOut,
     "account.create_token": NewTokenOut,
+    "account.sign_in": NewTokenOut,
     "audit.show": AuditOut,
     "templates.show": templates.TemplateOut,
     "exports.inventory": exports.InventoryOut,

@@ -83,6 +83,7 @@ EXAMPLES: Final[dict[str, Any]] = {
     "users.change": {"role": "viewer"},
     "tokens.create": TOKEN,
     "account.create_token": TOKEN,
+    "account.sign_in": {"name": "ada", "password": "a-long-password", "token_name": "ada's notebook"},
     "account.password": {"old": "a-long-password", "new": "another-long-password"},
     "account.confirm_totp": {"code": "123456"},
     "account.renew_recovery_codes": {"password": "a-long-password"},

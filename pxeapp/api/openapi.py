@@ -269,11 +269,11 @@ def _parameters(operation: dict[str, Any], method: str, endpoint: str) -> None:
 def _refusals(operation: dict[str, Any], method: str, path: str, endpoint: str, least: str | None) -> dict[str, str]:
     """Every way in which this operation says no."""
     found = {} if endpoint == "health.readyz" else {"503": "The database cannot be used right now."}
-    if least == PUBLIC:
+    if least == PUBLIC and method == "get":
         return {"405": "This method is not possible here.", **found}
-    found["401"] = "No valid token."
+    found["401"] = "No valid token." if least != PUBLIC else "Name or password is wrong."
     found["429"] = "Too many requests; ask again when Retry-After says."
-    found["403"] = f"The role {least} is needed."
+    found["403"] = f"The role {least} is needed." if least != PUBLIC else "It came from another site."
     if "{" in path or endpoint in NARROWED:
         found["404"] = "There is no such thing."
     if operation.get("parameters") or "requestBody" in operation:

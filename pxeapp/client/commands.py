@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from urllib.parse import urlsplit
 import click
 
 from pxeapp import __version__, config
-from pxeapp.client import Appliance, Refused, at, chosen, profiles
+from pxeapp.client import Appliance, Refused, at, chosen, profiles, signing_in
 from pxeapp.client.http import Http
 from pxeapp.client.profiles import Profile, Profiles
 from pxeapp.commandline import as_json, print_json, print_table
@@ -24,16 +25,26 @@ existing = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.argument("url")
 @click.option("--name", default="", help="What the profile is called; left out: the appliance's host.")
 @click.option("--token-file", type=existing, help="A file with the token in it; left out: asked for.")
+@click.option("--user", default="", help="Have a token made for this user, whose password is asked for.")
+@click.option("--password-file", type=existing, help="A file with the password of --user in it.")
+@click.option("--days", type=click.IntRange(1, 90), default=None, help="For how long it is good, with --user.")
+@click.option("--read-only", is_flag=True, help="With --user: it changes nothing.")
 @click.option("--ca-file", type=existing, help="The certificate of a certificate authority of your own.")
 @click.option("--insecure", is_flag=True, help="Yes, send the token unencrypted to an http:// address.")
-def login(url: str, name: str, token_file: Path | None, ca_file: Path | None, insecure: bool) -> None:
+def login(
+    url: str, name: str, token_file: Path | None, ca_file: Path | None, insecure: bool, **signing: Any
+) -> None:  # fmt: skip
     """Speak to the appliance at URL from now on, with a token of yours.
 
-    Make the token on its page Account, or with `pxeapp token create` there. `pxeapp --local` means this host again.
+    Make the token on its page Account, or with `pxeapp token create` there; or say --user and enter your password.
+    `pxeapp --local` means this host again.
     """
+    _refuse_mixed(token_file, signing)
     address = profiles.checked(url, insecure=insecure)
     name = profiles.named(name or urlsplit(address).hostname or "")
-    if token_file is not None:
+    if signing["user"]:
+        token = signing_in.token(Http(address, "", ca_file=ca_file), **signing)
+    elif token_file is not None:
         token = profiles.token_in(token_file)
     else:
         token = profiles.usable(str(click.prompt(f"Token ({address}/account makes one)", hide_input=True, err=True)))
@@ -51,6 +62,13 @@ def login(url: str, name: str, token_file: Path | None, ca_file: Path | None, in
         click.echo(
             f"The appliance is pxeapp {version}, this command {__version__}: where they differ it says so.", err=True
         )
+
+
+def _refuse_mixed(token_file: Path | None, signing: Mapping[str, Any]) -> None:
+    if token_file is not None and signing["user"]:
+        raise click.UsageError("--token-file and --user say two different things.")
+    if not signing["user"] and (signing["password_file"] or signing["days"] or signing["read_only"]):
+        raise click.UsageError("--password-file, --days and --read-only go with --user.")
 
 
 @click.command()

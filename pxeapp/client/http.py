@@ -55,7 +55,7 @@ class Http:
         self.host = urlsplit(url).netloc
         self._session = requests.Session()
         self._session.trust_env = False  # no proxy and no .netrc decides where the token goes
-        self._session.auth = Bearer(token)
+        self._session.auth = Bearer(token) if token else None  # none yet: who signs in
         self._session.headers.update({"Accept": "application/json", "User-Agent": f"pxeapp/{__version__}"})
         self._session.verify = str(ca_file) if ca_file else True
 

@@ -395,6 +395,7 @@ STOPS: tuple[Stop, ...] = (
     Stop("account.begin_totp"),
     Stop("account.confirm_totp", instead=_code),
     *map(Stop, ("account.renew_recovery_codes", "account.remove_totp")),
+    Stop("account.sign_in", instead=lambda _walk, example: {**example, "name": "admin"}),
     Stop("account.end_session", before=Walk.signed_in),  # the one of before
     Stop("account.end_sessions"),
     Stop("account.password", before=Walk.signed_in),

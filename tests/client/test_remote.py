@@ -21,11 +21,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pxeapp import config
-from pxeapp.accounts import service
+from pxeapp.accounts import second_factor, service, totp
 from pxeapp.bmc import orders
 from pxeapp.bmc.connect import FAKE_FOLDER
 from pxeapp.bmc.fake import FakeBmc
 from pxeapp.cli import main
+from pxeapp.client import signing_in
 from pxeapp.consoles import door
 from pxeapp.consoles.holder import Holder
 from pxeapp.db import Database, now
@@ -34,7 +35,7 @@ from pxeapp.machines.models import Machine
 from pxeapp.provisioning.models import Deployment
 from pxeapp.software import releases
 from pxeapp.software.releases import Description
-from pxeapp.vault import Vault
+from pxeapp.vault import Vault, open_vault
 from tests.consoles.conftest import wait_until
 from tests.ports import free_port
 from tests.ui import rack, served
@@ -281,6 +282,50 @@ def test_login_keeps_a_profile_and_logout_revokes_its_token(both: Both, tmp_path
     again = pxeapp("login", both.url, "--name", "lab", given=f"{both.tokens['own']}\n")
     assert (again.exit_code, "not valid" in again.stderr) == (5, True)
     assert json.loads(pxeapp("profile", "list", "--json").stdout)["items"] == []
+
+
+def test_login_with_a_password_has_a_token_made_that_ends(both: Both, tmp_path: Path) -> None:
+    home = both.environ(HOME=str(tmp_path), XDG_CONFIG_HOME=str(tmp_path / "config"))
+
+    def pxeapp(*words: str, given: str = "") -> Result:
+        return CliRunner().invoke(main, list(words), env=home, input=given)
+
+    wrong = pxeapp("login", both.url, "--user", "admin", given="not-it\n")
+    assert (wrong.exit_code, "User name or password is wrong" in wrong.stderr) == (5, True)
+    done = pxeapp("login", both.url, "--name", "lab", "--user", "admin", "--days", "2", given=f"{served.PASSWORD}\n")
+    assert done.exit_code == 0, done.output
+    assert "is admin, all machines, until 20" in done.stdout
+    assert served.PASSWORD not in done.output + (tmp_path / "config" / "pxeapp" / "profiles.toml").read_text()
+    assert "compute-01" in pxeapp("machine", "list").stdout
+    assert "its token is revoked" in pxeapp("logout", "lab").stdout
+    (tmp_path / "password").write_text(f"{served.PASSWORD}\n")
+    read = pxeapp("login", both.url, "--user", "admin", "--password-file", str(tmp_path / "password"), "--read-only")
+    assert read.exit_code == 0, read.output
+    assert pxeapp("machine", "abort", "compute-01").exit_code == 5
+    for words in (("--token-file", str(tmp_path / "password"), "--user", "admin"), ("--days", "2")):
+        assert pxeapp("login", both.url, *words).exit_code == 2
+
+
+def test_login_asks_for_the_code_of_a_second_factor(
+    both: Both, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = both.environ(HOME=str(tmp_path), XDG_CONFIG_HOME=str(tmp_path / "config"))
+    vault = open_vault(both.folder / "data")
+    with both.database.write() as session:
+        user = service.create_user(session, name="ada", role="viewer", password=served.PASSWORD, actor="t", now=now())
+        secret = second_factor.begin(session, vault, user)
+        second_factor.confirm(session, vault, user, totp.code(secret, totp.step_of(now()) - 1), now=now())
+
+    def login(given: str) -> Result:
+        return CliRunner().invoke(main, ["login", both.url, "--user", "ada"], env=home, input=given)
+
+    silent = login(f"{served.PASSWORD}\n")  # no terminal: nobody can be asked
+    assert (silent.exit_code, "second factor" in silent.stderr) == (1, True)
+    monkeypatch.setattr(signing_in, "can_ask", lambda: True)
+    done = login(f"{served.PASSWORD}\n000000\n{totp.code(secret, totp.step_of(now()))}\n")
+    assert done.exit_code == 0, done.output
+    assert "The code is wrong or was used before" in done.stderr
+    assert "is viewer" in done.stdout
 
 
 def test_a_token_that_may_not_revoke_itself_says_who_can(both: Both, tmp_path: Path) -> None:

@@ -10,8 +10,10 @@ import errno
 import hashlib
 import json
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TextIO
@@ -24,6 +26,8 @@ from pxeapp.software.isos.listing import Listing
 
 FOLDER = "importing"
 SMALL = 4 * 1024 * 1024  # up to here a file is hashed before it is written: one that is there already costs no writing
+WRITERS = 8  # mostly waiting for the disk
+AHEAD = 16  # small files that are being written while the next are read
 FORGET_S = 7 * 24 * 3600.0  # how long an import that was given up may be gone on with
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -90,17 +94,11 @@ def take(
     taken = journal.read(store, listing, keeps)
     done = sum(each.size for each in taken.values())
     try:
-        with journal.open() as lines:
-            if taken:
-                lines.write("\n")  # the last line of a killed one may have no end
+        with journal.open() as lines, _Writing(store, taken, lines, with_md5=with_md5) as writing:
             for path, size, content in contents.stream(image, listing, taken):
                 progress(done, path)
-                counted = _counted(content, done, path, progress)
-                each = _one(store, path, size, counted, kept=keeps(path), with_md5=with_md5)
-                taken[path] = each
+                writing.add(path, size, _counted(content, done, path, progress), kept=keeps(path))
                 done += size
-                lines.write(f"{json.dumps([path, each.sha256, each.size, each.md5, each.kept])}\n")
-                lines.flush()
     except OSError as error:
         if error.errno not in FULL:
             raise
@@ -111,26 +109,76 @@ def take(
     return taken
 
 
-def _one(store: Store, path: str, size: int, content: Iterator[bytes], *, kept: bool, with_md5: bool) -> Taken:
-    md5 = hashlib.md5(usedforsecurity=False) if with_md5 else None
-    if size <= SMALL or not kept:
+class _Writing:
+    """Puts files into the store and lines into the journal.
+
+    Small files are written a few at a time beside the reading: a disk takes as long to confirm one as to confirm
+    several, and media have thousands. A large one is written as it comes, when those before it are done.
+    """
+
+    def __init__(self, store: Store, taken: dict[str, Taken], lines: TextIO, *, with_md5: bool) -> None:
+        self._store = store
+        self._taken = taken
+        self._lines = lines
+        self._with_md5 = with_md5
+        self._pool = ThreadPoolExecutor(WRITERS)
+        self._waiting: deque[tuple[str, Future[Taken]]] = deque()
+        lines.write("\n")  # the last line of one that was killed may have no end
+
+    def __enter__(self) -> _Writing:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
+        """What is being written is finished, whatever ended the reading."""
+        try:
+            while self._waiting:
+                if kind is None:
+                    self._settle()
+                else:
+                    with suppress(Exception):  # the first reason is on its way up
+                        self._settle()
+        finally:
+            self._pool.shutdown(cancel_futures=True)
+
+    def add(self, path: str, size: int, content: Iterator[bytes], *, kept: bool) -> None:
+        """Take a file; its content is read to the end when this returns."""
+        if size <= SMALL:
+            data = b"".join(content)
+            self._waiting.append((path, self._pool.submit(self._small, data, kept=kept)))
+            while len(self._waiting) > AHEAD:
+                self._settle()
+        else:
+            while self._waiting:
+                self._settle()
+            self._note(path, self._large(path, size, content, kept=kept))
+
+    def _settle(self) -> None:
+        path, written = self._waiting.popleft()
+        self._note(path, written.result())
+
+    def _note(self, path: str, file: Taken) -> None:
+        self._taken[path] = file
+        self._lines.write(f"{json.dumps([path, file.sha256, file.size, file.md5, file.kept])}\n")
+        self._lines.flush()
+
+    def _small(self, data: bytes, *, kept: bool) -> Taken:
+        md5 = hashlib.md5(data, usedforsecurity=False).hexdigest() if self._with_md5 else ""
+        sha256 = self._store.add_bytes(data).sha256 if kept else hashlib.sha256(data).hexdigest()
+        return Taken(sha256, len(data), md5, kept)
+
+    def _large(self, path: str, size: int, content: Iterator[bytes], *, kept: bool) -> Taken:
+        md5 = hashlib.md5(usedforsecurity=False) if self._with_md5 else None
         sha256 = hashlib.sha256()
-        held = []
-        for chunk in content:
-            sha256.update(chunk)
-            if md5 is not None:
-                md5.update(chunk)
-            if kept:
-                held.append(chunk)
-        if kept:
-            store.add_bytes(b"".join(held))
-        return Taken(sha256.hexdigest(), size, md5.hexdigest() if md5 else "", kept)
-    with store.receiving(name=path) as incoming:
-        for chunk in content:
-            incoming.write(chunk)
-            if md5 is not None:
-                md5.update(chunk)
-    return Taken(incoming.blob.sha256, size, md5.hexdigest() if md5 else "", kept)
+        with self._store.receiving(name=path) if kept else nullcontext() as incoming:
+            for chunk in content:
+                if incoming is None:
+                    sha256.update(chunk)
+                else:
+                    incoming.write(chunk)
+                if md5 is not None:
+                    md5.update(chunk)
+        found = sha256.hexdigest() if incoming is None else incoming.blob.sha256
+        return Taken(found, size, md5.hexdigest() if md5 is not None else "", kept)
 
 
 def _counted(content: IO[bytes], done: int, path: str, progress: Progress) -> Iterator[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,12 @@ from tests.software.isos import making
 ACTOR = "user:ops"
 
 
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test writes need not outlive the power: waiting for the disk is most of an import of small files."""
+    monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
+
+
 @pytest.fixture(scope="session")
 def rpms(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Two packages, made once."""
@@ -32,14 +39,19 @@ def rpms(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.fixture(scope="session")
-def dvd(tmp_path_factory: pytest.TempPathFactory, rpms: tuple[Path, Path]) -> Path:
-    """Rocky Linux 9.4's DVD, made once; whoever changes it takes a copy."""
-    folder = tmp_path_factory.mktemp("dvd")
-    tree = folder / "tree"
+def dvd_tree(tmp_path_factory: pytest.TempPathFactory, rpms: tuple[Path, Path]) -> Path:
+    """What lies on the DVD of Rocky Linux 9.4; whoever changes it takes a copy."""
+    tree = tmp_path_factory.mktemp("dvd-tree") / "tree"
     making.repository(tree / "BaseOS", rpms[0])
     making.repository(tree / "AppStream", rpms[1])
-    making.el(tree)
-    return making.iso(tree, folder / "Rocky-9.4-x86_64-dvd.iso", "Rocky-9-4-x86_64-dvd")
+    return making.el(tree)
+
+
+@pytest.fixture(scope="session")
+def dvd(dvd_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Rocky Linux 9.4's DVD, made once."""
+    path = tmp_path_factory.mktemp("dvd") / "Rocky-9.4-x86_64-dvd.iso"
+    return making.iso(dvd_tree, path, "Rocky-9-4-x86_64-dvd")
 
 
 @pytest.fixture

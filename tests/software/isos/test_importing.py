@@ -285,13 +285,10 @@ def test_a_signature_counts_when_this_machine_has_its_key(
 )
 def test_a_medium_that_is_not_what_it_says_is_refused_whole_and_leaves_nothing(
     damage: Callable[[Path], object], said: str, importing: Importer, settings: Settings, database: Database,
-    store: Store, rpms: tuple[Path, Path], tmp_path: Path,
+    store: Store, dvd_tree: Path, tmp_path: Path,
 ) -> None:  # fmt: skip
     tree = tmp_path / "tree"
-    making.repository(tree / "BaseOS", rpms[0])
-    making.repository(tree / "AppStream", rpms[1])
-    making.el(tree)
-    (tree / "isolinux/vmlinuz").unlink()
+    shutil.copytree(dvd_tree, tree)
     damage(tree)
     assert said in refused(importing(making.iso(tree, tmp_path / "x.iso")))
     assert nothing_is_left(settings, database, store)

@@ -94,7 +94,7 @@ def test_what_is_something_else_is_refused_with_what_it_seems_to_be(
     files: dict[str, str | bytes], said: str, tmp_path: Path
 ) -> None:
     with pytest.raises(Invalid, match=said):
-        recognised(making.iso(making.write(tmp_path / "tree", files), tmp_path / "x.iso"))
+        recognised(making.quick(making.write(tmp_path / "tree", files), tmp_path / "x.iso"))
 
 
 @pytest.mark.parametrize(

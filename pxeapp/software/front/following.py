@@ -51,6 +51,7 @@ class Following:
         self._door: Door | None = None
         self._refused: dict[str, str] = {}
         self._unreachable: dict[str, str] = {}
+        self._placeless: dict[str, str] = {}
         self._running: Front | None = None
         self._written = ""
         self._stamp: object = None
@@ -77,7 +78,8 @@ class Following:
         if moment < self._resolve_due and not at_once:
             return False
         changed = self._take()
-        self._resolve_due = moment + (RETRY_RESOLVE_EVERY_S if self._unreachable else RESOLVE_EVERY_S)
+        mended_soon = self._unreachable or self._placeless
+        self._resolve_due = moment + (RETRY_RESOLVE_EVERY_S if mended_soon else RESOLVE_EVERY_S)
         return changed
 
     def problems(self) -> dict[str, str]:
@@ -85,8 +87,8 @@ class Following:
         found = {}
         for name in self.known:
             keeper = self._indexes.keepers.get(name)
-            said = (self._refused.get(name), self._unreachable.get(name), keeper.problem() if keeper else "")
-            found[name] = " ".join(filter(None, said))
+            said = [each.get(name) for each in (self._placeless, self._refused, self._unreachable)]
+            found[name] = " ".join(filter(None, (*said, keeper.problem() if keeper else "")))
         return found
 
     def sets(self, name: str) -> list[dict[str, Any]]:
@@ -107,6 +109,9 @@ class Following:
         behind = self._behind_doors(self.known)
         self._indexes.follow(self.known)
         wanted = self._describe(self._settings, behind, as_root=os.geteuid() == 0)
+        self._placeless = {each.upstream.name: said for each in wanted.mirrors if (said := _no_place(wanted, each))}
+        # nginx would take it, and break off each answer that it cannot keep.
+        wanted = replace(wanted, mirrors=[e for e in wanted.mirrors if e.upstream.name not in self._placeless])
         self._unreachable = {each.upstream.name: _why(each) for each in wanted.mirrors if _why(each)}
         stamp = _stamp_of(wanted)
         if wanted == self._running and stamp == self._written:
@@ -195,6 +200,16 @@ def _why(served: Served) -> str:
         return ""
     host = served.upstream.host
     return f"{host} cannot be resolved by this appliance, or its addresses may not be contacted."
+
+
+def _no_place(front: Front, served: Served) -> str:
+    """Why its packages cannot be kept; empty: they can."""
+    folder = front.cache_dir / served.upstream.name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return f"Its packages cannot be kept in {folder}: {error.strerror}."
+    return "" if os.access(folder, os.W_OK | os.X_OK) else f"Its packages cannot be kept in {folder}: not writable."
 
 
 def _stamp_of(front: Front) -> str:

@@ -97,7 +97,16 @@ class Running:
             return False
 
     def get(self, path: str, *, method: str = "GET", address: str = ADDRESS, **headers: str) -> Reply:
-        """One request as a machine makes it; a path that begins with http:// is what a proxy is asked for."""
+        """One request as a machine makes it; a path that begins with http:// is what a proxy is asked for.
+
+        Asked again where nginx closes a connection that has said nothing yet, as it does when it is configured anew.
+        """
+        try:
+            return self._get(path, method, address, headers)
+        except (http.client.RemoteDisconnected, ConnectionResetError):
+            return self._get(path, method, address, headers)
+
+    def _get(self, path: str, method: str, address: str, headers: dict[str, str]) -> Reply:
         connection = http.client.HTTPConnection(ADDRESS, self.port, timeout=30, source_address=(address, 0))
         try:
             connection.request(method, path, headers=headers)

@@ -148,9 +148,10 @@ class Keeper:
         if hashed is not None:
             generation, name = self._of_hash(held, *hashed)
         else:
-            generation, name = self._for(client, held), below
-            if name not in generation.head.sums:
+            found = self._of_name(client, held, below)
+            if found is None:
                 return Answer("plain")  # not an index: an installer's image, a translation that nobody signs
+            generation, name = found, below
         held.record.wanted[generation.head.lasting(name)] = self._clock()
         file = generation.files.get(name)
         if file is not None and self._shelf.has(file):
@@ -173,6 +174,13 @@ class Keeper:
                 if wanted.digest == digest and path.rpartition("/")[0] == folder.rstrip("/"):
                     return generation, path
         raise NotFound(f"No index set here names {folder}by-hash/{algorithm}/{digest}.")
+
+    def _of_name(self, client: str, held: _Set, path: str) -> Generation | None:
+        """The generation that this client works with, else one that is kept and names this: yum's names last."""
+        for generation in (self._for(client, held), *held.record.generations):
+            if path in generation.head.sums:
+                return generation
+        return None
 
     def _holding(self, path: str) -> _Set | None:
         """The set that names a path: one that is known, else one that the upstream may have."""

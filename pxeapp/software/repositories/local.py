@@ -100,7 +100,7 @@ def _refuse_foreign(row: SoftwareRepository, package: Package, name: str) -> Non
     if package.arch not in (*row.architectures, ANY[package.kind]):
         problem = f"is for {package.arch}, and {row.name} has {', '.join(row.architectures)}"
         fix = f"Add the architecture: pxeapp repository change {row.name} --architecture {package.arch}"
-        raise Invalid(f"{name} {problem}.", problems=[FieldProblem(name, problem, fix)], hint=fix)
+        raise Invalid(f"{name} {problem}.", problems=[FieldProblem(name, f"{problem}.", fix)], hint=fix)
 
 
 def _told(inspected: Inspected) -> dict[str, str]:

@@ -128,4 +128,4 @@ def _run(command: Sequence[str], name: str, otherwise: str, timeout_s: float, *,
 
 
 def _bad(name: str, problem: str, fix: str) -> Invalid:
-    return Invalid(f"{name} {problem}.", problems=[FieldProblem(name[:200], problem, fix)], hint=fix)
+    return Invalid(f"{name} {problem}.", problems=[FieldProblem(name[:200], f"{problem}.", fix)], hint=fix)

@@ -31,6 +31,7 @@ from pxeapp.rollouts import looking
 from pxeapp.rollouts.models import Rollout, RolloutMember
 from pxeapp.software.cache import configured, statistics
 from pxeapp.software.cache.models import UpstreamState
+from pxeapp.software.repositories.models import SoftwareRepository
 from pxeapp.traffic.tally import BOUNDS, CLASSES, Tally
 from pxeapp.webhooks import telling
 from pxeapp.webhooks.models import Webhook
@@ -74,6 +75,7 @@ def text(own: Context, tally: Tally) -> str:
         _rollouts(page, session)
         _work(page, session, own)
         _cache(page, session, own)
+        _repositories(page, session)
     _http(page, tally)
     return "\n".join(page.lines) + "\n"
 
@@ -177,6 +179,29 @@ def _cache(page: Page, session: Session, own: Context) -> None:
     states = {row.name: row.problem for row in session.scalars(select(UpstreamState))}
     wrong = {name: float(bool(states.get(name))) for name in known}
     page.gauge("pxeapp_cache_problem", "1: something is wrong with the upstream.", "upstream", wrong)
+
+
+def _repositories(page: Page, session: Session) -> None:
+    row = SoftwareRepository
+    sums = (
+        func.count(),
+        func.sum(row.package_count),
+        func.sum(row.bytes),
+        func.sum(case((row.problem != "", 1), else_=0)),
+    )
+    found = {origin: values for origin, *values in session.execute(select(row.origin, *sums).group_by(row.origin))}
+    for number, (name, about) in enumerate(
+        (
+            ("pxeapp_repositories", "Repositories that are published, by where their packages come from."),
+            ("pxeapp_repository_packages", "Packages in them."),
+            ("pxeapp_repository_bytes", "Bytes of their packages; what two of them share counts twice."),
+            ("pxeapp_repositories_failing", "Those whose last publication or sync failed; the former one is served."),
+        )
+    ):
+        values = {
+            origin: float(found[origin][number] or 0) if origin in found else 0.0 for origin in ("local", "mirror")
+        }
+        page.gauge(name, about, "origin", values)
 
 
 def _http(page: Page, tally: Tally) -> None:

@@ -15,12 +15,14 @@ from pxeapp.machines import sealed
 from pxeapp.machines.models import Machine
 from pxeapp.nodes import keys
 from pxeapp.prepared import Runner, reading
-from pxeapp.provisioning import changes, evidence, facts, handout, lifecycle, plan, steps, tokens
+from pxeapp.provisioning import changes, editions, evidence, facts, handout, lifecycle, plan, steps, tokens
 from pxeapp.provisioning.handout import Asked
 from pxeapp.provisioning.models import Deployment
 from pxeapp.provisioning.netboot import Provisioner
 from pxeapp.provisioning.steps import Step
+from pxeapp.software import releases as software_releases
 from pxeapp.software.repositories import signing
+from pxeapp.templates import Templates
 from pxeapp.templates.versions import recording
 
 TRIES = 5  # the reconciler, or a second request with the same token, may come between reading and committing
@@ -55,9 +57,12 @@ def _give_up(session: Session, token: str, reason: str, now: dt.datetime) -> Non
 def _answer(provisioner: Provisioner, token: str, kind: str, *, address: str, now: dt.datetime) -> str:
     with reading(provisioner.database) as run:
         found = _redeemable(run, token, now)
-        spec = _spec(provisioner, run, found)
+        spec = _spec(provisioner, run, found) if found.as_of is None else None
+    templates = provisioner.templates
+    if spec is None:
+        spec, templates = _as_of(provisioner, found)
     with recording() as made_from:
-        text = render.render(kind, spec, provisioner.templates)
+        text = render.render(kind, spec, templates)
     kept = provisioner.keeper.keep(
         kind,
         text,
@@ -102,6 +107,17 @@ def _spec(provisioner: Provisioner, run: Runner, found: Asked) -> AnswerSpec:
         partial(keys.public_key, provisioner.vault),
         partial(signing.armoured, provisioner.settings),
     )
+
+
+def _as_of(provisioner: Provisioner, found: Asked) -> tuple[AnswerSpec, Templates]:
+    """As it was when the rollout began that ordered this attempt; a look at what was edited since costs its time."""
+    with provisioner.database.read() as session:
+        deployment = session.get_one(Deployment, found.id)
+        machine = session.get_one(Machine, found.machine_id)
+        tools, known = editions.means(session, provisioner.tools, editions.of(deployment.as_of))
+        release = software_releases.get(session, found.release)
+        urls = plan.urls_of(tools.settings, tools.vault, deployment)
+        return plan.answer_spec(session, tools, machine, release, found.role, urls, known), tools.templates
 
 
 def _evidence(provisioner: Provisioner, found: Asked, kind: str, address: str, now: dt.datetime) -> tuple[Change, ...]:

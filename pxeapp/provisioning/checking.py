@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
+from sqlalchemy.orm import Session
+
 from pxeapp.answers import checks as answer_checks
 from pxeapp.answers import render
 from pxeapp.answers.checks import known as knowing
@@ -27,7 +29,8 @@ from pxeapp.faults import Fault
 from pxeapp.faults.verdicts import Verdicts, digest
 from pxeapp.machines import selectors
 from pxeapp.machines.models import Machine
-from pxeapp.provisioning import makers, plan
+from pxeapp.provisioning import editions, makers, plan
+from pxeapp.provisioning.editions import Edition
 from pxeapp.provisioning.makers import BOOT_KINDS
 from pxeapp.provisioning.shape import Shape
 from pxeapp.software import questions
@@ -70,6 +73,11 @@ class Rehearsal:
     spec: AnswerSpec | None = None
     boot: InstallBoot | None = None
     faults: tuple[Fault, ...] = ()
+    edition: Edition | None = None  # of a rollout: everything as it was when that began
+
+    def known(self, session: Session) -> plan.Known:
+        """The rows that the machine is composed from."""
+        return editions.means(session, self.checker.tools, self.edition)[1]
 
     def refuse_faults(self, machine: Machine, release: Release, spec: AnswerSpec, boot: InstallBoot) -> None:
         """Raises NotDeployable with every fault of the files that the machine would be given."""
@@ -100,15 +108,20 @@ class Checker:
         """For a caller that has nothing to rehearse: everything is checked when it deploys."""
         return Rehearsal(self)
 
-    def rehearse(self, database: Database, key: str, *, release: str | None, role: str | None) -> Rehearsal:
+    def rehearse(
+        self, database: Database, key: str, *, release: str | None, role: str | None, edition: Edition | None = None
+    ) -> Rehearsal:
         """Check what a machine would be given; whatever is not even there is said by the deployment itself."""
+        checker = self
         with contextlib.suppress(PxeError), database.read() as session:
+            tools, known = editions.means(session, self.tools, edition)
+            checker = self if tools is self.tools else self.proposing(tools.templates)
             machine = selectors.get(session, key)
             row = software_releases.bootable(session, release or machine.release or "")
-            spec = plan.rehearsed(session, self.tools, machine, row, role or machine.role or "")
+            spec = plan.rehearsed(session, tools, machine, row, role or machine.role or "", known)
             boot = plan.boot_of(machine, row, spec)
-            return Rehearsal(self, spec, boot, tuple(self.faults(row, spec, boot)))
-        return Rehearsal(self)
+            return Rehearsal(checker, spec, boot, tuple(checker.faults(row, spec, boot)), edition)
+        return Rehearsal(checker, edition=edition)
 
     def faults(self, release: Release, spec: AnswerSpec, boot: InstallBoot) -> list[Fault]:
         """Every fault of every file of a machine; raises Invalid for one that cannot even be made."""

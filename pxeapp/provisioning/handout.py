@@ -46,6 +46,7 @@ class Asked(NamedTuple):
     steps: str
     claimed_address: str | None
     power_action_id: int | None
+    as_of: str | None
     machine_name: str
     machine_mac: str
     machine_vars: str
@@ -67,7 +68,7 @@ _OWN = (
     NodeToken.token_hash, NodeToken.scope, NodeToken.expires_at, NodeToken.uses_left,
     Deployment.id, Deployment.machine_id, Deployment.attempt, Deployment.release, Deployment.role, Deployment.step,
     Deployment.outcome, Deployment.deadline, cast(Deployment.steps, Text), Deployment.claimed_address,
-    Deployment.power_action_id, Machine.name, Machine.mac, cast(Machine.vars, Text),
+    Deployment.power_action_id, cast(Deployment.as_of, Text), Machine.name, Machine.mac, cast(Machine.vars, Text),
 )  # fmt: skip
 _ASKED = Prepared(
     select(*_OWN, *_RELEASE, *_ROLE, *_CLUSTER)

@@ -70,6 +70,7 @@ def deploy(
         attempt=attempts + 1,
         release=release,
         role=role,
+        as_of=rehearsal.edition._asdict() if rehearsal.edition is not None else None,
         requested_by=requested_by,
         requested_at=now,
         step=Step.REQUESTED,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from pxeapp.db import Base
@@ -28,6 +28,8 @@ class Deployment(Base):
     role: Mapped[str] = mapped_column(String(63))
     requested_by: Mapped[str] = mapped_column(String(200))
     requested_at: Mapped[dt.datetime]
+    # Of a rollout's: what it is installed from is as it was then, see editions.py. None: as it is when it is asked for.
+    as_of: Mapped[dict[str, int] | None] = mapped_column(JSON(none_as_null=True))
     step: Mapped[str] = mapped_column(String(20), default="requested")  # see provisioning/steps.py
     step_since: Mapped[dt.datetime]
     step_deadline: Mapped[dt.datetime]

@@ -20,7 +20,7 @@ from pxeapp.db import Database
 from pxeapp.errors import Invalid, PxeError
 from pxeapp.machines import sightings, timeline
 from pxeapp.machines.models import Machine
-from pxeapp.provisioning import changes, evidence, grants, lifecycle, plan, steps
+from pxeapp.provisioning import changes, editions, evidence, grants, lifecycle, plan, steps
 from pxeapp.provisioning.keeping import Keeper
 from pxeapp.provisioning.models import Deployment
 from pxeapp.provisioning.steps import Step
@@ -140,7 +140,8 @@ def _decide(session: Session, provisioner: Provisioner, asking: Asking, now: dt.
         arch=asking.arch,
     )
     try:
-        boot = plan.install_boot(session, provisioner.tools, machine, deployment)
+        tools, known = editions.means(session, provisioner.tools, editions.of(deployment.as_of))
+        boot = plan.install_boot(session, tools, machine, deployment, known)
     except PxeError as error:
         # Its release or a value was changed since the order: asking again would not help, and nobody would know.
         reason = f"Its boot script could not be made: {error.in_full}"

@@ -59,16 +59,18 @@ def check_deployable(
     if problems or release is None or role is None:
         raise Invalid(f"{machine.name} cannot be deployed.", problems=problems)
     row = software_releases.bootable(session, release)
-    spec = rehearsed(session, rehearsal.checker.tools, machine, row, role)
+    spec = rehearsed(session, rehearsal.checker.tools, machine, row, role, rehearsal.known(session))
     pinning.refuse(session, spec, rehearsal.checker.settings.node_url)
     rehearsal.refuse_faults(machine, row, spec, boot_of(machine, row, spec))
     return release, role, spec.release.snapshot
 
 
-def rehearsed(session: Session, tools: Tools, machine: Machine, release: Release, role: str) -> AnswerSpec:
+def rehearsed(
+    session: Session, tools: Tools, machine: Machine, release: Release, role: str, known: Known | None = None
+) -> AnswerSpec:
     """As the machine would be told in an attempt, with tokens that are nobody's."""
     urls = _urls(tools.settings.node_url, REHEARSED, REHEARSED)
-    return answer_spec(session, tools, machine, release, role, urls)
+    return answer_spec(session, tools, machine, release, role, urls, known)
 
 
 def boot_of(machine: Machine, release: Release, spec: AnswerSpec) -> InstallBoot:
@@ -84,11 +86,11 @@ def boot_of(machine: Machine, release: Release, spec: AnswerSpec) -> InstallBoot
     )
 
 
-def install_boot(session: Session, tools: Tools, machine: Machine, deployment: Deployment) -> InstallBoot:
+def install_boot(session: Session, tools: Tools, machine: Machine, deployment: Deployment, known: Known) -> InstallBoot:
     """What the machine's loader is told in this attempt."""
     release = software_releases.bootable(session, deployment.release)
     urls = urls_of(tools.settings, tools.vault, deployment)
-    return boot_of(machine, release, answer_spec(session, tools, machine, release, deployment.role, urls))
+    return boot_of(machine, release, answer_spec(session, tools, machine, release, deployment.role, urls, known))
 
 
 def preview(session: Session, tools: Tools, machine: Machine, *, release: str, role: str) -> AnswerSpec:

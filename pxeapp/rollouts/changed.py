@@ -1,8 +1,9 @@
-"""Whether what machines are installed from is still what it was when a rollout was started.
+"""What machines are installed from stays, for a rollout, what it was when that was started.
 
-A reinstallation is rendered when its machine's turn comes. An edit made meanwhile, of a template, a release, a role, a
-cluster or a network, must not reach the machines that are left without anybody wanting that: the rollout pauses, and
-whoever resumes it takes the edit.
+A reinstallation is rendered when its machine's turn comes, with templates, releases, roles, clusters and networks of
+the edition in which the rollout began (provisioning/editions.py). Little cannot be kept so: other files of a release,
+what was deleted, and the scripts of the boot loaders. For these the rollout pauses, and whoever resumes it takes what
+there is now.
 """
 
 from __future__ import annotations
@@ -10,49 +11,62 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import Session
 
 from pxeapp.answers.models import TemplateVersion
+from pxeapp.provisioning import editions
+from pxeapp.provisioning.editions import AS_IT_IS, ONE, OURS, Edition
 from pxeapp.rollouts.models import Rollout, RolloutMember
 from pxeapp.rollouts.spec import Spec
 from pxeapp.versions import CLUSTERS, NETWORKS, RELEASES, ROLES, Version
 
 NAMED = 5
-ONE = {NETWORKS: "network", RELEASES: "release", ROLES: "role", CLUSTERS: "cluster"}
-OURS = "system:%"  # secrets that are made when the first machine needs them, media found ready: nobody's edit
+EDITS = "edits"  # what `passed` keeps the edition under
+OTHER_FILES = "replace"  # how a version of a release is called whose kernel or initrd is another one
 
 
 def mark(session: Session) -> dict[str, Any]:
-    """How far the edits have come; kept with the rollout."""
-    return {
-        "versions": session.scalar(select(func.max(Version.id))) or 0,
-        "templates": session.scalar(select(func.max(TemplateVersion.id))) or 0,
-    }
+    """The edition of now, as it is kept with the rollout."""
+    return {EDITS: editions.present(session)._asdict()}
 
 
-def since(session: Session, rollout: Rollout, mark: dict[str, Any]) -> str:
-    """What was edited since then that its machines are installed from, as a sentence; empty: nothing."""
+def edition(rollout: Rollout) -> Edition | None:
+    """The one that its machines are installed from; None before it was started."""
+    return editions.of(next((each[EDITS] for each in rollout.passed if EDITS in each), None))
+
+
+def since(session: Session, rollout: Rollout, begun: Edition) -> str:
+    """What its machines would be given otherwise than the first ones, as a sentence; empty: nothing."""
     spec = Spec.model_validate(rollout.spec)
     if spec.action.reinstall is None:
         return ""
+    of_loaders = or_(*(TemplateVersion.path.startswith(each) for each in AS_IT_IS))
     templates = session.execute(
         select(TemplateVersion.path, TemplateVersion.author)
-        .where(TemplateVersion.id > mark["templates"])
+        .where(TemplateVersion.id > begun.templates, of_loaders)
         .order_by(TemplateVersion.id)
     ).all()
-    said = [f"the template {path} by {author}" for path, author in templates]
+    said = [f"the template {path} was edited by {author}" for path, author in templates]
+    gone = Version.body.is_(None)
     rows = session.execute(
-        select(Version.kind, Version.name, Version.author)
-        .where(Version.id > mark["versions"], Version.author.not_like(OURS), or_(*_concerned(session, rollout, spec)))
+        select(Version.kind, Version.name, Version.author, gone)
+        .where(
+            Version.id > begun.versions,
+            Version.author.not_like(OURS),
+            or_(gone, and_(Version.kind == RELEASES, Version.action == OTHER_FILES)),
+            or_(*_concerned(session, rollout, spec)),
+        )
         .order_by(Version.id)
     ).all()
-    said += [f"the {ONE[kind]} {name} by {author}" for kind, name, author in rows]
+    for kind, name, author, deleted in rows:
+        said.append(f"the {ONE[kind]} {name} was deleted by {author}" if deleted else
+                    f"the release {name} got other files by {author}")  # fmt: skip
     said = list(dict.fromkeys(said))
     if not said:
         return ""
-    more = f" and {len(said) - NAMED} more" if len(said) > NAMED else ""
-    return f"Edited since it was started: {', '.join(said[:NAMED])}{more}. Whoever resumes it takes that."
+    more = f", and {len(said) - NAMED} more" if len(said) > NAMED else ""
+    return f"Since it was started {', '.join(said[:NAMED])}{more}. Whoever resumes it takes everything as it is now."
 
 
 def _concerned(session: Session, rollout: Rollout, spec: Spec) -> list[ColumnElement[bool]]:

@@ -32,7 +32,7 @@ def start(session: Session, rollout: Rollout, *, actor: str, now: dt.datetime) -
     if problems := choosing.shared(session, numbers, besides=rollout.id):
         raise plan.refused(problems)
     deadline = Spec.model_validate(rollout.spec).order.deadline
-    rollout.passed = [*rollout.passed, {"edits": changed.mark(session)}]
+    rollout.passed = [*rollout.passed, changed.mark(session)]
     rollout.started_at, rollout.deadline = now, (now + deadline if deadline else None)
     _say(session, rollout, waves.RUNNING, "start", f"Started by {actor}.", actor=actor, now=now)
 
@@ -53,7 +53,8 @@ def resume(session: Session, rollout: Rollout, *, actor: str, now: dt.datetime) 
     if failed:
         rollout.passed = [*(each for each in rollout.passed if "failed" not in each), {"failed": failed}]
     if rollout.reason_code == waves.EDITED:
-        rollout.passed = [*(each for each in rollout.passed if "edits" not in each), {"edits": changed.mark(session)}]
+        kept = [each for each in rollout.passed if changed.EDITS not in each]
+        rollout.passed = [*kept, changed.mark(session)]
     if rollout.deadline is not None and now >= rollout.deadline:
         rollout.deadline = None  # it is over, and whoever resumes has seen that
     said = f"Resumed by {actor}" + (f"; {len(failed)} failures are accepted." if failed else ".")

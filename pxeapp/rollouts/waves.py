@@ -147,11 +147,11 @@ def _too_many(rollout: Rollout, plan: Plan, members: Sequence[RolloutMember]) ->
 
 
 def _edited(session: Session, rollout: Rollout, members: Sequence[RolloutMember]) -> str:
-    """What was edited meanwhile that machines which wait would be given; empty: nothing, or none waits."""
-    mark = next((each["edits"] for each in rollout.passed if "edits" in each), None)
-    if mark is None or not any(each.state == WAITING for each in members):
+    """What machines which wait would be given otherwise than the first; empty: nothing, or none waits."""
+    begun = changed.edition(rollout)
+    if begun is None or not any(each.state == WAITING for each in members):
         return ""
-    return changed.since(session, rollout, mark)
+    return changed.since(session, rollout, begun)
 
 
 def _abort_on(session: Session, rollout: Rollout, *, now: dt.datetime) -> None:

@@ -13,7 +13,7 @@ from pxeapp.answers.spec import AnswerSpec
 from pxeapp.errors import Invalid
 from pxeapp.machines import selectors
 from pxeapp.machines.models import Bmc, Disk, Interface, Machine, Network
-from pxeapp.provisioning import plan
+from pxeapp.provisioning import facts, plan
 from pxeapp.software import releases
 from tests.provisioning.rack import MAC, Rack
 
@@ -150,3 +150,21 @@ def test_a_check_leaves_nothing_behind(rack: Rack) -> None:
         )
         assert not session.dirty
         assert not session.new
+
+
+@pytest.mark.parametrize(
+    ("place", "unsigned"),
+    [
+        ("{node_url}/mirror/debian", True),
+        ("{node_url}/repo/media/debian-13", True),
+        ("{node_url}/repo/base", False),
+        ("{node_url}/repo/snapshots/2026-11/base", False),
+    ],
+)
+def test_what_makes_up_for_a_mirrors_flaws_is_not_for_repositories_of_ours(place: str, *, unsigned: bool) -> None:
+    found = facts.release_spec(
+        name="debian-13", family="debian", version="13", installer="preseed", install_url=place, kernel_args="",
+        repositories=[], settings={"udeb_suite": "pxeapp-debian-13", "allow_unauthenticated": True},
+        node_url="http://10.77.0.1:8081",
+    )  # fmt: skip
+    assert (found.udeb_suite, found.allow_unauthenticated) == ("pxeapp-debian-13" if unsigned else "", unsigned)

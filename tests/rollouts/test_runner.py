@@ -12,11 +12,12 @@ import pytest
 from sqlalchemy import select
 
 from pxeapp import versions
+from pxeapp.answers.models import TemplateVersion
 from pxeapp.appliance import observing
 from pxeapp.audit import AuditRow
 from pxeapp.errors import Unavailable
 from pxeapp.machines.lifecycle import State
-from pxeapp.rollouts import control, service, waves
+from pxeapp.rollouts import changed, control, service, waves
 from pxeapp.rollouts.leases import LEASE
 from pxeapp.rollouts.port import Done, Failed, Outcome, Subject, Waiting
 from pxeapp.rollouts.rehearse import Fault, Simulated
@@ -223,7 +224,7 @@ def test_a_window_that_closes_keeps_machines_from_beginning_and_lets_the_begun_e
             assert each.at.hour == 2
 
 
-def test_an_edit_of_what_machines_are_installed_from_reaches_none_that_nobody_wanted_it_to(stage: Stage) -> None:
+def test_what_cannot_be_kept_as_it_was_pauses_it_and_other_edits_do_not(stage: Stage) -> None:
     names = stage.machines(4)
     number = stage.rollout(spec(order={"canary": 0, "soak": "0s"}), start=False)
     with stage.database.write() as session:  # a reinstallation, whose target this stage does not have
@@ -242,10 +243,23 @@ def test_an_edit_of_what_machines_are_installed_from_reaches_none_that_nobody_wa
     assert stage.row(number).state == "running"
     with stage.database.write() as session:
         versions.record(session, "clusters", "a", {"a": 1}, {"a": 2}, author="user:eve", **about)
+        template = {"number": 1, "sha256": "", "author": "user:eve", "at": stage.clock.now, "content": ""}
+        session.add(TemplateVersion(path="kickstarts/base.ks", **template))
+    stage.until(runner, lambda: stage.member(number, names[1]).state == "done")
+    assert stage.row(number).state == "running"
+    with stage.database.write() as session:
+        replaced = {**about, "action": "replace"}
+        versions.record(session, "releases", "debian-13", {"a": 1}, {"a": 2}, author="user:eve", **replaced)
+        session.add(TemplateVersion(path="boot/install.ipxe", **template))
     row = stage.ends(runner, number, in_state="paused")
     assert row.reason_code == waves.EDITED
-    assert row.reason == "Edited since it was started: the cluster a by user:eve. Whoever resumes it takes that."
+    assert row.reason == (
+        "Since it was started the template boot/install.ipxe was edited by user:eve, the release debian-13 got other "
+        "files by user:eve. Whoever resumes it takes everything as it is now."
+    )
+    before = changed.edition(row)
     stage.say(number, control.resume)
+    assert changed.edition(stage.row(number)) != before
     stage.ends(runner, number)
 
 

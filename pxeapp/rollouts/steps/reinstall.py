@@ -18,6 +18,8 @@ from pxeapp.machines.models import Machine
 from pxeapp.provisioning import breaker, explain, lifecycle
 from pxeapp.provisioning.checking import Checker
 from pxeapp.provisioning.models import Deployment
+from pxeapp.rollouts import changed
+from pxeapp.rollouts.models import Rollout
 from pxeapp.rollouts.port import Done, Failed, Outcome, Subject, Waiting
 
 OFTEN, SELDOM = dt.timedelta(seconds=5), dt.timedelta(seconds=20)
@@ -47,9 +49,11 @@ class Reinstall:
         with self.database.read() as session:
             if why := breaker.holds(session):
                 return Waiting(f"It waits: {why}.", again=SELDOM)
+            rollout = session.get(Rollout, subject.rollout_id)
+            edition = changed.edition(rollout) if rollout is not None else None
         said = subject.spec.action.chosen
         release, role = said.release or subject.release, said.role or subject.role
-        rehearsal = self.checker.rehearse(self.database, subject.machine, release=release, role=role)
+        rehearsal = self.checker.rehearse(self.database, subject.machine, release=release, role=role, edition=edition)
         with self.database.write() as session:
             machine = session.get(Machine, subject.machine_id, with_for_update={"of": Machine})
             if machine is None:

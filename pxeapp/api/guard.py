@@ -164,7 +164,9 @@ def _to_sign_in() -> AnyResponse:
     if request.headers.get("HX-Request"):
         return _elsewhere(_login(came_from("HX-Current-URL")))
     if request.method not in SAFE_METHODS:
-        if not has_csrf():
+        # A browser that was left alone for a day has thrown the cookie away, and the proof in it; it says itself whose
+        # page sent the form. What was typed is shown once more before it is sent, by who has signed in again.
+        if not has_csrf() and request.headers.get("Sec-Fetch-Site") != "same-origin":
             raise Unauthenticated("This session has ended.", hint="Sign in again.")
         return cast(AnyResponse, current_app.extensions[AGAIN]())
     return _elsewhere(_login(request.full_path.removesuffix("?")))

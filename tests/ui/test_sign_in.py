@@ -236,3 +236,16 @@ def test_an_address_in_a_header_is_believed_only_from_a_trusted_proxy(api: Api, 
     )
     assert counted("10.0.0.5", "198.51.100.9, 203.0.113.7, 10.0.0.6")
     app.extensions["pxeapp"].database.dispose()
+
+
+@pytest.mark.parametrize(
+    ("site", "kept"), [("same-origin", True), ("cross-site", False), ("same-site", False), ("", False)]
+)
+def test_a_form_whose_cookie_the_browser_threw_away_is_kept_if_our_own_page_sent_it(
+    api: Api, site: str, kept: bool
+) -> None:
+    browser = api.app.test_client()
+    headers = {"Sec-Fetch-Site": site} if site else {}
+    reply = browser.post("/catalogue/networks/rack1", data={"do": "save", "text": "cidr: 10.9.0.0/24"}, headers=headers)
+    assert reply.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+    assert ('name="kept"' in reply.text and 'name="password"' in reply.text) is kept

@@ -204,6 +204,11 @@ PERMISSIONS: dict[str, str] = {
     **dict.fromkeys((f"snapshots.{what}" for what in ("listing", "show", "difference", "list_uses")), VIEWER),
     **dict.fromkeys((f"channels.{what}" for what in ("listing", "show", "history")), VIEWER),
     "bundles.listing": VIEWER,
+    **dict.fromkeys(
+        (f"ui.{what}" for what in ("snapshots", "snapshots_part", "snapshot", "snapshot_part", "channel")), VIEWER
+    ),
+    "ui.bundles": VIEWER,
+    "ui.bundles_part": VIEWER,
     "bundles.show": VIEWER,
     "exports.inventory": VIEWER,
     "exports.host": VIEWER,
@@ -274,6 +279,9 @@ PERMISSIONS: dict[str, str] = {
     "tasks.cancel": OPERATOR,
     **dict.fromkeys((f"snapshots.{what}" for what in ("create", "verify", "promote")), OPERATOR),
     "channels.rollback": OPERATOR,
+    "ui.take_snapshot": OPERATOR,
+    "ui.control_snapshot": OPERATOR,  # and what that verb needs
+    "ui.roll_channel_back": OPERATOR,
     "mirrors.sync": OPERATOR,
     "mirrors.preview": OPERATOR,
     "ui.control_task": OPERATOR,  # and what that task needs
@@ -292,6 +300,7 @@ PERMISSIONS: dict[str, str] = {
     "snapshots.delete": ADMIN,
     "channels.create": ADMIN,
     **dict.fromkeys((f"bundles.{what}" for what in ("create", "delete", "verify", "take")), ADMIN),
+    **dict.fromkeys((f"ui.{what}_bundle" for what in ("create", "import", "delete")), ADMIN),
     "bundles.fetch": ADMIN,  # it holds templates, and with them what a site writes into these
     "mirrors.create": ADMIN,
     "mirrors.change": ADMIN,
@@ -371,6 +380,7 @@ WHOLE: frozenset[str] = frozenset(
         "appliance.observe", "health.metrics", "reports.durations", "reports.success", "reports.failures",
         "reports.repairs", "reports.inventory", "ui.reports_page", "ui.settings", "ui.doctor_part", "ui.run_doctor",
         "breaker.reset", "ui.reset_breaker", "upstreams.seed",
+        "ui.take_snapshot", "ui.control_snapshot", "ui.roll_channel_back",
         "roles.delete", "repositories.publish", "ui.publish_repository", "mirrors.sync", "mirrors.preview",
         "tasks.cancel", "ui.control_task", "snapshots.create", "snapshots.verify", "snapshots.promote",
         "channels.rollback",

@@ -14,6 +14,8 @@ TABS: tuple[Entry, ...] = (
     Entry("ui.software", N_("At work"), VIEWER),
     Entry("ui.media", N_("Media"), VIEWER),
     Entry("ui.repositories", N_("Repositories"), VIEWER),
+    Entry("ui.snapshots", N_("Snapshots"), VIEWER),
+    Entry("ui.bundles", N_("Bundles"), VIEWER),
 )  # fmt: skip
 
 

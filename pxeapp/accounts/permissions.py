@@ -178,6 +178,7 @@ PERMISSIONS: dict[str, str] = {
     "ui.repositories_part": VIEWER,
     "ui.repository": VIEWER,
     "ui.repository_part": VIEWER,
+    **dict.fromkeys(("ui.mirrors", "ui.mirrors_part", "ui.mirror", "ui.mirror_part"), VIEWER),
     "ui.media": VIEWER,
     "ui.media_part": VIEWER,
     "ui.medium": VIEWER,
@@ -283,6 +284,7 @@ PERMISSIONS: dict[str, str] = {
     "ui.control_snapshot": OPERATOR,  # and what that verb needs
     "ui.roll_channel_back": OPERATOR,
     "mirrors.sync": OPERATOR,
+    "ui.control_mirror": OPERATOR,  # and then as the API says of each verb
     "mirrors.preview": OPERATOR,
     "ui.control_task": OPERATOR,  # and what that task needs
     "tasks.retry": ADMIN,  # whatever it is that it does again
@@ -303,6 +305,7 @@ PERMISSIONS: dict[str, str] = {
     **dict.fromkeys((f"ui.{what}_bundle" for what in ("create", "import", "delete")), ADMIN),
     "bundles.fetch": ADMIN,  # it holds templates, and with them what a site writes into these
     "mirrors.create": ADMIN,
+    "ui.create_mirror": ADMIN,
     "mirrors.change": ADMIN,
     "mirrors.delete": ADMIN,
     "ui.clean_software": ADMIN,
@@ -382,6 +385,7 @@ WHOLE: frozenset[str] = frozenset(
         "breaker.reset", "ui.reset_breaker", "upstreams.seed",
         "ui.take_snapshot", "ui.control_snapshot", "ui.roll_channel_back",
         "roles.delete", "repositories.publish", "ui.publish_repository", "mirrors.sync", "mirrors.preview",
+        "ui.control_mirror",
         "tasks.cancel", "ui.control_task", "snapshots.create", "snapshots.verify", "snapshots.promote",
         "channels.rollback",
     }

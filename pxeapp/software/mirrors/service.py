@@ -23,6 +23,7 @@ MIRROR = "mirror"
 SYNC, PREVIEW = "mirror.sync", "mirror.preview"
 STATE = "state"  # beside what an operator says: what the last sync found
 MOST_SAID = 5
+WORDS = ("part", "preview")  # that addresses have where a name would stand
 SAID = tuple(each.name for each in fields(Selection) if each.name not in ("kind", "architectures"))
 
 
@@ -63,8 +64,9 @@ def create(
     now: dt.datetime,
 ) -> SoftwareRepository:
     """Add a mirror; nothing is fetched before its first sync. Raises Invalid or Conflict."""
-    if not places.NAME.fullmatch(name) or name in RESERVED:
-        fix = f"Use a-z, 0-9, dots and dashes, and none of {', '.join(RESERVED)}."
+    taken = (*RESERVED, *WORDS)
+    if not places.NAME.fullmatch(name) or name in taken:
+        fix = f"Use a-z, 0-9, dots and dashes, and none of {', '.join(taken)}."
         problem = FieldProblem("name", f"{name[:63]!r} is no name for a repository.", fix)
         raise Invalid("This mirror cannot be saved.", problems=[problem])
     chosen = said(session, known, given)

@@ -13,6 +13,7 @@ from pxeapp.ui.navigation import Entry
 TABS: tuple[Entry, ...] = (
     Entry("ui.software", N_("At work"), VIEWER),
     Entry("ui.media", N_("Media"), VIEWER),
+    Entry("ui.mirrors", N_("Mirrors"), VIEWER),
     Entry("ui.repositories", N_("Repositories"), VIEWER),
     Entry("ui.snapshots", N_("Snapshots"), VIEWER),
     Entry("ui.bundles", N_("Bundles"), VIEWER),

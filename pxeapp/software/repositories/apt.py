@@ -14,7 +14,7 @@ import gzip
 import hashlib
 import lzma
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,6 +22,8 @@ from pxeapp.errors import FieldProblem, Invalid
 from pxeapp.software.packages import Package
 
 WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~_-]{0,62}")
+TELL_EVERY = 2000  # packages
+GZIP_LEVEL = 6
 XZ_PRESET = 2  # a fifth larger than with 6, and five times as fast
 UDEB = ".udeb"
 # Said by us, of the file that is served; and sums that an index of another repository may have.
@@ -72,9 +74,16 @@ class Suite:
             raise Invalid("This suite cannot be published.", problems=problems)
 
 
-def files(packages: Iterable[Package], suite: Suite, *, now: dt.datetime, signer: Signs) -> dict[str, bytes]:
-    """Every file below `dists/`, by its path below the repository's root."""
-    found = _indices(packages, suite)
+def files(
+    packages: Iterable[Package],
+    suite: Suite,
+    *,
+    now: dt.datetime,
+    signer: Signs,
+    tell: Callable[[], None] = lambda: None,
+) -> dict[str, bytes]:
+    """Every file below `dists/`, by its path below the root. `tell` is called again and again meanwhile."""
+    found = _indices(packages, suite, tell)
     release = _release(suite, found, now).encode()
     root = f"dists/{suite.suite}"
     said = {f"{root}/{path}": content for path, content in found.items()}
@@ -122,12 +131,15 @@ def component(package: Package, components: Sequence[str]) -> str:
     return parts[1] if len(parts) > 2 and parts[0] == "pool" and parts[1] in components else components[0]
 
 
-def _indices(packages: Iterable[Package], suite: Suite) -> dict[str, bytes]:
+def _indices(packages: Iterable[Package], suite: Suite, tell: Callable[[], None]) -> dict[str, bytes]:
     """The Packages files; one of a component and architecture without packages is there too, since apt asks for it."""
     lists: dict[str, list[str]] = {
         f"{name}/binary-{arch}": [] for name in suite.components for arch in suite.architectures
     }
-    for package in sorted(packages, key=lambda each: (each.name, each.version, each.arch, each.path)):
+    ordered = sorted(packages, key=lambda each: (each.name, each.version, each.arch, each.path))
+    for number, package in enumerate(ordered):
+        if number % TELL_EVERY == 0:
+            tell()
         where = component(package, suite.components)
         if package.path.endswith(UDEB):
             where += "/debian-installer"
@@ -143,7 +155,9 @@ def _indices(packages: Iterable[Package], suite: Suite) -> dict[str, bytes]:
     for folder, stanzas in lists.items():
         content = "\n".join(stanzas).encode()
         found[f"{folder}/Packages"] = content
-        found[f"{folder}/Packages.gz"] = gzip.compress(content, 6, mtime=0)
+        tell()
+        found[f"{folder}/Packages.gz"] = gzip.compress(content, GZIP_LEVEL, mtime=0)
+        tell()
         found[f"{folder}/Packages.xz"] = lzma.compress(content, preset=XZ_PRESET)
     return found
 

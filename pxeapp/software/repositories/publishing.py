@@ -107,7 +107,12 @@ def check(packages: Sequence[Package], published: Sequence[Package]) -> None:
 
 
 def signed(
-    row: SoftwareRepository, packages: Sequence[Package], *, signer: Signer, now: dt.datetime
+    row: SoftwareRepository,
+    packages: Sequence[Package],
+    *,
+    signer: Signer,
+    now: dt.datetime,
+    tell: Callable[[], None] = lambda: None,
 ) -> dict[str, bytes]:
     """The indices of a deb repository, as they lie below its root."""
     suite = apt.Suite(
@@ -117,7 +122,7 @@ def signed(
         components=tuple(row.components) or ("main",),
         architectures=tuple(row.architectures),
     )
-    return apt.files(packages, suite, now=now, signer=signer)
+    return apt.files(packages, suite, now=now, signer=signer, tell=tell)
 
 
 def transient(kind: str, manifest: Manifest) -> Manifest:
@@ -150,7 +155,7 @@ def _manifest(
     signer = signing.signer(database, open_vault(settings.data_dir), actor=how.actor, now=how.now)
     signing.keep_served(settings, database)
     if row.kind == "deb":
-        made = signed(row, packages, signer=signer, now=how.now)
+        made = signed(row, packages, signer=signer, now=how.now, tell=lambda: how.tell(""))
     else:
         before = Manifest.load(store, row.manifest)
         made = rpm.files(store, packages, now=how.now, signer=signer, before=before, extra=how.extra, tell=how.tell)

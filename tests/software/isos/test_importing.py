@@ -227,17 +227,17 @@ def test_ubuntus_server_of_before_brings_its_own_network_installer(
 def test_a_debian_disc_is_served_with_its_links_and_says_why_it_cannot_install(
     importing: Importer, settings: Settings, database: Database, tmp_path: Path
 ) -> None:
-    iso = making.iso(making.debian(tmp_path / "disc"), tmp_path / "debian-12.11.0-amd64-DVD-1.iso", "Debian")
+    iso = making.iso(making.debian(tmp_path / "disc", version="13.1.0"), tmp_path / "debian-13-DVD-1.iso", "Debian")
     task = importing(iso)
     assert task["state"] == "done", task["problem"]
-    tree = service.folder(settings) / "debian-12.11"
-    assert (tree / "dists/stable/Release").read_bytes() == (tree / "dists/bookworm/Release").read_bytes()
-    shown = medium(database, "debian-12.11")
+    tree = service.folder(settings) / "debian-13.1"
+    assert (tree / "dists/stable/Release").read_bytes() == (tree / "dists/trixie/Release").read_bytes()
+    shown = medium(database, "debian-13.1")
     assert "were left out: debian." in shown["remarks"][0]
     assert task["result"]["release"] == ""
     assert task["result"]["remark"].startswith("No release was made: ")
     checks = {check["what"]: check["verified"] for check in shown["checks"]}
-    assert checks == {"ISO": False, "md5sum.txt": True, "dists/bookworm/Release": False}
+    assert checks == {"ISO": False, "md5sum.txt": True, "dists/trixie/Release": False}
     netinst = making.iso(making.debian(tmp_path / "net", "NETINST"), tmp_path / "netinst.iso", "Debian")
     remark = importing(netinst)["result"]["remark"]
     assert "No mirror named 'debian' is known" in remark

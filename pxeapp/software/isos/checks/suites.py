@@ -19,14 +19,14 @@ SUMS = (("SHA256", "sha256"), ("MD5Sum", "md5"))  # the first that it has
 
 
 def check(content: Content) -> Iterator[Finding]:
-    """Every suite; one that is there under two names is looked at once."""
+    """Every suite; one that is there under two names (stable, trixie) is looked at once, by its own."""
+    suites = [said["suite"] for path in sorted(content.files) if (said := _RELEASE.fullmatch(path))]
     seen = set()
-    for path in sorted(content.files):
-        said = _RELEASE.fullmatch(path)
-        if said is None or content.files[path].sha256 in seen:
-            continue
-        seen.add(content.files[path].sha256)
-        yield from _suite(content, said["suite"])
+    for suite in sorted(suites, key=lambda each: each != content.medium.codename):
+        release = content.files[f"dists/{suite}/Release"].sha256
+        if release not in seen:
+            seen.add(release)
+            yield from _suite(content, suite)
 
 
 def _suite(content: Content, suite: str) -> Iterator[Finding]:

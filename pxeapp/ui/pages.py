@@ -37,6 +37,7 @@ from pxeapp.ui import (
 )
 from pxeapp.ui.blueprint import bp
 from pxeapp.ui.software import bundles as software_bundles
+from pxeapp.ui.software import cache as software_cache
 from pxeapp.ui.software import media as software_media
 from pxeapp.ui.software import mirrors as software_mirrors
 from pxeapp.ui.software import repositories as software_repositories
@@ -49,6 +50,7 @@ __all__ = [
     "given", "live", "machine", "machine_actions", "machine_edit", "machine_form", "machine_import",
     "machine_lists", "machines", "oidc", "overview", "preferences", "racks", "reports", "rollout_controls",
     "rollout_plan", "rollouts", "second_factor", "settings", "sightings", "sign_in", "software_bundles",
+    "software_cache",
     "software_media", "software_mirrors", "software_repositories", "software_snapshots", "software_tabs",
     "software_tasks", "templates", "users",
 ]  # fmt: skip

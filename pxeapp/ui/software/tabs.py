@@ -15,6 +15,7 @@ TABS: tuple[Entry, ...] = (
     Entry("ui.media", N_("Media"), VIEWER),
     Entry("ui.mirrors", N_("Mirrors"), VIEWER),
     Entry("ui.repositories", N_("Repositories"), VIEWER),
+    Entry("ui.upstreams", N_("Cache"), VIEWER),
     Entry("ui.snapshots", N_("Snapshots"), VIEWER),
     Entry("ui.bundles", N_("Bundles"), VIEWER),
 )  # fmt: skip

@@ -30,6 +30,7 @@ from pxeapp.storage.sqlite import SqliteFile
 from pxeapp.vault import open_vault
 
 MARGIN = 16 * 1024 * 1024
+POOL = "software/pool"
 Say = Callable[[str], None]
 
 
@@ -135,11 +136,26 @@ def _files(settings: Settings, wish: Wish) -> Iterator[tuple[str, Path]]:
                 hint="Put it back, or make the backup with --without-key.",
             )
         yield manifests.KEY, key
+    stored = _stored(settings) if wish.media else set()
     for folder in (manifests.TEMPLATES, *(manifests.FOLDERS_OF_MEDIA if wish.media else ())):
         root = settings.data_dir / folder
         for path in sorted(root.rglob("*")) if root.is_dir() else ():
-            if path.is_file():
-                yield f"{folder}/{path.relative_to(root)}", path
+            name = f"{folder}/{path.relative_to(root)}"
+            if path.is_file() and _is_kept(name, path, stored):
+                yield name, path
+
+
+def _stored(settings: Settings) -> set[int]:
+    """The files of the store of packages, by inode."""
+    return {path.stat().st_ino for path in (settings.data_dir / POOL).glob("*/*")}
+
+
+def _is_kept(name: str, path: Path, stored: set[int]) -> bool:
+    """Of the store what is whole; of what is served out of it nothing: the software worker links it anew."""
+    if name.startswith("software/"):
+        return name.startswith(f"{POOL}/")
+    linked_anew = name.startswith("repo/") and not name.startswith("repo/media/")
+    return not (linked_anew and path.stat().st_ino in stored)
 
 
 def _copy(database: Database, settings: Settings, target: Path, say: Say) -> None:

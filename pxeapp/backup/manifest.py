@@ -21,7 +21,7 @@ NAME = "manifest.json"
 DATABASES = {"sqlite": "database.sqlite", "postgresql": "database.pgdump"}  # backend -> its member
 KEY = "secret.key"
 TEMPLATES = "templates"
-FOLDERS_OF_MEDIA = ("media", "udebs", "repo")  # big, and can be made again from where they came
+FOLDERS_OF_MEDIA = ("media", "udebs", "repo", "software")  # big, and can be made again from where they came
 
 
 class BadBackup(PxeError):

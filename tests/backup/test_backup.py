@@ -22,6 +22,7 @@ from pxeapp.backup.manifest import BadBackup, Member
 from pxeapp.config import Settings
 from pxeapp.db import now
 from pxeapp.machines.models import Sighting
+from pxeapp.software.content.store import Store
 from tests.backup.conftest import PASSWORD, Pxeapp
 from tests.provisioning.rack import Rack
 
@@ -57,6 +58,21 @@ def test_media_come_along_when_they_are_asked_for_and_the_key_stays_when_it_is_t
     found = names(target)
     assert "secret.key" not in found
     assert sum(name.startswith("media/rocky-9/") for name in found) == 2
+
+
+def test_what_is_served_out_of_the_store_is_kept_once(settings: Settings, tmp_path: Path) -> None:
+    store = Store(settings.data_dir / "software")
+    package = store.add_bytes(b"a package")
+    (store.incoming / "half").write_bytes(b"ha")
+    for name in ("tools", "media"):
+        (settings.data_dir / "repo" / name).mkdir(parents=True)
+        store.link(package.sha256, settings.data_dir / "repo" / name / "a.deb")
+    (settings.data_dir / "repo/by-hand").mkdir()
+    (settings.data_dir / "repo/by-hand/b.deb").write_bytes(b"another")
+    make(settings, tmp_path / "b.tar.gz", Wish(media=True))
+    found = {name for name in names(tmp_path / "b.tar.gz") if name.startswith(("repo/", "software/"))}
+    pool = store.path(package.sha256).relative_to(settings.data_dir)
+    assert found == {str(pool), "repo/by-hand/b.deb", "repo/media/a.deb"}
 
 
 def test_no_password_is_readable_in_it(rack: Rack, settings: Settings, tmp_path: Path) -> None:

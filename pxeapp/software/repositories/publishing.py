@@ -131,16 +131,20 @@ def transient(kind: str, manifest: Manifest) -> Manifest:
     return Manifest(entry for entry in manifest if is_transient(entry.path))
 
 
-def keep_served(settings: Settings, database: Database, _now: dt.datetime) -> None:
+def keep_served(settings: Settings, database: Database, now: dt.datetime) -> None:
     """Have each repository's tree be there, of what its row says; after a restore it may not be."""
     with database.read() as session:
         rows = session.scalars(select(SoftwareRepository).where(SoftwareRepository.manifest != "")).all()
     store = Store(settings.data_dir / "software")
     for row in rows:
         target = served_at(settings, row.name)
-        if not target.exists():
-            with suppress(PxeError, OSError):  # the store is not there either; a sync or an upload brings it back
-                tree.publish(store, Manifest.load(store, row.manifest), target)
+        if target.exists():
+            continue
+        try:
+            tree.publish(store, Manifest.load(store, row.manifest), target)
+        except (PxeError, OSError) as error:  # a backup without media, say; a sync or an upload brings it back
+            if not row.problem:
+                _remember(database, row.name, error, now)
 
 
 def _manifest(

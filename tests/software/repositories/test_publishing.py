@@ -247,3 +247,12 @@ def test_a_tree_that_was_lost_is_there_again(deb: Published) -> None:
     (deb.root / "tools").rename(deb.folder / "lost")
     publishing.keep_served(deb.settings, deb.database, NOW)
     assert deb.files() == before
+
+
+def test_a_tree_whose_store_was_lost_too_says_so(deb: Published) -> None:
+    deb.publish(deb.package("alpha"))
+    (deb.root / "tools").rename(deb.folder / "lost")
+    deb.store.root.rename(deb.folder / "store")
+    publishing.keep_served(deb.settings, deb.database, NOW)
+    assert "The store has no file" in deb.row().problem
+    assert not (deb.root / "tools").exists()

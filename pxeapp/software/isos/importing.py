@@ -26,6 +26,7 @@ from pxeapp.software.isos import (
     keyrings,
     layouts,
     listing,
+    live_server,
     orders,
     service,
     taking,
@@ -67,22 +68,22 @@ def run(run: Run) -> dict[str, Any]:
 
 
 def _imported(run: Run, wanted: Wanted, source: Source, journal: taking.Journal) -> dict[str, Any]:
-    run.says(f"Looking what the image {wanted.plain} is")
-    iso = image.look(source.path, wanted.plain)
-    found = listing.read(iso)
-    medium = layouts.recognise(iso, found, lambda path: contents.small(iso, found, path))
+    with run.busy(f"Looking what the image {wanted.plain} is"):
+        iso = image.look(source.path, wanted.plain)
+        found = listing.read(iso)
+        medium = layouts.recognise(iso, found, lambda path: contents.small(iso, found, path))
+    _refuse_hwe(wanted, medium, found)
     name, release = _names(run, wanted, medium, source)
     aliases, dropped = listing.resolved(found)
     whole = medium.layout in WHOLE
     taken = _taken(run, wanted, source, iso, found, journal, whole=whole)
     files = taking.named(taken, {**found.same, **aliases})
-    run.says(f"Comparing {medium.title} with what it says of itself")
     content = Content(
         iso.name, medium, files, tuple(dropped), run.store, keyrings.of(medium.family, run.settings.data_dir)
     )
-    findings = [_of_the_iso(wanted), *checks.run(content)]
+    with run.busy(f"Comparing {medium.title} with what it says of itself"):
+        findings = [_of_the_iso(wanted), *checks.run(content)]
     manifest = _manifest(files, iso, source, whole=whole)
-    run.says(f"Publishing the medium {name}")
     said = {
         "title": medium.title, "layout": medium.layout, "family": medium.family, "version": medium.version,
         "kind": medium.kind, "label": iso.label, "source": wanted.source, "iso_sha256": source.sha256,
@@ -91,18 +92,19 @@ def _imported(run: Run, wanted: Wanted, source: Source, journal: taking.Journal)
         "checks": [asdict(each) for each in findings], "remarks": _remarks(dropped), "files": len(manifest),
         "bytes": manifest.bytes, "manifest": manifest.save(run.store),
     }  # fmt: skip
-    with service.alone(run.settings):
-        _publish(run, name, manifest, said, replace=wanted.replace)
+    with run.busy(f"Publishing the medium {name}"), service.alone(run.settings):
+        replaced = _publish(run, name, manifest, said, replace=wanted.replace)
         with run.database.read() as session:
             replace = _may_replace(session, wanted, name, release)
+            others = [each for each in service.used_by(session, name) if replaced and each != release]
     making = bootable.Making(
         run, wanted, name, release, medium, found, manifest, iso.name if whole else "", iso.size, replace
     )
     remark = _release(making) if release else ""
-    if remark:
+    if remarks := [each for each in (_others(others), remark) if each]:
         with run.database.write() as session:
             row = service.get(session, name)
-            row.remarks = [*row.remarks, remark]
+            row.remarks = [*row.remarks, *remarks]
     journal.forget()
     return {"media": name, "release": "" if remark else release, "remark": remark}
 
@@ -155,8 +157,8 @@ def _taken(
     md5 = md5sums.NAME in found.files
     taken = taking.take(run.store, iso, found, journal, keeps=keeps, with_md5=md5, progress=progress)
     if whole and not run.store.has(source.sha256):
-        run.says(f"Keeping the image {iso.name}")
-        run.store.add_file(source.path, sha256=source.sha256)
+        with run.busy(f"Keeping the image {iso.name}"):
+            run.store.add_file(source.path, sha256=source.sha256)
     return taken
 
 
@@ -170,8 +172,11 @@ def _manifest(files: Mapping[str, Taken], iso: Image, source: Source, *, whole: 
         raise refused(error.sentence, "It was tampered with; take the distribution's own.") from error
 
 
-def _publish(run: Run, name: str, manifest: Manifest, said: dict[str, Any], *, replace: bool) -> None:
-    """Serve the tree and write the row, in this order: a row without a tree would be a release that does not boot."""
+def _publish(run: Run, name: str, manifest: Manifest, said: dict[str, Any], *, replace: bool) -> bool:
+    """Serve the tree and write the row, in this order: a row without a tree would be a release that does not boot.
+
+    Returns whether another tree was served under that name before.
+    """
     with run.database.read() as session:
         if not replace:
             service.refuse_taken(session, name, but_of=said["iso_sha256"])
@@ -181,13 +186,14 @@ def _publish(run: Run, name: str, manifest: Manifest, said: dict[str, Any], *, r
     tree.publish(run.store, manifest, service.folder(run.settings) / name, keep=keep)
     with run.database.write() as session:
         service.save(session, name, said, replace=replace, actor=run.actor, now=run.now())
+    return bool(before)
 
 
 def _release(making: bootable.Making) -> str:
     """Make it; returns what stands in its way, as a sentence."""
-    making.run.says(f"Making the release {making.release} of it")
     try:
-        bootable.make(making)
+        with making.run.busy(f"Making the release {making.release} of it"):
+            bootable.make(making)
     except PxeError as error:
         return f"No release was made: {error.in_full}"
     return ""
@@ -198,6 +204,21 @@ def _remarks(dropped: Sequence[str]) -> list[str]:
         return []
     shown = ", ".join(dropped[:SHOWN_LINKS]) + (" and more" if len(dropped) > SHOWN_LINKS else "")
     return [f"Links that lead to their own folder or to nothing were left out: {shown}."]
+
+
+def _others(names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    return f"Releases that boot a kernel of the image before install from it, too: {', '.join(names[:10])}."
+
+
+def _refuse_hwe(wanted: Wanted, medium: Medium, found: Listing) -> None:
+    """A newer kernel is asked for where there is none: said before the image is read."""
+    if wanted.hwe and medium.layout not in WHOLE:
+        raise refused(
+            f"{medium.title} has one kernel.", "Leave --hwe out: it is for Ubuntu's live server.", field="hwe"
+        )
+    live_server.boots(medium, found, hwe=wanted.hwe)
 
 
 def _of_the_iso(wanted: Wanted) -> Finding:

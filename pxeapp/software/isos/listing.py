@@ -23,6 +23,7 @@ from pxeapp.software.isos.image import Image, refused
 PROGRAM = "bsdtar"
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 LIST_TIMEOUT_S = 300.0
+MEMORY = 1024**3  # bytes of address space: a folder that claims to be huge must not take the appliance's
 MAX_FILES = 300_000
 MAX_LINE = 8192
 MAX_DEPTH = 32
@@ -31,6 +32,7 @@ _LINE = re.compile(
     r"(?P<kind>[-dlbcps])[rwxsStTlL-]{9}[+@.]? +[0-9]+ +\S+ +\S+ +(?P<size>[0-9]+(,[0-9]+)?) .{12} (?P<rest>.+)"
 )
 _KINDS = {"b": "a block device", "c": "a character device", "p": "a named pipe", "s": "a socket"}
+DELAYED = "Error exit delayed"  # what bsdtar ends with after it has said what is wrong
 LINK, HARD = " -> ", " link to "
 
 
@@ -104,8 +106,14 @@ def running(image: Image, *words: str, timeout_s: float) -> Iterator[IO[bytes]]:
     program = shutil.which(PROGRAM, path=ENVIRONMENT["PATH"])
     if program is None:
         raise Conflict("bsdtar is needed to look into an ISO.", hint="Install libarchive-tools.")
+    limit = shutil.which("prlimit", path=ENVIRONMENT["PATH"])
+    limited = [limit, f"--as={MEMORY}", "--core=0", "--"] if limit else []
     with subprocess.Popen(
-        [program, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT
+        [*limited, program, *words],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=ENVIRONMENT,
     ) as process:
         said: list[bytes] = []
         assert process.stdout is not None  # noqa: S101 - both are pipes
@@ -123,7 +131,8 @@ def running(image: Image, *words: str, timeout_s: float) -> Iterator[IO[bytes]]:
             process.wait(10.0)
             listener.join(10.0)
     if process.returncode != 0:
-        why = b"".join(said).decode(errors="replace").strip().splitlines() or ["it did not end in time"]
+        heard = b"".join(said).decode(errors="replace").strip().splitlines()
+        why = [line for line in heard if DELAYED not in line] or heard or ["it did not end in time"]
         raise refused(f"{image.name} cannot be read: {why[-1][:200]}.", "Download it again.")
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -12,6 +15,7 @@ from sqlalchemy import update
 from pxeapp.config import Settings
 from pxeapp.db import Database
 from pxeapp.db import now as wall_clock
+from pxeapp.errors import PxeError
 from pxeapp.software.content.store import Store
 from pxeapp.software.tasks.models import SoftwareTask
 
@@ -65,6 +69,28 @@ class Run:
         if self.stopping:
             raise Stopped
         self._renew(says=sentence)
+
+    @contextmanager
+    def busy(self, sentence: str) -> Iterator[None]:
+        """Say what it is at, and keep the task while the block does what cannot tell how far it is.
+
+        Whether somebody cancelled it meanwhile is heard at the next word after the block.
+        """
+        self.says(sentence)
+        over = threading.Event()
+
+        def keep() -> None:
+            while not over.wait(LEASE.total_seconds() / 4):
+                with suppress(Stopped, PxeError):
+                    self._renew()
+
+        thread = threading.Thread(target=keep, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
     def _renew(self, **values: Any) -> None:
         self._told_at = time.monotonic()

@@ -179,6 +179,7 @@ def test_el7_minimal_and_boot_are_made_releases_as_each_can(
     importing: Importer, settings: Settings, database: Database, rpms: tuple[Path, Path], tmp_path: Path
 ) -> None:
     old = making.iso(making.el7(tmp_path / "el7", *rpms), tmp_path / "CentOS-7.iso")
+    assert "CentOS 7 DVD has one kernel" in refused(importing(old, hwe=True))
     assert importing(old)["result"]["release"] == "centos-7"
     assert release(database, "centos-7")["repositories"] == []
     boot = making.iso(making.el(tmp_path / "boot"), tmp_path / "boot.iso")
@@ -327,6 +328,7 @@ def test_hostile_and_broken_images_leave_nothing(
 def test_replacing_is_on_purpose_and_keeps_the_files_of_before_beside(
     importing: Importer, settings: Settings, database: Database, dvd: Path, tmp_path: Path
 ) -> None:
+    importing(dvd, release="nine")
     importing(dvd)
     making.repository(tmp_path / "tree/BaseOS")
     newer = making.iso(making.el(tmp_path / "tree", version="9.5"), tmp_path / "newer.iso")
@@ -335,6 +337,9 @@ def test_replacing_is_on_purpose_and_keeps_the_files_of_before_beside(
     assert task["state"] == "done", task["problem"]
     assert medium(database, "rocky-9.4")["version"] == "9.5"
     assert release(database, "rocky-9.4")["version"] == "9.5"
+    assert medium(database, "rocky-9.4")["remarks"] == [
+        "Releases that boot a kernel of the image before install from it, too: nine."
+    ]
     tree = service.folder(settings) / "rocky-9.4"
     assert "9.5" in (tree / ".treeinfo").read_text()
     assert list(tree.glob("BaseOS/Packages/*/*.rpm"))  # a machine in the middle of an installation goes on

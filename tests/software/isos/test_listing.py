@@ -113,6 +113,20 @@ def test_an_image_whose_folders_are_broken_cannot_be_read(tmp_path: Path) -> Non
         listed(path)
 
 
+def test_a_folder_that_claims_to_be_huge_takes_no_memory(tmp_path: Path) -> None:
+    path = making.iso(tree(tmp_path / "tree"), tmp_path / "x.iso")
+    content = bytearray(path.read_bytes())
+    descriptor = 16 * 2048
+    root = int.from_bytes(content[descriptor + 158 :][:4], "little") * 2048
+    huge = 0x7FFFF800
+    for at in (descriptor + 156 + 10, root + 10):
+        content[at : at + 8] = huge.to_bytes(4, "little") + huge.to_bytes(4, "big")
+    path.write_bytes(content)
+    os.truncate(path, 3 * 1024**3)  # of holes: its bytes would be there to read
+    with pytest.raises(Invalid, match=r"x\.iso cannot be read: "):
+        listed(path)
+
+
 def test_many_files_and_deep_folders_have_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = making.write(tmp_path / "tree", {"/".join(f"d{number}" for number in range(listing.MAX_DEPTH + 1)): "x"})
     with pytest.raises(Invalid, match="lies too deep"):

@@ -16,7 +16,7 @@ from pxeapp.config import Settings
 from pxeapp.db import Database, now
 from pxeapp.errors import Conflict, Invalid, NotFound
 from pxeapp.software import kinds
-from pxeapp.software.tasks import service
+from pxeapp.software.tasks import running, service
 from pxeapp.software.tasks.models import SoftwareTask
 from pxeapp.software.tasks.runner import BEGUN, Runner
 from pxeapp.software.tasks.running import Run, Work
@@ -193,3 +193,28 @@ def test_the_process_works_and_ends_when_it_is_told(
     thread.join(20)
     assert not thread.is_alive()
     assert wire(database, number)["state"] in ("done", "running")
+
+
+def test_what_cannot_tell_how_far_it_is_keeps_its_task(
+    database: Database, runner: Callable[[Work], Runner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = ordered(database)
+    monkeypatch.setattr(running, "LEASE", dt.timedelta(seconds=0.4))
+    leases: list[dt.datetime | None] = []
+
+    def lease() -> dt.datetime | None:
+        with database.read() as session:
+            return service.get(session, number).lease_until
+
+    def work(run: Run) -> dict[str, Any]:
+        with run.busy("Counting sheep"):
+            leases.append(lease())
+            until = now() + dt.timedelta(seconds=20)
+            while len(leases) < 3 and now() < until:
+                if (found := lease()) != leases[-1]:
+                    leases.append(found)
+        return {}
+
+    assert runner(work).look()
+    assert len(leases) == 3
+    assert wire(database, number)["says"] == "Counting sheep"

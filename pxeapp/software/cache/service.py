@@ -105,12 +105,15 @@ def _save(
     values |= {field: said[field] for field in FIELDS if said.get(field) is not None}
     if before is not None and before.origin != "operator" and values["url"] == before.url:
         values["url"] = ""  # it follows the default, wherever that goes
+    own = configured.defaults(settings).get(name)
+    if own is not None and values["keyring"] == own.keyring:
+        values["keyring"] = ""
     values["url"] = str(values["url"]).rstrip("/")
     values["aliases"] = [_alias(str(alias)) for alias in values["aliases"]]
     problems = [] if re.fullmatch(NAME, name) else [
         FieldProblem("name", f"{name[:80]!r} cannot be an upstream's name.", "Use a-z, 0-9 and dashes, at most 32.")
     ]  # fmt: skip
-    problems += _problems(settings, values, followed=name in configured.defaults(settings))
+    problems += _problems(settings, values, followed=own is not None)
     problems += _taken(known, name, values["aliases"])
     if problems:
         raise Invalid("The upstream cannot be saved.", problems=problems)

@@ -29,9 +29,12 @@ from pxeapp.provisioning.models import Deployment, DeploymentRecord
 from pxeapp.provisioning.steps import Step
 from pxeapp.rollouts import looking
 from pxeapp.rollouts.models import Rollout, RolloutMember
+from pxeapp.software.bundles.models import IMPORTED, MADE, Bundle
 from pxeapp.software.cache import configured, statistics
 from pxeapp.software.cache.models import UpstreamState
 from pxeapp.software.repositories.models import SoftwareRepository
+from pxeapp.software.snapshots import channels
+from pxeapp.software.snapshots.models import Snapshot
 from pxeapp.traffic.tally import BOUNDS, CLASSES, Tally
 from pxeapp.webhooks import telling
 from pxeapp.webhooks.models import Webhook
@@ -76,6 +79,7 @@ def text(own: Context, tally: Tally) -> str:
         _work(page, session, own)
         _cache(page, session, own)
         _repositories(page, session)
+        _snapshots(page, session)
     _http(page, tally)
     return "\n".join(page.lines) + "\n"
 
@@ -202,6 +206,19 @@ def _repositories(page: Page, session: Session) -> None:
             origin: float(found[origin][number] or 0) if origin in found else 0.0 for origin in ("local", "mirror")
         }
         page.gauge(name, about, "origin", values)
+
+
+def _snapshots(page: Page, session: Session) -> None:
+    kept = session.scalar(select(func.count()).where(Snapshot.deleted_at.is_(None))) or 0
+    page.one("pxeapp_snapshots", "Snapshots that are kept.", kept)
+    rows = channels.listing(session)
+    lagging = {row.name: float(row.snapshot != row.published) for row in rows}
+    page.gauge("pxeapp_channel_lagging", "1: a channel does not serve yet what it is to lead to.", "channel", lagging)
+    moved = {row.name: row.updated_at.timestamp() for row in rows if row.snapshot}
+    page.gauge("pxeapp_channel_moved_seconds", "When a channel was last moved, in Unix time.", "channel", moved)
+    ways = dict.fromkeys((MADE, IMPORTED), 0.0)
+    ways |= {way: float(count) for way, count in _grouped(session, Bundle.direction)}
+    page.gauge("pxeapp_bundles", "Bundles that were made or imported here.", "direction", ways)
 
 
 def _http(page: Page, tally: Tally) -> None:

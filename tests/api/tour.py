@@ -39,7 +39,8 @@ from pxeapp.software.isos import service as media
 from pxeapp.software.packages import Package
 from pxeapp.software.repositories.models import SoftwareRepository
 from pxeapp.software.repositories.signing import SigningKey
-from pxeapp.software.snapshots import channels
+from pxeapp.software.snapshots import channels, uses
+from pxeapp.software.snapshots.pins import Pin
 from pxeapp.software.tasks import runner as task_runner
 from pxeapp.software.tasks import service as task_service
 from pxeapp.software.tasks.models import SoftwareTask
@@ -244,6 +245,12 @@ def _published(going: Walk) -> None:
         session.add(row)
 
 
+def _used(going: Walk) -> None:
+    """A deployment was given it."""
+    with going.api.write() as session:
+        uses.record(session, "deployment:1", Pin("2026-11"), machine="node1", now=now())
+
+
 def _promoted_again(going: Walk) -> None:
     """Another one came after it."""
     going.ask("snapshots.create", {"name": "2026-12", "repositories": ["tour"]})
@@ -362,7 +369,8 @@ STOPS: tuple[Stop, ...] = (
     *map(Stop, ("mirrors.preview", "mirrors.sync")),
     Stop("mirrors.delete", before=_task_is_gone),
     Stop("snapshots.create", before=_published),
-    *map(Stop, ("snapshots.show", "snapshots.listing", "snapshots.difference", "snapshots.list_uses")),
+    *map(Stop, ("snapshots.show", "snapshots.listing", "snapshots.difference")),
+    Stop("snapshots.list_uses", before=_used),
     *map(Stop, ("snapshots.verify", "channels.create", "channels.listing", "channels.show", "snapshots.promote")),
     *map(Stop, ("channels.history",)),
     Stop("channels.rollback", before=_promoted_again),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from http import HTTPStatus
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from apiflask import APIBlueprint
-from flask import Response, send_file
+from flask import Response, request
 from pydantic import BaseModel, ConfigDict, Field
 
 from pxeapp.api.context import actor, context
@@ -19,7 +22,8 @@ bp = APIBlueprint("bundles", __name__, url_prefix="/api/v1/software", tag="Softw
 Name = Annotated[str, Field(max_length=63)]
 Names = Annotated[list[Name], Field(max_length=1000)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-GIB4 = 4400 * 1000**2  # fits a DVD
+CHUNK = 1024 * 1024
+DVD = 4400 * 1000**2  # fits a DVD
 
 
 class BundleIn(BaseModel):
@@ -32,7 +36,7 @@ class BundleIn(BaseModel):
     boot_programs: bool = Field(default=False, description="iPXE, shim, GRUB as this host serves them.")
     templates: bool = Field(default=False, description="The site's own templates as they count now.")
     since: Name = Field("", description="A snapshot that the other side has: what it holds is left out.")
-    part_size: Annotated[int, Field(ge=0, le=2**50)] = Field(GIB4, description="In bytes; 0: all in one part.")
+    part_size: Annotated[int, Field(ge=0, le=2**50)] = Field(DVD, description="In bytes; 0: all in one part.")
     replace: bool = Field(default=False, description="Though there is one of that name.")
 
 
@@ -112,9 +116,18 @@ def fetch(name: str, file: str) -> Response:
         paths = {path.name: path for path in service.files(context().settings, service.get(session, name))}
     if file not in paths:
         raise NotFound(f"The bundle {name[:63]} has no part {file[:80]!r}.")
-    return send_file(
-        paths[file], mimetype="application/octet-stream", as_attachment=True, download_name=file, conditional=True
-    )
+    path = paths[file]
+    size = path.stat().st_size
+    found = request.range.range_for_length(size) if request.range is not None else None
+    start, end = found or (0, size)
+    answer = Response(_read(path, start, end - start), mimetype="application/octet-stream")
+    answer.headers["Content-Length"] = str(end - start)
+    answer.headers["Content-Disposition"] = f'attachment; filename="{file}"'
+    answer.headers["Accept-Ranges"] = "bytes"
+    if found is not None:
+        answer.status_code = HTTPStatus.PARTIAL_CONTENT
+        answer.headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+    return answer
 
 
 @bp.post("/bundles")
@@ -151,6 +164,14 @@ def delete(name: str) -> str:
     with context().database.write() as session:
         service.delete(session, context().settings, name, actor=actor().label, now=now())
     return ""
+
+
+def _read(path: Path, start: int, left: int) -> Iterator[bytes]:
+    with path.open("rb") as source:
+        source.seek(start)
+        while left and (chunk := source.read(min(CHUNK, left))):
+            left -= len(chunk)
+            yield chunk
 
 
 def _take(said: PartsIn, kind: str) -> Response:

@@ -10,7 +10,7 @@ from flask import Response, jsonify
 from pydantic import BaseModel, ConfigDict, Field
 
 from pxeapp.api.context import actor, context
-from pxeapp.api.paging import PageQuery, listed, page
+from pxeapp.api.paging import PageQuery, page, part
 from pxeapp.db import now
 from pxeapp.software.snapshots import channels
 
@@ -58,10 +58,12 @@ class MoveOut(BaseModel):
 
 
 @bp.get("/channels")
-def listing() -> dict[str, Any]:
+@bp.input(PageQuery, location="query", arg_name="query")
+def listing(query: PageQuery) -> dict[str, Any]:
     """Channels in the order of promotion"""
     with context().database.read() as session:
-        return listed([channels.wire(session, row) for row in channels.listing(session)])
+        shown = [channels.wire(session, row) for row in channels.listing(session)]
+        return part(shown, query, lambda each: each["name"])
 
 
 @bp.post("/channels")

@@ -84,7 +84,8 @@ def test_two_snapshots_or_one_and_now_are_compared_by_repository(site: Site) -> 
     site.publish("fresh", {"y_1": "y"})
     take(site, "b")
     expected = [
-        "fresh: 1 added", "  y", "    + y.amd64 1", "  Its metadata tell of no advisories, whether there are any or not.",
+        "fresh: 1 added", "  y", "    + y.amd64 1",
+        "  Its metadata tell of no advisories, whether there are any or not.",
         "nova: 1 altered, 1 upgraded", "  nova", "    > nova-api.amd64 1 -> 2",
         "    !! nova-common.amd64 1 HAS OTHER CONTENT UNDER THE SAME VERSION",
         "  Its metadata tell of no advisories, whether there are any or not.", "same: same",

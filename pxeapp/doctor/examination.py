@@ -10,7 +10,20 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pxeapp import config
 from pxeapp.db import Database, now
-from pxeapp.doctor import bmcs, databases, dhcp, host, ports, rivals, sites, system, variables, wire, work
+from pxeapp.doctor import (
+    bmcs,
+    databases,
+    dhcp,
+    host,
+    ports,
+    repositories,
+    rivals,
+    sites,
+    system,
+    variables,
+    wire,
+    work,
+)
 from pxeapp.doctor.finding import Check, Finding, Patient, fail, ok, warn
 from pxeapp.errors import ConfigError, PxeError
 
@@ -47,6 +60,7 @@ CHECKS: tuple[Check, ...] = (
     Check("BMC worker", work.bmc_worker, rows=True),
     Check("BMC addresses", work.bmc_addresses, rows=True),
     Check("BMCs", bmcs.answers, rows=True),
+    Check("repositories", repositories.repositories, rows=True),
     Check("releases", work.release_files, rows=True, late="Many files are to be hashed: pxeapp release verify"),
 )
 

@@ -43,6 +43,10 @@ PROGRAMS = (
     Program("ip", "iproute2", "the addresses of the DHCP interface are not known", wanted=_dhcp),
     Program("bsdtar", "libarchive-tools", "pxeapp release add-debian cannot look into an installer"),
     Program("apt-get", "apt", "pxeapp release add-debian does not work"),
+    Program("gpg", "gpg gpg-agent", "repositories cannot be signed"),
+    Program("gpgv", "gpgv", "what others have signed cannot be verified"),
+    Program("createrepo_c", "createrepo-c", "rpm repositories cannot be made"),
+    Program("rpm", "rpm", "rpm packages cannot be uploaded"),
     Program("pg_dump", "postgresql-client", "pxeapp backup does not work", wanted=_postgresql),
 )
 

@@ -33,7 +33,7 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 # What stands for each variable part of a route.
 VALUES: dict[str, object] = {
     "key": "node1", "name": "nothing-of-this-name", "number": 4711, "kind": "static", "path": "boot/nothing.ipxe",
-    "wave": 1, "file": "nothing.001-of-001",
+    "wave": 1, "file": "nothing.001-of-001", "fingerprint": "0" * 40, "verb": "verify",
 }  # fmt: skip
 
 

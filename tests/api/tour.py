@@ -268,7 +268,7 @@ def _not_led_to(going: Walk) -> None:
 def _an_image_lies_there(going: Walk) -> None:
     """As if somebody had copied it."""
     incoming = going.api.context.settings.data_dir / "incoming"
-    incoming.mkdir()
+    incoming.mkdir(exist_ok=True)
     (incoming / EXAMPLES["media.create"]["path"]).write_bytes(UPLOADED)
 
 

@@ -68,7 +68,8 @@ def test_a_repository_from_its_first_word_to_its_last(run: Run, tmp_path: Path, 
     assert "alpha" not in run("repository", "packages", "tools", "beta").output
     assert "Nothing was done" in run("repository", "remove", "tools", "alpha", fails=True).output
     assert "alpha 1.0 all is gone from tools." in run("repository", "remove", "tools", "alpha", "--yes").output
-    run("repository", "publish", "tools")
+    assert "Task 4 began" in run("repository", "publish", "tools", "--no-wait").output
+    run("software", "show", "4", "--watch")
     shown = json.loads(run("repository", "show", "tools", "--json").output)
     assert (shown["packages"], shown["problem"], shown["origin"]) == (1, "", "local")
     assert "tools" in run("repository", "list", "--kind", "deb").output

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
+from flask import Flask
 
 from pxeapp import templates
 from pxeapp.accounts.permissions import ROLES
 from pxeapp.machines.lifecycle import State
+from pxeapp.provisioning import causes
 from pxeapp.provisioning.explain import EXPECTED
 from pxeapp.provisioning.steps import Step
 from pxeapp.ui import language
@@ -81,3 +83,12 @@ def test_a_sentence_that_was_filled_in_elsewhere_is_found_by_its_form(monkeypatc
     assert language.said("Armed: it may netboot for 30 min.") == "已就绪：在 30 分内可以网络启动。"
     assert language.said("Nobody ever translated this.") == "Nobody ever translated this."
     assert language.said(None) == ""
+
+
+def test_why_a_machine_stands_still_is_said_in_chinese() -> None:
+    known = language.words("zh")
+    told = [each for group in (*causes.CAUSES.values(), causes.GENERIC) for each in group]
+    assert [text for each in told for text in (each.cause, each.attempt) if text not in known] == []
+    with Flask("pages").test_request_context(headers={"Accept-Language": "zh"}):
+        said = language.said("Attempt 1 of node1 failed: Its BMC says that it is off.")
+    assert said == "node1 的第 1 次尝试失败：其 BMC 称它处于关机状态。"

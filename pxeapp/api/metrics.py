@@ -32,6 +32,7 @@ from pxeapp.rollouts.models import Rollout, RolloutMember
 from pxeapp.software.bundles.models import IMPORTED, MADE, Bundle
 from pxeapp.software.cache import configured, statistics
 from pxeapp.software.cache.models import UpstreamState
+from pxeapp.software.isos.models import SoftwareMedium
 from pxeapp.software.repositories.models import SoftwareRepository
 from pxeapp.software.snapshots import channels
 from pxeapp.software.snapshots.models import Snapshot
@@ -79,6 +80,7 @@ def text(own: Context, tally: Tally) -> str:
         _work(page, session, own)
         _cache(page, session, own)
         _repositories(page, session)
+        _media(page, session)
         _snapshots(page, session)
     _http(page, tally)
     return "\n".join(page.lines) + "\n"
@@ -206,6 +208,13 @@ def _repositories(page: Page, session: Session) -> None:
             origin: float(found[origin][number] or 0) if origin in found else 0.0 for origin in ("local", "mirror")
         }
         page.gauge(name, about, "origin", values)
+
+
+def _media(page: Page, session: Session) -> None:
+    row = SoftwareMedium
+    count, held = session.execute(select(func.count(), func.coalesce(func.sum(row.bytes), 0)).select_from(row)).one()
+    page.one("pxeapp_media", "Media that were imported.", count)
+    page.one("pxeapp_media_bytes", "Bytes of their files; what two of them share counts twice.", held)
 
 
 def _snapshots(page: Page, session: Session) -> None:

@@ -66,3 +66,10 @@ def test_media_are_listed_and_shown_with_who_installs_from_them(api: Api) -> Non
     assert api.of("operator").delete("/software/media/rocky-9.5").status_code == 403
     assert api.of("admin").delete("/software/media/rocky-9.5").status_code == 204
     assert api.of("viewer").get("/software/media/rocky-9.5").status_code == 404
+
+
+def test_metrics_count_media(api: Api) -> None:
+    imported(api, "rocky-9.4")
+    told = api.of("viewer").ask("GET", "/metrics").text
+    assert "pxeapp_media 1" in told
+    assert "pxeapp_media_bytes 0" in told

@@ -20,6 +20,7 @@ from sqlalchemy import select
 from pxeapp.config import Settings
 from pxeapp.db import Database, now
 from pxeapp.errors import Conflict, Invalid, NotFound
+from pxeapp.provisioning import facts
 from pxeapp.software import releases
 from pxeapp.software.content import garbage, space
 from pxeapp.software.content import store as store_module
@@ -194,6 +195,9 @@ def test_el7_minimal_and_boot_are_made_releases_as_each_can(
     made = release(database, "rocky-9.4-boot")
     assert made["install_url"] == url
     assert made["kernel_args"] == "inst.stage2={node_url}/repo/media/rocky-9.4-boot quiet"
+    fields = ("name", "family", "version", "installer", "install_url", "kernel_args", "repositories", "settings")
+    spec = facts.release_spec(**{name: made[name] for name in fields}, node_url="http://n:8081")
+    assert spec.kernel_args == "inst.stage2=http://n:8081/repo/media/rocky-9.4-boot quiet"
 
 
 def test_a_live_server_is_served_as_its_iso_and_is_not_kept_twice(

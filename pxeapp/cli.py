@@ -92,8 +92,7 @@ WHERE: dict[str, Where] = {
     ),
     **dict.fromkeys(("login", "logout", "profile", "completion"), Where.CLIENT),
     **dict.fromkeys(
-        ("front config",
-         "db", "dhcp-snippet", "boot-programs", "rack", "backup", "restore", "doctor", "audit verify", "audit prune",
+        ("db", "dhcp-snippet", "boot-programs", "rack", "backup", "restore", "doctor", "audit verify", "audit prune",
          "release add-directory", "release add-url", "release add-ubuntu", "release add-debian", "rollout rehearse"),
         Where.HOST,
     ),

@@ -27,4 +27,4 @@ def test_a_configuration_is_printed(
     assert said.exit_code == 0, said.output
     assert all(each in said.output for each in shown), said.output
     assert f"{tmp_path}/run/node.sock" in said.output
-    assert where("front config") is Where.HOST
+    assert where("front config") is Where.PROCESS

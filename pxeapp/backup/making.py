@@ -154,8 +154,7 @@ def _is_kept(name: str, path: Path, stored: set[int]) -> bool:
     """Of the store what is whole; of what is served out of it nothing: the software worker links it anew."""
     if name.startswith("software/"):
         return name.startswith(f"{POOL}/")
-    linked_anew = name.startswith("repo/") and not name.startswith("repo/media/")
-    return not (linked_anew and path.stat().st_ino in stored)
+    return not (name.startswith("repo/") and path.stat().st_ino in stored)
 
 
 def _copy(database: Database, settings: Settings, target: Path, say: Say) -> None:

@@ -33,6 +33,7 @@ WORK: Mapping[str, str] = {
 }
 # What is looked at every half minute, such as whether a mirror is due: it orders tasks, and does no long work itself.
 REGULAR: Sequence[str] = (
+    "pxeapp.software.isos.service:keep_served",
     "pxeapp.software.mirrors.schedule:look",
     "pxeapp.software.repositories.publishing:keep_served",
     "pxeapp.software.repositories.signing:keep_served",

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from pxeapp.errors import Invalid, PxeError
+from pxeapp.errors import Invalid, NotFound, PxeError
 from pxeapp.software import fetch, releases
 from pxeapp.software.content import space, tree
 from pxeapp.software.content.manifest import Entry, Manifest
@@ -182,10 +183,14 @@ def _publish(run: Run, name: str, manifest: Manifest, said: dict[str, Any], *, r
             service.refuse_taken(session, name, but_of=said["iso_sha256"])
         row = service.find(session, name)
         before = row.manifest if row is not None and row.manifest != said["manifest"] else ""
-    keep = [Manifest.load(run.store, before)] if before else []
+    keep = []
+    with suppress(NotFound):  # after a restore there are rows, and the store is empty
+        keep = [Manifest.load(run.store, before)] if before else []
     tree.publish(run.store, manifest, service.folder(run.settings) / name, keep=keep)
     with run.database.write() as session:
-        service.save(session, name, said, replace=replace, actor=run.actor, now=run.now())
+        saved = service.save(session, name, said, replace=replace, actor=run.actor, now=run.now())
+        if before and not keep:
+            saved.previous = ""
     return bool(before)
 
 

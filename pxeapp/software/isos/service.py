@@ -17,12 +17,15 @@ from sqlalchemy.orm import Session
 from pxeapp import audit
 from pxeapp.config import Settings
 from pxeapp.db import Database
-from pxeapp.errors import Conflict, NotFound
+from pxeapp.errors import Conflict, NotFound, PxeError
 from pxeapp.software import releases
 from pxeapp.software.content import tree
+from pxeapp.software.content.manifest import Manifest
+from pxeapp.software.content.store import Store
 from pxeapp.software.isos.models import SoftwareMedium
 from pxeapp.software.models import Release
 
+LOST = "Its files are not on this disk: import the image again."
 SHOWN = (
     "name", "title", "layout", "family", "version", "kind", "label", "source", "iso_sha256", "iso_bytes", "iso",
     "kernel", "initrd", "stage2", "repositories", "checks", "remarks", "files", "bytes",
@@ -115,6 +118,29 @@ def delete(database: Database, settings: Settings, name: str, *, actor: str, now
             session.delete(row)
             audit.record(session, at=now, actor=actor, action="media.remove", subject=f"media:{name}", **gone)
         tree.withdraw(folder(settings) / name)
+
+
+def keep_served(settings: Settings, database: Database, now: dt.datetime) -> None:
+    """Have each medium's tree be there, of what its row says; after a restore it may not be."""
+    with database.read() as session:
+        gone = [row for row in session.scalars(select(SoftwareMedium)) if not (folder(settings) / row.name).exists()]
+    store = Store(settings.data_dir / "software")
+    for row in gone:
+        with alone(settings):
+            with database.read() as session:
+                if (known := find(session, row.name)) is None or known.manifest != row.manifest:
+                    continue  # deleted or replaced meanwhile
+            try:
+                tree.publish(store, Manifest.load(store, row.manifest), folder(settings) / row.name)
+            except (PxeError, OSError):  # a backup without media, say
+                if LOST not in row.remarks:
+                    _remark(database, row.name, LOST, now)
+
+
+def _remark(database: Database, name: str, sentence: str, now: dt.datetime) -> None:
+    with database.write() as session:
+        row = get(session, name)
+        row.remarks, row.updated_at = [*row.remarks, sentence], now
 
 
 @contextmanager

@@ -349,6 +349,26 @@ def test_replacing_is_on_purpose_and_keeps_the_files_of_before_beside(
     assert list(tree.glob("BaseOS/Packages/*/*.rpm"))  # a machine in the middle of an installation goes on
 
 
+def test_an_appliance_that_was_restored_serves_its_media_again_or_says_that_they_are_gone(
+    importing: Importer, settings: Settings, database: Database, store: Store, dvd: Path, tmp_path: Path
+) -> None:
+    importing(dvd)
+    shutil.rmtree(service.folder(settings))
+    service.keep_served(settings, database, now())
+    assert (service.folder(settings) / "rocky-9.4/.treeinfo").is_file()  # linked anew out of the store
+    shutil.rmtree(store.root)
+    shutil.rmtree(service.folder(settings))
+    for _ in range(2):
+        service.keep_served(settings, database, now())
+    assert medium(database, "rocky-9.4")["remarks"] == [service.LOST]
+    making.repository(tmp_path / "tree/BaseOS")
+    newer = making.iso(making.el(tmp_path / "tree", version="9.5"), tmp_path / "newer.iso")
+    assert importing(newer, name="rocky-9.4", replace=True)["state"] == "done"
+    with database.read() as session:
+        assert garbage.marked(session, store)  # nothing that is lost is asked for
+    assert (service.folder(settings) / "rocky-9.4/.treeinfo").is_file()
+
+
 def test_a_name_that_is_taken_is_refused_before_the_image_is_read(
     importing: Importer, database: Database, store: Store, dvd: Path, tmp_path: Path
 ) -> None:

@@ -1,13 +1,14 @@
 """The appliance's own repositories: whoever reads one is given the key that it is signed with. Pure.
 
-Media below /repo/media/ are as their publisher signed them, and so need no key of ours.
+Media below /repo/media/ are as their publisher signed them, and what somebody has put below /repo/ by hand is signed by
+whomever they like: neither needs a key of ours.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -23,12 +24,15 @@ ARMOUR = re.compile(
     r"-----BEGIN PGP PUBLIC KEY BLOCK-----\n\n([A-Za-z0-9+/=]{1,76}\n){1,1000}-----END PGP PUBLIC KEY BLOCK-----\n"
 )
 NOT_OURS = ("media", "keys")  # what else lies below /repo/
+ALWAYS_OURS = ("snapshots", "channels")
 
 
-def is_own(url: str, node_url: str) -> bool:
-    """Whether an address is a repository's that this appliance signs."""
-    base = f"{node_url}{FOLDER}"
-    return url.startswith(base) and url[len(base) :].partition("/")[0] not in ("", *NOT_OURS)
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What is known of them; asked only where an address leads below /repo/."""
+
+    published: Callable[[str], bool] = lambda _name: False  # whether a repository of this name is published by us
+    key_text: Callable[[], str] = lambda: ""  # the key itself, armoured
 
 
 def is_own_key(url: str) -> bool:
@@ -36,38 +40,49 @@ def is_own_key(url: str) -> bool:
     return url.endswith((ARMOURED, BINARY))
 
 
-def release_keyed(release: ReleaseSpec, node_url: str, key_text: Callable[[], str] = lambda: "") -> ReleaseSpec:
-    """The release, with our key where it reads our repositories and says no other; `key_text` is asked when needed."""
-    keyed = _addressed(release, node_url)
-    if keyed.own_key and keyed.installer == releases.Subiquity.installer:
-        return replace(keyed, own_key_text=key_text())
-    return keyed
+def release_keyed(release: ReleaseSpec, node_url: str, own: Own) -> ReleaseSpec:
+    """The release, with our key where it reads our repositories and says no other."""
+    mirrored = _is_own(release.install_url, node_url, own) or _is_own(release.archive, node_url, own)
+    without = tuple(not each.key and _is_own(each.url, node_url, own) for each in release.repositories)
+    if not mirrored and not any(without):
+        return release
+    text = own.key_text() if mirrored and release.installer == releases.Subiquity.installer else ""
+    key = _key(release, node_url)
+    return _keyed(release, key, key if mirrored else "", text, without)
 
 
 @lru_cache(maxsize=256)
-def _addressed(release: ReleaseSpec, node_url: str) -> ReleaseSpec:
-    key = _key(release, node_url)
-    mirrored = is_own(release.install_url, node_url) or is_own(release.archive, node_url)
+def _keyed(release: ReleaseSpec, key: str, own_key: str, text: str, without: tuple[bool, ...]) -> ReleaseSpec:
+    """The same object for every machine: what is checked of a release is kept by it."""
+    pairs = zip(release.repositories, without, strict=True)
     return replace(
         release,
-        own_key=key if mirrored else "",
-        repositories=tuple(
-            replace(each, key=key) if not each.key and is_own(each.url, node_url) else each
-            for each in release.repositories
-        ),
+        own_key=own_key,
+        own_key_text=text,
+        repositories=tuple(replace(each, key=key) if lacks else each for each, lacks in pairs),
     )
 
 
-def site_keyed(site: Site, release: ReleaseSpec, node_url: str) -> Site:
+def site_keyed(site: Site, release: ReleaseSpec, node_url: str, own: Own) -> Site:
     """The site's own repositories, the same."""
-    if not any(not each.key and is_own(each.url, node_url) for each in site.repositories):
+    without = [not each.key and _is_own(each.url, node_url, own) for each in site.repositories]
+    if not any(without):
         return site
     key = _key(release, node_url)
-    keyed = tuple(
-        each.model_copy(update={"key": key}) if not each.key and is_own(each.url, node_url) else each
-        for each in site.repositories
-    )
+    pairs = zip(site.repositories, without, strict=True)
+    keyed = tuple(each.model_copy(update={"key": key}) if lacks else each for each, lacks in pairs)
     return site.model_copy(update={"repositories": keyed})
+
+
+def _is_own(url: str, node_url: str, own: Own) -> bool:
+    """Whether an address is a repository's that this appliance signs."""
+    base = f"{node_url}{FOLDER}"
+    if not url.startswith(base):
+        return False
+    name, _, rest = url[len(base) :].partition("/")
+    if name in ALWAYS_OURS:
+        return bool(rest)
+    return bool(name) and name not in NOT_OURS and own.published(name)
 
 
 def _key(release: ReleaseSpec, node_url: str) -> str:

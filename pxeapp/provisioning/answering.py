@@ -8,6 +8,7 @@ from functools import partial
 from sqlalchemy.orm import Session
 
 from pxeapp.answers import render
+from pxeapp.answers.own_keys import Own
 from pxeapp.answers.spec import AnswerSpec
 from pxeapp.commits import Change, Overtaken
 from pxeapp.errors import Invalid, NotFound
@@ -22,6 +23,7 @@ from pxeapp.provisioning.netboot import Provisioner
 from pxeapp.provisioning.steps import Step
 from pxeapp.software import releases as software_releases
 from pxeapp.software.repositories import signing
+from pxeapp.software.repositories.models import is_published
 from pxeapp.templates import Templates
 from pxeapp.templates.versions import recording
 
@@ -105,7 +107,7 @@ def _spec(provisioner: Provisioner, run: Runner, found: Asked) -> AnswerSpec:
         handout.cluster_of(found.cluster_row),
         partial(sealed.opened, provisioner.vault),
         partial(keys.public_key, provisioner.vault),
-        partial(signing.armoured, provisioner.settings),
+        Own(partial(is_published, run), partial(signing.armoured, provisioner.settings)),
     )
 
 

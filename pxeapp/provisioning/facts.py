@@ -107,7 +107,7 @@ def compose(
     cluster: ClusterFacts,
     opened: merging.Open,
     own_key: Callable[[], str],
-    repository_key: Callable[[], str] = lambda: "",
+    own: own_keys.Own,
 ) -> AnswerSpec:
     """The specification; raises Invalid with every value that cannot be used."""
     said, secrets = merging.merged(layers(machine, role, cluster), opened)
@@ -118,8 +118,8 @@ def compose(
     boot, cards = _cards(machine, networks) if plan is None else (_boot_card(plan), ())
     network = _boot_network(machine, networks)
     pin = pins.parse(said.get(pins.KEY), field=f"vars.{pins.KEY}") or pins.parse(release.snapshot)
-    release = own_keys.release_keyed(pinning.release_at(release, pin, urls.node), urls.node, repository_key)
-    site = own_keys.site_keyed(pinning.site_at(sites.read(said, urls.node), pin, urls.node), release, urls.node)
+    release = own_keys.release_keyed(pinning.release_at(release, pin, urls.node), urls.node, own)
+    site = own_keys.site_keyed(pinning.site_at(sites.read(said, urls.node), pin, urls.node), release, urls.node, own)
     dialect = dialects.dialect(release.family, release.version, release.installer)
     package_family = "el" if release.family in dialects.EL_FAMILIES else release.family
     layout = known.layout or storage.read(role.storage.get("layout", "plain"), "storage.layout")

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from pxeapp.answers import cluster_secrets, clusters, knowledge, render, roles
 from pxeapp.answers.models import Role
+from pxeapp.answers.own_keys import Own
 from pxeapp.answers.spec import AnswerSpec, ReleaseSpec
 from pxeapp.answers.variables import declared
 from pxeapp.boot.spec import InstallBoot
@@ -26,6 +27,7 @@ from pxeapp.provisioning.models import Deployment
 from pxeapp.software import releases as software_releases
 from pxeapp.software.models import Release
 from pxeapp.software.repositories import signing
+from pxeapp.software.repositories.models import SoftwareRepository
 from pxeapp.templates import Templates
 from pxeapp.vault import Vault
 
@@ -115,6 +117,7 @@ class Known:
         self._roles: dict[str, RoleFacts] = {}
         self._releases: dict[tuple[str, str], ReleaseSpec] = {}
         self._networks: dict[str, NetworkFacts] | None = None
+        self._published: frozenset[str] | None = None
 
     def role(self, name: str) -> RoleFacts:
         """A role; raises NotFound."""
@@ -157,6 +160,13 @@ class Known:
             )
         return self._releases[row.name, node_url]
 
+    def published(self, name: str) -> bool:
+        """Whether a repository of this name is published by the appliance."""
+        if self._published is None:
+            row = SoftwareRepository
+            self._published = frozenset(self._session.scalars(select(row.name).where(row.manifest != "")))
+        return name in self._published
+
     def networks(self) -> dict[str, NetworkFacts]:
         """Every network by name."""
         if self._networks is None:
@@ -190,7 +200,7 @@ def answer_spec(
         known.cluster(machine.cluster, role_name, machine.vars),
         known.opened,
         partial(keys.public_key, tools.vault),
-        partial(signing.armoured, tools.settings),
+        Own(known.published, partial(signing.armoured, tools.settings)),
     )
 
 

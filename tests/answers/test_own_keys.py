@@ -21,11 +21,12 @@ from tests.boot import golden
 GOLDEN = Path(__file__).parent / "golden"
 TOOLS = Repository("tools", f"{NODE_URL}/repo/tools", "stable", "main")
 TEXT = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmQINBGdF\n=AbCd\n-----END PGP PUBLIC KEY BLOCK-----\n"
+OWN = own_keys.Own({"tools", "extra", "debian-13", "noble"}.__contains__, lambda: TEXT)
 SITE = {"repositories": [{"name": "extra", "url": "{node_url}/repo/extra", "suite": "noble", "components": "main"}]}
 
 
 def keyed(release: ReleaseSpec) -> ReleaseSpec:
-    return own_keys.release_keyed(release, NODE_URL, lambda: TEXT)
+    return own_keys.release_keyed(release, NODE_URL, OWN)
 
 
 def spec(family: str, version: str, **more: object) -> AnswerSpec:
@@ -47,17 +48,25 @@ def test_the_places_are_those_where_the_keys_are_served() -> None:
     [
         (f"{NODE_URL}/repo/tools", True),
         (f"{NODE_URL}/repo/snapshots/2026-11/tools", True),
+        (f"{NODE_URL}/repo/by-hand/deeper", False),
         (f"{NODE_URL}/repo/media/debian-13", False),
+        (f"{NODE_URL}/repo/keys/pxeapp.gpg", False),
+        (f"{NODE_URL}/repo/snapshots", False),
         (f"{NODE_URL}/repo/", False),
         (f"{NODE_URL}/mirror/debian", False),
         ("http://elsewhere/repo/tools", False),
     ],
 )
 def test_only_what_the_appliance_has_signed_is_its_own(url: str, own: bool) -> None:
-    assert own_keys.is_own(url, NODE_URL) is own
     found = keyed(replace(samples.release("debian", "13"), install_url=url, repositories=(replace(TOOLS, url=url),)))
     assert bool(found.own_key) is own
     assert found.repositories[0].key == (f"{NODE_URL}/repo/keys/pxeapp.gpg" if own else "")
+
+
+def test_what_somebody_has_put_there_by_hand_is_left_as_it_is() -> None:
+    """Nobody but them knows by whom it is signed, and the appliance may not even have a key."""
+    release = replace(samples.release("debian", "13"), install_url=f"{NODE_URL}/repo/debian")
+    assert keyed(release) is release
 
 
 def test_a_key_that_somebody_says_stays() -> None:
@@ -68,10 +77,10 @@ def test_a_key_that_somebody_says_stays() -> None:
 def test_a_sites_own_repositories_are_given_it_too() -> None:
     rocky, debian = samples.release("rocky", "9"), samples.release("debian", "13")
     site = read(SITE, NODE_URL)
-    assert own_keys.site_keyed(site, debian, NODE_URL).repositories[0].key == f"{NODE_URL}/repo/keys/pxeapp.gpg"
-    assert own_keys.site_keyed(site, rocky, NODE_URL).repositories[0].key == f"{NODE_URL}/repo/keys/pxeapp.asc"
+    assert own_keys.site_keyed(site, debian, NODE_URL, OWN).repositories[0].key == f"{NODE_URL}/repo/keys/pxeapp.gpg"
+    assert own_keys.site_keyed(site, rocky, NODE_URL, OWN).repositories[0].key == f"{NODE_URL}/repo/keys/pxeapp.asc"
     other = read({"repositories": [{**SITE["repositories"][0], "url": "http://elsewhere/repo/extra"}]}, NODE_URL)
-    assert own_keys.site_keyed(other, debian, NODE_URL) is other
+    assert own_keys.site_keyed(other, debian, NODE_URL, OWN) is other
 
 
 def test_debians_installer_is_given_the_key_before_it_loads_anything() -> None:

@@ -6,11 +6,13 @@ import hashlib
 
 from sqlalchemy import select
 
+from pxeapp.db import now
 from pxeapp.machines import selectors
 from pxeapp.machines.lifecycle import State
 from pxeapp.machines.models import Event
-from pxeapp.provisioning import causes
+from pxeapp.provisioning import causes, plan
 from pxeapp.provisioning.models import Served
+from pxeapp.software.repositories.models import SoftwareRepository
 from tests.provisioning.rack import Rack
 from tests.provisioning.simulated import SimulatedMachine
 
@@ -74,3 +76,26 @@ def test_a_variable_that_went_bad_meanwhile_ends_the_attempt_by_its_name(rack: R
     with rack.provisioner.database.read() as session:
         kinds = session.scalars(select(Event.kind)).all()
     assert "deploy failed" in kinds
+
+
+def test_who_reads_a_repository_of_ours_is_given_its_key_and_of_one_by_hand_none(rack: Rack) -> None:
+    number, machine = _booted(rack)
+    said = [{"name": name, "url": f"{{node_url}}/repo/{name}"} for name in ("tools", "by-hand")]
+    with rack.provisioner.database.write() as session:
+        session.add(
+            SoftwareRepository(
+                name="tools", kind="rpm", origin="local", manifest="0" * 64, created_at=now(), updated_at=now()
+            )
+        )
+        selectors.get(session, "node1", lock=True).vars = {"repositories": said}
+    _, text = machine.get(f"{machine.answer_url}/kickstart")
+    keyed, _, by_hand = text.partition("[by-hand]")
+    assert "\nrepo_gpgcheck=1\ngpgcheck=0\n" in keyed[keyed.index("[tools]") :]
+    assert "/repo/keys/pxeapp.asc" in keyed
+    assert "\ngpgcheck=0\n" in by_hand
+    assert "repo_gpgcheck" not in by_hand
+    with rack.provisioner.database.read() as session:
+        row = selectors.get(session, "node1")
+        deployment = rack.deployment(number)
+        spec = plan.preview(session, rack.provisioner.tools, row, release=deployment.release, role=deployment.role)
+    assert [each.ours for each in spec.site.repositories] == [True, False]

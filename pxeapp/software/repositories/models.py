@@ -6,10 +6,11 @@ import datetime as dt
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import BigInteger, String, Text, select
+from sqlalchemy import BigInteger, String, Text, bindparam, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from pxeapp.db import Base
+from pxeapp.prepared import Prepared, Runner
 
 RESERVED = ("media", "snapshots", "channels", "keys")  # what else lies below /repo/
 
@@ -38,6 +39,18 @@ class SoftwareRepository(Base):
     version: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[dt.datetime]
     updated_at: Mapped[dt.datetime]
+
+
+_PUBLISHED = Prepared(
+    select(SoftwareRepository.id).where(
+        SoftwareRepository.name == bindparam("repository_name"), SoftwareRepository.manifest != ""
+    )
+)
+
+
+def is_published(run: Runner, name: str) -> bool:
+    """Whether one of this name is served, and signed by us; on the hot path of answers."""
+    return run.first(_PUBLISHED, repository_name=name) is not None
 
 
 def kept(session: Session) -> Iterator[tuple[str, bool]]:

@@ -22,6 +22,7 @@ from tests.answers.samples import TEMPLATES
 from tests.software.repositories import built, served
 from tests.software.repositories.test_publishing import Published
 
+OWN = own_keys.Own({"tools"}.__contains__)
 INITRD = Path("/usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64/initrd.gz")
 needs_initrd = pytest.mark.skipif(
     os.geteuid() != 0 or not INITRD.is_file() or shutil.which("cpio") is None,
@@ -63,7 +64,7 @@ def test_debians_installer_takes_the_key_and_verifies_what_it_reads_by_it(
     deb.publish(deb.package("alpha"))
     with built.served(deb.root.parent) as url:
         release = replace(samples.release("debian", "13"), install_url=f"{url}/repo/tools", repositories=())
-        spec = samples.spec("debian", "13", release=own_keys.release_keyed(release, url))
+        spec = samples.spec("debian", "13", release=own_keys.release_keyed(release, url, OWN))
         script = render.render("script", spec, TEMPLATES)
         own_key = script[script.index("own_key() {") : script.index("\n}\n", script.index("own_key() {")) + 3]
         suite = f"{url}/repo/tools/dists/stable"
@@ -98,7 +99,7 @@ def test_the_file_that_a_kickstart_writes_makes_dnf_check_the_index(
     with built.served(rpm.root.parent) as url:
         release = replace(samples.release("rocky", "9"), repositories=(Repository("tools", f"{url}/repo/tools"),))
         text = render.render(
-            "kickstart", samples.spec("rocky", "9", release=own_keys.release_keyed(release, url)), TEMPLATES
+            "kickstart", samples.spec("rocky", "9", release=own_keys.release_keyed(release, url, OWN)), TEMPLATES
         )
         found = re.search(r"(?ms)^(curl .*?)$\n^rpm --import.*?(\[tools\].*?)^END_OF_REPOSITORY$", text)
         assert found is not None

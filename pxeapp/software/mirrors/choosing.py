@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pxeapp.software.mirrors import installer
@@ -52,16 +52,14 @@ def choose(reading: Reading, selection: Selection, names: Mapping[str, Sequence[
     if selection.installer:
         wanted |= _installed(selection)
     closure = close(reading.pools, wanted, Rules(weak=selection.recommends))
-    chosen: Iterable[Candidate] = closure.chosen
-    if selection.everything:
-        chosen = (
-            each for pool in reading.pools for each in (pool.every() if selection.versions == "all" else iter(pool))
-        )
-    elif selection.versions == "all":
-        named = {each.name for each in closure.chosen}
-        chosen = (each for pool in reading.pools for each in pool.every() if each.name in named)
-    asked = {atom.name for need in wanted for atom in need.any_of}
-    kept = {id(each): each for each in chosen if each.name in asked or _is_for(each, selection)}
+    kept = {id(each): each for each in closure.chosen}
+    named = {each.name for each in closure.chosen}
+    for pool in reading.pools:
+        more = pool.every() if selection.versions == "all" else iter(pool)
+        if selection.everything:
+            kept |= {id(each): each for each in more if _is_for(each, selection)}
+        elif selection.versions == "all":
+            kept |= {id(each): each for each in more if each.name in named}
     if selection.installer:
         ours = [each for each in reading.components if each.source == installer.OURS]
         kept |= {id(each): each for each in ours or components(reading.components)}
@@ -117,7 +115,7 @@ def _installed(selection: Selection) -> dict[Need, str]:
 
 
 def _is_for(candidate: Candidate, selection: Selection) -> bool:
-    """Whether it is wanted unless somebody asked for it by name: debug symbols and sources are not, as a rule."""
+    """Whether it counts as part of everything: debug symbols and sources do not, as a rule."""
     if not selection.source and candidate.package.arch in SOURCES:
         return False
     return selection.debug or not _DEBUG.fullmatch(candidate.name)

@@ -21,6 +21,7 @@ from pxeapp.software.mirrors.line import Changed, Line, Place, deadline_s, patie
 AT_ONCE = 4  # connections to one mirror: what its operator does not mind
 MOST_AT_ONCE = 16
 TELL_S = 0.5
+OTHER_S = 0.5
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -126,10 +127,13 @@ def _one(each: Wanted, store: Store, lines: _Lines, count: Count, ending: thread
             raise _Ended
 
     def once() -> None:
-        try:
-            _receive(each, store, lines.to(each.place), count, ending)
-        except _Resumed:  # what an earlier try had left was not what it should have been: all of it, once more
-            _receive(each, store, lines.to(each.place), count, ending)
+        while not store.has(each.sha256):
+            try:
+                _receive(each, store, lines.to(each.place), count, ending)
+            except _Resumed:  # what an earlier try had left was not what it should have been: all of it, once more
+                continue
+            except Conflict:  # the sync of another mirror is fetching this very file; it has deadlines of its own
+                pause(OTHER_S)
 
     try:
         patiently(once, pause=pause)

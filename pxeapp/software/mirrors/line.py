@@ -169,7 +169,7 @@ class Line:
             raise NotFound(f"{where} is not there ({status}).", hint="Is it the right place, and the mirror complete?")
         if status in REDIRECTS:
             to = response.headers.get("Location", "elsewhere")[:200]
-            raise Invalid(f"{where} redirects to {to}.", hint="Name the place itself as the upstream.")
+            raise Unavailable(f"{where} redirects to {to}.", hint="Name the place itself as the upstream.")
         if status in (401, 403):
             raise Unavailable(f"{where} is refused to us ({status}).", hint="Does the mirror allow this appliance?")
         raise Broken(f"{where} answers {status} {response.reason}.", hint="Try again later, or use another mirror.")

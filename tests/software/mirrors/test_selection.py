@@ -98,23 +98,28 @@ def test_a_suite_with_a_slash_is_published_as_one_word() -> None:
 def test_a_mirror_is_due_once_in_its_time_and_never_where_nobody_asked() -> None:
     moment = dt.datetime(2026, 11, 26, tzinfo=dt.UTC)
     row = SoftwareRepository(name="web", mirror={"every_hours": 24, "state": {"tried_at": moment.isoformat()}})
-    assert not schedule.is_due(row, moment + dt.timedelta(hours=21))
-    assert schedule.is_due(row, moment + dt.timedelta(hours=24))
+    assert not schedule.is_due(row, None, moment + dt.timedelta(hours=21))
+    assert schedule.is_due(row, None, moment + dt.timedelta(hours=24))
+    # One that was cancelled, or never came to an end, waits for its turn as well.
+    assert not schedule.is_due(row, moment + dt.timedelta(hours=20), moment + dt.timedelta(hours=24))
     row.mirror = {"every_hours": 24}
-    assert schedule.is_due(row, moment)
+    assert schedule.is_due(row, None, moment)
     row.mirror = {"every_hours": 0}
-    assert not schedule.is_due(row, moment + dt.timedelta(days=1000))
+    assert not schedule.is_due(row, None, moment + dt.timedelta(days=1000))
 
 
 def test_a_due_mirror_is_ordered_once(database: Database, settings: Settings) -> None:
     with database.write() as session:
         given = {"sources": [SOURCE], "packages": ["a"], "every_hours": 1}
         service.create(session, [], "web", given, actor="user:ops", now=now())
-    for _ in range(2):
-        schedule.look(settings, database, now())
-    with database.read() as session:
+    schedule.look(settings, database, now())
+    with database.write() as session:
         (order,) = service.tasks.listing(session, limit=5)
         assert (order.kind, order.requested_by) == ("mirror.sync", "system:schedule")
+        order.finished_at, order.outcome = now(), "cancelled"
+    schedule.look(settings, database, now())
+    with database.read() as session:
+        assert len(service.tasks.listing(session, limit=5)) == 1
 
 
 def test_components_that_we_made_ourselves_are_found(settings: Settings, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import os
 import shutil
 import signal
@@ -24,7 +25,8 @@ from pxeapp.config import Settings
 from pxeapp.db import now
 from pxeapp.errors import Conflict
 from pxeapp.software.content import space
-from pxeapp.software.mirrors import line, service
+from pxeapp.software.content.store import Store
+from pxeapp.software.mirrors import fetching, line, service
 from pxeapp.software.models import Release
 from pxeapp.software.repositories import openpgp
 from pxeapp.software.tasks.models import SoftwareTask
@@ -332,6 +334,39 @@ def _until(what: Any) -> None:
     while not what():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def test_a_file_that_another_sync_is_fetching_is_waited_for(
+    appliance: Appliance, archive: Archive, upstream: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited = threading.Event()
+    monkeypatch.setattr(fetching, "OTHER_S", 0.01)
+    content = (archive.root / COMMON).read_bytes()
+    sha256 = hashlib.sha256(content).hexdigest()
+    store = Store(appliance.store)
+    wanted = fetching.Wanted(line.place({}, appliance.settings, upstream.url), COMMON, sha256, len(content))
+
+    def other() -> None:
+        with store.receiving(sha256=sha256, key=f"mirror {sha256}") as incoming:
+            begun.set()
+            assert waited.wait(20)
+            incoming.write(content)
+
+    begun = threading.Event()
+    thread = threading.Thread(target=other)
+    thread.start()
+    assert begun.wait(20)
+    told = 0
+
+    def tell(_count: fetching.Count) -> None:
+        nonlocal told
+        told += 1
+        waited.set()  # half a second has gone by, and the file is still the other's
+
+    count = fetching.fetch([wanted], store, tell=tell)
+    thread.join()
+    assert (store.read(sha256), upstream.packages_asked()) == (content, 0)
+    assert (told > 0, count.files) == (True, 1)
 
 
 def test_one_sync_at_a_time(appliance: Appliance) -> None:

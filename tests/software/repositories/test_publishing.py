@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gzip
 import os
 from pathlib import Path
 
@@ -256,3 +257,20 @@ def test_a_tree_whose_store_was_lost_too_says_so(deb: Published) -> None:
     publishing.keep_served(deb.settings, deb.database, NOW)
     assert "The store has no file" in deb.row().problem
     assert not (deb.root / "tools").exists()
+
+
+def test_more_metadata_stays_until_somebody_says_otherwise(rpm: Published) -> None:
+    """What a mirror has brought, such as advisories, is not lost when its index is only signed anew."""
+    one = rpm.package("alpha")
+    advisories = b'<?xml version="1.0"?><updates><update type="security"><id>TEST-1</id></update></updates>'
+
+    def publish(number: int, extra: dict[str, bytes] | None) -> dict[str, bytes]:
+        how = Generation("ann", NOW + dt.timedelta(hours=number), extra=extra, again=True)
+        publishing.publish(rpm.settings, rpm.database, rpm.store, "tools", [one], how)
+        index = rpm.files()["repodata/repomd.xml"].decode()
+        return {path: content for path, content in rpm.files().items() if "updateinfo" in path and path in index}
+
+    for number, extra in enumerate(({"updateinfo": advisories}, None)):
+        (content,) = publish(number, extra).values()
+        assert gzip.decompress(content) == advisories
+    assert publish(2, {}) == {}

@@ -484,10 +484,16 @@ def _source_problem(directory: Path, name: str) -> FieldProblem | None:
     return None
 
 
+def addresses(said: Description) -> list[str]:
+    """Where machines with this release read packages."""
+    return [said.install_url, str(said.settings.get("archive", "")), *(str(each["url"]) for each in said.repositories)]
+
+
 def _refuse_pin(session: Session, said: Description, sentence: str) -> None:
     """Raises Invalid where the snapshot that it is pinned to lacks a repository that it reads."""
-    urls = [said.install_url, str(said.settings.get("archive", "")), *(str(each["url"]) for each in said.repositories)]
-    holding.refuse(session, said.settings.get(pins.KEY), urls, field=f"settings.{pins.KEY}", sentence=sentence)
+    holding.refuse(
+        session, said.settings.get(pins.KEY), addresses(said), field=f"settings.{pins.KEY}", sentence=sentence
+    )
 
 
 def _problems(said: Description) -> Iterator[FieldProblem]:

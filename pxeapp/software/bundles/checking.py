@@ -12,14 +12,15 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pxeapp.errors import FieldProblem, Invalid, PxeError
-from pxeapp.software import media, packages
+from pxeapp.software import media, packages, releases
 from pxeapp.software.bundles.index import Index, ReleaseEntry, RepositoryEntry, SnapshotEntry
 from pxeapp.software.content.manifest import Manifest
 from pxeapp.software.content.store import Store
 from pxeapp.software.models import Release
 from pxeapp.software.releases import OUR_SETTINGS, Description
-from pxeapp.software.snapshots import pins, service
+from pxeapp.software.snapshots import holding, pins, service
 from pxeapp.software.snapshots.models import Snapshot
+from pxeapp.software.snapshots.pins import Pin
 
 LARGEST = 128 * 1024 * 1024  # of a manifest or a list of packages, unpacked
 FIELDS = ("family", "version", "installer", "kernel_args", "install_url", "repositories", "settings")
@@ -38,7 +39,7 @@ def problems(session: Session, store: Store, plan: Index, wishes: Wishes) -> Ite
     sizes = {**plan.assumed, **plan.blobs}
     for each in plan.snapshots:
         yield from _snapshot(session, store, each, sizes)
-    there = {each.name for each in plan.snapshots}
+    there = {each.name: {part.name for part in each.repositories} for each in plan.snapshots}
     for entry in plan.releases:
         yield from _release(session, entry, sizes, there, replace=wishes.replace_releases)
     for what, named in (("boot program", plan.boot_programs), ("template", plan.templates)):
@@ -115,8 +116,19 @@ def _refuse_bomb(path: Path, what: str) -> None:
                     raise Invalid(f"{what} has a list that would be larger than {LARGEST} bytes.")
 
 
+def _lacking(session: Session, said: Description, pin: Pin, there: Mapping[str, set[str]]) -> Iterator[str]:
+    """What the pin of a release lacks: of a snapshot in the bundle, of one that is here, or of a channel of ours."""
+    read = pins.repositories(releases.addresses(said), holding.NODE_URL)
+    if not pin.channel and pin.name in there:
+        yield from (
+            f"Release {said.name} reads {name}, which snapshot {pin.name} lacks." for name in read - there[pin.name]
+        )
+        return
+    yield from (f"Release {said.name}: {problem}" for problem, _fix in holding.lacking(session, pin, read))
+
+
 def _release(
-    session: Session, entry: ReleaseEntry, sizes: Mapping[str, int], there: set[str], *, replace: bool
+    session: Session, entry: ReleaseEntry, sizes: Mapping[str, int], there: Mapping[str, set[str]], *, replace: bool
 ) -> Iterator[str]:
     try:
         said = description(entry)
@@ -130,9 +142,8 @@ def _release(
             yield f"Release {said.name} has no file {name[:100]!r}."
     if not {entry.kernel, entry.initrd} <= set(entry.files):
         yield f"Release {said.name} has no kernel or no initrd."
-    missing = pin is not None and not pin.channel and pin.name not in there
-    if pin is not None and missing and session.scalar(service.present(pin.name)) is None:
-        yield f"Release {said.name} is pinned to snapshot {pin.name}, which is neither here nor in it."
+    if pin is not None:
+        yield from _lacking(session, said, pin, there)
     row = session.scalar(select(Release).where(Release.name == entry.name))
     if row is not None and not same_release(row, entry) and not replace:
         yield f"There is a release {entry.name} here already, and it is another one; --replace-releases takes this one."

@@ -14,6 +14,7 @@ from pxeapp.software.repositories import publishing, signing
 from pxeapp.software.repositories.models import SoftwareRepository
 from pxeapp.software.repositories.publishing import Generation
 from pxeapp.software.repositories.signing import SigningKey
+from pxeapp.software.snapshots.publishing import sign_anew
 from pxeapp.software.tasks import service as tasks
 from pxeapp.software.tasks.models import SoftwareTask
 from pxeapp.software.tasks.running import Run
@@ -56,7 +57,7 @@ def sign(run: Run) -> dict[str, Any]:
     for number, name in enumerate(names):
         run.progress(number, len(names), unit="repositories", says=f"Signing {name}")
         signed += _sign(run, name)
-    return {"keys": keys, "repositories": signed}
+    return {"keys": keys, "repositories": signed, "snapshots": sign_anew(run)}
 
 
 def _sign(run: Run, name: str) -> bool:

@@ -30,7 +30,7 @@ from pxeapp.software.tasks.running import Run
 from pxeapp.software.tasks.service import FAILED
 from pxeapp.vault import open_vault
 
-AGAIN = dt.timedelta(minutes=10)
+AGAIN = dt.timedelta(hours=1)
 OURS = "system:software"
 SNAPSHOTS, CHANNELS = "snapshots", "channels"
 
@@ -84,6 +84,33 @@ def _remember_served(run: Run, snapshot: int, name: str, sha256: str) -> None:
         )
 
 
+def sign_anew(run: Run) -> int:
+    """After keys were changed: what is served of every snapshot and channel signed by those of now; returns how many.
+
+    Machines are given the keys in use and no others. A snapshot stays what it is: its digest is over what was kept.
+    """
+    with run.database.read() as session:
+        rows = session.scalars(select(Snapshot).where(Snapshot.deleted_at.is_(None)).order_by(Snapshot.name)).all()
+        parts = [(row.id, row.name, each.name, each.manifest) for row in rows for each in row.repositories]
+        leading = [row.name for row in channels.listing(session) if row.published]
+    signer = _signer(run)
+    signed = 0
+    for number, (identity, snapshot, name, sha256) in enumerate(parts):
+        run.progress(number, len(parts), unit="repositories", says=f"Signing {snapshot}")
+        manifest = Manifest.load(run.store, sha256)
+        if resigning.is_signed(manifest):
+            manifest = resigning.resigned(run.store, manifest, signer)
+            _remember_served(run, identity, name, manifest.save(run.store))
+            tree.publish(run.store, manifest, folder(run.settings, SNAPSHOTS, snapshot) / name)
+            signed += 1
+    for name in leading:
+        with run.database.read() as session:
+            published = service.get(session, channels.get(session, name).published or "")
+            held = {each.name: each.manifest for each in published.repositories}
+        _exchange(run, name, held, {})
+    return signed
+
+
 def withdraw_snapshot(run: Run) -> dict[str, Any]:
     """The task: serve a deleted snapshot no more."""
     with run.database.read() as session:
@@ -105,7 +132,7 @@ def publish_channel(run: Run) -> dict[str, Any]:
             digest, parts = snapshot.digest, {each.name: each.manifest for each in snapshot.repositories}
             old = session.scalar(select(Snapshot).where(Snapshot.name == before, Snapshot.deleted_at.is_(None)))
             was = {each.name: each.manifest for each in old.repositories} if old is not None else {}
-        _exchange(run, parts, was)
+        _exchange(run, run.subject, parts, was)
         with run.database.write() as session:
             done = session.execute(
                 update(Channel).where(Channel.name == run.subject, Channel.snapshot == wanted).values(published=wanted)
@@ -115,8 +142,8 @@ def publish_channel(run: Run) -> dict[str, Any]:
             return {"snapshot": wanted, "digest": digest, "repositories": len(parts)}
 
 
-def _exchange(run: Run, parts: dict[str, str], was: dict[str, str]) -> None:
-    target = folder(run.settings, CHANNELS, run.subject)
+def _exchange(run: Run, channel: str, parts: dict[str, str], was: dict[str, str]) -> None:
+    target = folder(run.settings, CHANNELS, channel)
     for number, (name, sha256) in enumerate(sorted(parts.items())):
         run.progress(number, len(parts), says=f"Exchanging {name}")
         kept = was.get(name, "")

@@ -6,14 +6,19 @@ from pathlib import Path
 
 import pytest
 
+from pxeapp.db import now
 from pxeapp.errors import Invalid, PxeError
 from pxeapp.software import media
 from pxeapp.software.bundles import making, reading, service
 from pxeapp.software.bundles.models import Bundle
 from pxeapp.software.models import Release
+from pxeapp.software.repositories import openpgp, signing
+from pxeapp.software.snapshots import channels, verifying
 from pxeapp.software.snapshots.models import Snapshot
+from pxeapp.software.tasks import service as tasks
 from pxeapp.software.tasks.models import SoftwareTask
-from tests.software.bundles.conftest import TEMPLATE, Appliance, needs_gpg
+from pxeapp.vault import open_vault
+from tests.software.bundles.conftest import OPS, TEMPLATE, Appliance, needs_gpg
 
 pytestmark = needs_gpg
 MIB = 1024 * 1024
@@ -165,3 +170,44 @@ def test_one_part_names_all_and_a_folder_names_those_in_it(source: Appliance) ->
         == reading.parts_beside(folder / "parts")
         == parts
     )
+
+
+def test_what_another_appliance_signed_is_served_under_our_own_signature(source: Appliance, other: Appliance) -> None:
+    release = b"Suite: stable\nDate: Thu, 26 Nov 2026 00:00:00 UTC\nSHA256:\n"
+    files = {"dists/stable/Release": release, "dists/stable/InRelease": b"theirs", "dists/stable/Release.gpg": b"x"}
+    source.publish("signed", {"nova_1": "x"}, files=files)
+    source.take_snapshot("signed")
+    signing.add(
+        other.database, open_vault(other.settings.data_dir), actor=OPS, now=now(), algorithm="ed25519", owner="ours"
+    )
+    with other.database.read() as session:
+        ours = signing.in_use(session)[0].public.encode()
+    source.make("site", snapshots=["signed"])
+    assert other.bring(source.parts("site"), trust=[source.fingerprint]).problem == ""
+    tree = other.settings.data_dir / "repo/snapshots/signed/signed/dists/stable"
+    said = openpgp.verified_clear((tree / "InRelease").read_bytes(), ours, name="InRelease")
+    assert said.strip() == release.strip()
+    openpgp.verify_detached(release, (tree / "Release.gpg").read_bytes(), ours, name="Release.gpg")
+    with other.database.write() as session:
+        tasks.order(session, verifying.VERIFY, "signed", {}, actor=OPS, now=now())
+    assert other.done().problem == ""
+    assert source.rows(Snapshot)[-1].digest == other.rows(Snapshot)[-1].digest
+
+
+def test_a_release_that_is_pinned_to_a_channel_comes_only_where_that_has_what_it_reads(
+    source: Appliance, other: Appliance
+) -> None:
+    with source.database.write() as session:
+        channels.promote(session, "2026-11", "dev", actor=OPS, now=now())
+    source.work()
+    source.add_release(settings={"snapshot": "channel:dev"})
+    source.make("site", releases=["debian-13"], snapshots=["2026-11"])
+    task = other.bring(source.parts("site"), trust=[source.fingerprint])
+    assert "Release debian-13: Channel dev leads to no snapshot yet." in task.problem
+    assert (other.rows(Release), other.rows(Snapshot)) == ([], [])
+    other.publish("nova", {"nova_1": "theirs"})
+    other.take_snapshot("theirs")
+    with other.database.write() as session:
+        channels.promote(session, "theirs", "dev", actor=OPS, now=now())
+    other.work()
+    assert other.bring(source.parts("site"), trust=[source.fingerprint]).problem == ""

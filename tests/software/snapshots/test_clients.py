@@ -12,8 +12,11 @@ import pytest
 from pxeapp.config import Settings
 from pxeapp.db import Database, now
 from pxeapp.software.content.store import Store
+from pxeapp.software.repositories import keys, signing
 from pxeapp.software.repositories.signing import Signer
-from pxeapp.software.snapshots import channels, service
+from pxeapp.software.snapshots import channels, service, verifying
+from pxeapp.software.tasks import service as tasks
+from pxeapp.vault import Vault
 from tests.software.repositories import built, served
 from tests.software.repositories.conftest import key_pair, signer, vault
 from tests.software.repositories.test_publishing import NEEDED, Published
@@ -117,3 +120,26 @@ def test_dnf_follows_a_channel_forth_and_back(
         made.back()
         ran = dnf.run("downgrade", "alpha")
         assert (ran.returncode, dnf.installed("alpha")) == (0, "1.0"), ran.stderr
+
+
+def test_a_snapshot_and_a_channel_are_verified_by_the_keys_that_machines_are_given_now(
+    settings: Settings, database: Database, tmp_path: Path, signer: Signer, vault: Vault
+) -> None:
+    """The key that signed them when they were taken is retired: a machine of today has never seen it."""
+    made = lab(Published("deb", settings, database, tmp_path), settings, database)
+    root = made.published.root
+    made.promote("new")
+    signing.add(database, vault, actor=OPS, now=now(), algorithm="ed25519", owner="the next")
+    with database.write() as session:
+        keys.retire(session, signer.fingerprints[0], actor=OPS, now=now())
+    (task, *_) = made.site.work()
+    assert (task.problem, task.result["snapshots"]) == ("", 2)
+    with built.served(root) as url:
+        for number, name in enumerate(("snapshots/old", "snapshots/new", "channels/dev")):
+            apt = served.Apt(tmp_path / f"apt{number}", f"{url}/{name}/tools", "stable", root / "keys/pxeapp.gpg")
+            ran = apt.run("update")
+            assert ran.returncode == 0, ran.stderr
+    with database.write() as session:
+        tasks.order(session, verifying.VERIFY, "old", {}, actor=OPS, now=now())
+    (task, *_) = made.site.work()
+    assert task.problem == ""

@@ -14,6 +14,7 @@ from pxeapp.api.context import actor, context
 from pxeapp.api.paging import PageQuery, listed, page, part
 from pxeapp.api.software.tasks import ordered
 from pxeapp.db import now
+from pxeapp.errors import NotFound
 from pxeapp.provisioning import repository_readers
 from pxeapp.software.content import tree
 from pxeapp.software.content.store import Store
@@ -95,7 +96,12 @@ class PackageFileIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     upload: Annotated[str, Field(pattern="^[0-9a-f]{64}$", description="Its SHA-256, as the upload's answer says.")]
-    name: Annotated[str, Field(min_length=1, max_length=200, description="The file's, by which it is told.")]
+    name: Annotated[
+        str,
+        Field(
+            min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f/\\]+$", description="The file's, for sentences."
+        ),
+    ]
     component: Word = Field("", description="deb: which one it belongs to; empty: the first.")
 
 
@@ -193,8 +199,8 @@ def packages(name: str, query: PackageQuery) -> dict[str, Any]:
 def edit(name: str, said: PackagesIn) -> Response:
     """Add uploaded packages to a local repository, and remove others, in one generation"""
     store = _store()
-    for each in said.add:
-        store.size(each.upload)  # NotFound for one that never came, or was not used within a day
+    if lost := [each.name for each in said.add if not store.has(each.upload)]:
+        raise NotFound(f"{lost[0]} has not been sent, or too long ago.", hint="Send it again: /software/uploads.")
     add = [{"sha256": each.upload, "name": each.name, "component": each.component} for each in said.add]
     with context().database.write() as session:
         return ordered(service.edit(session, name, add=add, remove=said.remove, actor=actor().label, now=now()))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from netaddr import IPNetwork
 
 from pxeapp.errors import Invalid, Unavailable
 from pxeapp.software import fetch
+from pxeapp.software.content.store import Store
 from tests.software.conftest import Reply, UpstreamServer
 
 LOOPBACK = (IPNetwork("127.0.0.0/8"),)
@@ -110,3 +112,36 @@ def test_an_unreachable_server_is_a_sentence_that_may_be_retried(tmp_path: Path)
     with pytest.raises(Unavailable) as caught:
         fetch.fetch("http://127.0.0.1:1/x", tmp_path / "f", sha256=SHA, networks=LOOPBACK)
     assert caught.value.retryable
+
+
+def rest(upstream: UpstreamServer, store: Store, content: bytes, *, before: bytes, sha256: str = "") -> str:
+    """What is in the store after a download under a key that has brought in `before` already."""
+    with contextlib.suppress(InterruptedError), store.receiving(key="x") as broken:
+        broken.write(before)
+        raise InterruptedError
+    expected = sha256 or hashlib.sha256(content).hexdigest()
+    with store.receiving(sha256=expected, key="x") as incoming:
+        fetch.resume(f"{upstream.url}/f", incoming, networks=LOOPBACK)
+    return incoming.blob.sha256
+
+
+def test_a_download_goes_on_behind_what_has_come_in(upstream: UpstreamServer, tmp_path: Path) -> None:
+    store, content = Store(tmp_path), b"0123456789"
+    upstream.replies["/f"] = Reply(content[4:], 206, headers={"Content-Range": "bytes 4-9/10"})
+    assert store.read(rest(upstream, store, content, before=content[:4])) == content
+    assert upstream.last_headers["Range"] == "bytes=4-"
+
+
+def test_a_server_that_cannot_go_on_is_asked_for_all_of_it(upstream: UpstreamServer, tmp_path: Path) -> None:
+    store, content = Store(tmp_path), b"0123456789"
+    upstream.replies["/f"] = Reply(content)
+    assert store.read(rest(upstream, store, content, before=b"of another file")) == content
+
+
+def test_what_is_here_already_is_not_fetched_and_is_still_compared(upstream: UpstreamServer, tmp_path: Path) -> None:
+    store, content = Store(tmp_path), b"0123456789"
+    upstream.replies["/f"] = Reply(status=416)
+    assert store.read(rest(upstream, store, content, before=content)) == content
+    with pytest.raises(Invalid, match="has SHA-256"):
+        rest(upstream, store, content, before=content, sha256="0" * 64)
+    assert store.partial("x") == 0

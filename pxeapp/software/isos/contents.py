@@ -47,21 +47,21 @@ def stream(image: Image, listing: Listing, known: Collection[str] = ()) -> Itera
 
 
 def small(image: Image, listing: Listing, path: str) -> bytes:
-    """One file of a few bytes, by itself; empty when there is none of this name."""
+    """One file of a few bytes, by itself; empty when there is none of this name. With -q the rest is not looked at."""
     size = listing.files.get(listing.same.get(path, path), 0)
     if size > MAX_SMALL:
         raise refused(f"{path} in {image.name} has {size} bytes.", "No medium's is as large.")
     if not size:
         return b""
     plain = _plain(listing.same.get(path, path))
-    with running(image, "-xOPf", str(image.path), plain, timeout_s=FILE_TIMEOUT_S) as out:
+    with running(image, "-xOqPf", str(image.path), plain, timeout_s=FILE_TIMEOUT_S) as out:
         return out.read(size)
 
 
 def copy(image: Image, listing: Listing, path: str, target: Path) -> Path:
     """One file of any size, by itself, at `target`."""
     plain = _plain(listing.same.get(path, path))
-    with running(image, "-xOPf", str(image.path), plain, timeout_s=FILE_TIMEOUT_S) as out, target.open("wb") as made:
+    with running(image, "-xOqPf", str(image.path), plain, timeout_s=FILE_TIMEOUT_S) as out, target.open("wb") as made:
         shutil.copyfileobj(out, made, BLOCK)
     return target
 

@@ -100,6 +100,8 @@ def _problems(wanted: Wanted, settings: Settings) -> Iterator[FieldProblem]:
         yield FieldProblem(
             "install_url", f"{wanted.install_url!r} is not usable.", "Write {node_url}/... or http://..."
         )
+    if not wanted.filename.isprintable():
+        yield FieldProblem("filename", "holds a control character.", "Take it out.")
     if not re.fullmatch(r"[\x20-\x7e]*", wanted.kernel_args):
         yield FieldProblem("kernel_args", "holds a line break, control or non-ASCII character.", "Take it out.")
 

@@ -132,6 +132,7 @@ def test_what_is_wrong_with_an_order_is_said_before_anything_is_done(importing: 
         (Wanted(path="x", release="x", make_release=False), "release: is named, and none is to be made"),
         (Wanted(path="x", install_url="x y"), "install_url"),
         (Wanted(path="x", kernel_args="a\nb"), "kernel_args"),
+        (Wanted(upload="0" * 64, filename="a\x1b[2Jb"), "filename: holds a control character"),
         (Wanted(path="x", sha256="XYZ"), "sha256: is not a SHA-256"),
     ):
         assert said in _order_problem(importing, wanted), wanted

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,14 +19,50 @@ from tests.software.front.running import Running
 from tests.software.mirrors.upstream import Archive, Server
 
 
+class Mortal(Server):
+    """One that can be killed with every connection that it has."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.connections: list[socket.socket] = []
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        found, address = super().get_request()
+        self.connections.append(found)
+        return found, address
+
+    def kill(self) -> None:
+        self.shutdown()
+        self.server_close()
+        for each in self.connections:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        self.connections.clear()
+
+    def revive(self) -> None:
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self.server_bind()
+        self.server_activate()
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+
 @dataclass
 class Site:
     """The front, an apt archive as its upstream `debian`, and what the upstream was asked."""
 
     front: Running
     archive: Archive
-    server: Server
+    server: Mortal
     keyring: Path
+
+    @contextmanager
+    def killed(self) -> Iterator[None]:
+        """Nobody listens where the upstream was, until the block ends."""
+        self.server.kill()
+        try:
+            yield
+        finally:
+            self.server.revive()
 
     @property
     def asked(self) -> int:
@@ -42,7 +81,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, key: KeyPair) -> Iterator[Sit
         pytest.skip("nginx is not installed")
     folder = tmp_path_factory.mktemp("site")
     (folder / "upstream/debian").mkdir(parents=True)
-    server = Server(folder / "upstream")
+    server = Mortal(folder / "upstream")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     keyring = folder / "keyring.gpg"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pxeapp.db import now
+from pxeapp.software.repositories import openpgp
 from tests.software.cache.conftest import Site
 from tests.software.front.running import until
 from tests.software.mirrors.upstream import SUITE
@@ -159,15 +160,35 @@ def test_while_the_upstream_is_down_what_is_here_is_served_and_the_rest_is_said_
     site: Site, apt: Apt, tmp_path: Path
 ) -> None:
     assert apt.run("update").returncode == 0
-    aside = site.archive.root.with_name("aside")
-    site.archive.root.rename(aside)  # every path of it is 404 now, as of a mirror that is being moved
-    try:
+    with site.killed():
         assert apt.run("update").returncode == 0
         assert apt.run("-y", "install", "alpha").returncode == 0
-        assert site.front.get("/mirror/debian/pool/main/b/beta_1.0_all.deb").status == 404
-        until(lambda: "has no" in site.front.problem("debian"), "the problem is written down")
-    finally:
-        aside.rename(site.archive.root)
+        gone = site.front.get("/mirror/debian/pool/main/b/beta_1.0_all.deb")
+        assert (gone.status, "does not answer" in gone.text) == (502, True)
+        until(lambda: "does not answer" in site.front.problem("debian"), "the problem is written down")
+    site.archive.publish(now=Clock.next())
+    until(lambda: site.front.get(HEAD) and not site.front.problem("debian"), "it is asked again")
+
+
+def test_an_index_that_is_signed_by_somebody_else_or_nobody_replaces_none(site: Site) -> None:
+    folder = site.front.settings.data_dir / "keyrings"
+    folder.mkdir()
+    shutil.copy(site.keyring, folder / "site.gpg")
+    site.front.change("debian", keyring=str(folder / "site.gpg"))
+    before, ours = site.front.get(HEAD).body, site.archive.key
+    site.archive.publish(now=Clock.next())
+    newest = until(lambda: (found := site.front.get(HEAD).body) != before and found, "ours is taken")
+    site.archive.key = openpgp.make("Somebody else", algorithm="rsa2048")
+    site.archive.publish(now=Clock.next())
+    until(lambda: site.front.get(HEAD) and "sign" in site.front.problem("debian"), "the problem is written down")
+    assert site.front.get(HEAD).body == newest
+    site.archive.signed = False
+    site.archive.publish(now=Clock.next())
+    until(lambda: site.front.get(HEAD) and "is not signed" in site.front.problem("debian"), "and of none at all")
+    assert site.front.get(HEAD).body == newest
+    site.archive.key, site.archive.signed = ours, True
+    site.archive.publish(now=Clock.next())
+    until(lambda: site.front.get(HEAD).body != newest, "ours is taken again")
 
 
 def test_offline_serves_what_it_has_and_writes_down_what_it_has_not(site: Site, apt: Apt) -> None:

@@ -37,10 +37,10 @@ class Refresher:
         main, content, reading = self._main(record, current.validators if current and same_source else {})
         if content is None or reading is None:
             return None
-        if current is not None and hashlib.sha256(content).hexdigest() == current.heads[main].sha256:
+        before = current.heads.get(main) if current else None
+        if current is not None and before is not None and hashlib.sha256(content).hexdigest() == before.sha256:
             current.validators, current.source = reading.validators, self.known.url
             return None
-        before = current.heads.get(main) if current else None
         found = {main: self.shelf.add(content, modified=reading.modified, after=before)}
         made = Generation(found, Head({}), now, self.known.url, validators=reading.validators)
         companions = {name: self.companion(record, name, made) for name in self._companions(record, main)}

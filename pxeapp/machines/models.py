@@ -17,8 +17,12 @@ class Machine(Base):
     """A physical (or simulated) server."""
 
     __tablename__ = "machines"
-    # What lists are narrowed by and sorted by, each with the name behind it: a page is read off the index.
-    __table_args__ = tuple(Index(None, column, "name") for column in ("state", "role", "release", "cluster", "rack"))
+    # What lists are narrowed by and sorted by, each with the name behind it: a page is read off the index. The last one
+    # is what the overview counts.
+    __table_args__ = (
+        *(Index(None, column, "name") for column in ("state", "role", "release", "cluster", "rack")),
+        Index(None, "role", "state"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(63), unique=True)  # a DNS label: it becomes the host name

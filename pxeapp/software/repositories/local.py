@@ -99,7 +99,11 @@ def _inspected(
 def _refuse_foreign(row: SoftwareRepository, package: Package, name: str) -> None:
     if package.arch not in (*row.architectures, ANY[package.kind]):
         problem = f"is for {package.arch}, and {row.name} has {', '.join(row.architectures)}"
-        fix = f"Add the architecture: pxeapp repository change {row.name} --architecture {package.arch}"
+        words = " ".join(f"--architecture {each}" for each in (*row.architectures, package.arch))
+        possible = package.arch in service.ARCHITECTURES[row.kind]
+        fix = (
+            f"pxeapp repository change {row.name} {words}" if possible else "No machine of this appliance's runs that."
+        )
         raise Invalid(f"{name} {problem}.", problems=[FieldProblem(name, f"{problem}.", fix)], hint=fix)
 
 

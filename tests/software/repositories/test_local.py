@@ -111,7 +111,9 @@ def test_one_file_that_is_no_good_changes_nothing_and_all_of_them_are_named(shop
     assert failed.outcome == "failed"
     assert "2 of 3 files cannot be published" in failed.problem
     assert "text.deb is no Debian package" in failed.problem.replace(":", "")
-    assert "foreign_1.0_arm64.deb: is for arm64, and tools has amd64" in failed.problem
+    assert "foreign_1.0_arm64.deb: is for arm64, and tools has amd64. No machine" in failed.problem
+    failed = shop.edit(built.deb(shop.folder, "older", arch="i386"))
+    assert "pxeapp repository change tools --architecture amd64 --architecture i386" in failed.problem
     assert shop.row().manifest == before
     assert shop.packages() == []
 

@@ -109,6 +109,8 @@ def _mirror_trouble(settings: Settings, name: str) -> str:
         answer = _get(f"{settings.node_url}/mirror/{name}/{ABSENT}", timeout_s=MIRROR_TIMEOUT_S)
     except requests.RequestException as error:
         return f"The mirror {name} does not answer: {_word(error)}."
+    if answer.status == requests.codes.gateway_timeout:
+        return ""  # an operator has switched it off here
     return answer.text if answer.status >= requests.codes.internal_server_error else ""
 
 

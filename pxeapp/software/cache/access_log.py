@@ -106,6 +106,11 @@ class Log:
             partial.replace(self._kept)
             self._place = place
 
+    @property
+    def is_being_read(self) -> bool:
+        """Whether nothing of an older one is left, so that this one may become the older one."""
+        return self._place.inode == _inode(self.path)
+
     def rotate(self) -> None:
         """Put it aside: one older file is kept. nginx writes into it until it is told to open the new one."""
         self.path.replace(self.old)

@@ -125,8 +125,8 @@ def change(name: str, aliases: tuple[str, ...], no_aliases: bool, **said: Any) -
 @click.argument("name")
 @yes
 def remove(name: str, yes: bool) -> None:
-    """Forget an upstream, and what was counted; one of the settings is what it was before."""
-    agree(f"{name} is forgotten, with what was counted of it.", yes=yes)
+    """Forget an upstream with its packages and what was counted; one of the settings is what it was before."""
+    agree(f"{name} is forgotten, with what is cached and was counted of it.", yes=yes)
     appliance().delete(at("software", "upstreams", name))
     click.echo(f"{name} was removed.")
 

@@ -19,6 +19,7 @@ from pxeapp.software.cache.access_log import Log, summed
 
 EVERY_S = 2.0
 MAX_LOG_BYTES = 64 * 1024 * 1024
+MANY = 10_000  # lines in one look
 log = logging.getLogger(__name__)
 
 
@@ -58,11 +59,12 @@ class Counting:
         if self._thread.ident is not None:
             self._thread.join(10.0)
         self.look()
+        self.look()  # the log may have been put aside: then the new one comes second
 
     def look(self) -> None:
         """Count what is new, and write down what has changed; what the database does not take now waits."""
         try:
-            while self._count():
+            while self._count() > MANY:  # otherwise what comes meanwhile waits for the next look
                 pass
             self._observe()
         except (PxeError, SQLAlchemyError, OSError) as error:
@@ -76,7 +78,7 @@ class Counting:
             except OSError as error:
                 log.warning("the front's logs cannot be put aside: %s", error)
 
-    def _count(self) -> bool:
+    def _count(self) -> int:
         self._fetched.update({name: size for name, size in self._seen.fetched().items() if size})
         lines, place = self._log.read()
         by_day = summed(lines)
@@ -85,7 +87,7 @@ class Counting:
                 statistics.add(session, by_day, self._fetched, list(self._seen.problems()), now())
             self._fetched.clear()
         self._log.was_read(place)
-        return bool(lines)
+        return len(lines)
 
     def _observe(self) -> None:
         present = {name: (problem, self._seen.sets(name)) for name, problem in self._seen.problems().items()}
@@ -94,12 +96,12 @@ class Counting:
             with self._database.write() as session:
                 for name, (problem, sets) in changed.items():
                     statistics.observe(session, name, problem, sets, now())
-            self._written = present
+        self._written = present
 
     def _put_aside(self) -> None:
         """One older file of each is kept. What of the access log is not counted yet is found there."""
         aside = False
-        if _size(self._log.path) > MAX_LOG_BYTES and not self._log.read()[0]:
+        if _size(self._log.path) > MAX_LOG_BYTES and self._log.is_being_read:
             self._log.rotate()
             aside = True
         if _size(self._errors) > MAX_LOG_BYTES:

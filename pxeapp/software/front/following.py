@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
@@ -105,7 +106,8 @@ class Following:
 
     def _take(self) -> bool:
         """Follow what is configured; True when nginx was given another configuration than the one it has."""
-        self.known = self._configured()
+        before, self.known = self.known, self._configured()
+        gone = [name for name, each in before.items() if each.origin == "operator" and name not in self.known]
         behind = self._behind_doors(self.known)
         self._indexes.follow(self.known)
         wanted = self._describe(self._settings, behind, as_root=os.geteuid() == 0)
@@ -119,6 +121,9 @@ class Following:
         taken = self._settled(wanted)
         changed = taken != self._running or stamp != self._written
         self._running, self._written = taken, stamp
+        for name in gone:  # somebody has removed it: what was kept of it goes, too
+            for folder in (wanted.cache_dir, wanted.indexes_dir):
+                shutil.rmtree(folder / name, ignore_errors=True)
         return changed
 
     def _settled(self, wanted: Front) -> Front:

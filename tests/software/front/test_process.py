@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pxeapp.software.cache import moving
+from pxeapp.db import now
+from pxeapp.software.cache import moving, service
 from pxeapp.software.front import process
 from tests.software.front.running import Running, until
 from tests.software.mirrors.upstream import Server
@@ -65,6 +66,12 @@ def test_an_upstream_is_added_and_taken_away_while_it_runs(front: Running, upstr
     asked = upstream.asked["more/pool/a.deb"]
     front.get("/mirror/more/pool/a.deb")
     assert upstream.asked["more/pool/a.deb"] == asked + 1
+    kept = front.settings.data_dir / "cache/packages/more"
+    assert kept.is_dir()
+    with front.database.write() as session:
+        service.delete(session, front.settings, "more", actor="user:tester", now=now())
+    until(lambda: front.get("/mirror/more/pool/a.deb").status == 404, "it is served no more")
+    until(lambda: not kept.exists(), "and its packages are gone")
 
 
 def test_what_nginx_refuses_leaves_the_rest_running_and_the_problem_with_the_upstream(front: Running) -> None:

@@ -65,7 +65,6 @@ class Keeper:
     def __init__(self, known: Configured, folder: Path, clock: Callable[[], float] = time.time) -> None:
         self.known = known
         self.fetched_bytes = 0
-        self.changed = True  # since somebody has asked for a report
         self._clock = clock
         self._shelf = Shelf(folder)
         self._guard = threading.Lock()
@@ -251,8 +250,6 @@ class Keeper:
             log.warning("%s keeps its former indexes: %s", self.known.name, said)
             record.problem = said
             self._save(held)
-        finally:
-            self.changed = True
 
     def _refresher(self) -> Refresher:
         return Refresher(self._shelf, self.known, self._count)
@@ -264,7 +261,6 @@ class Keeper:
     def _save(self, held: _Set) -> None:
         if held.record.generations:
             self._shelf.save(held.record)
-        self.changed = True
 
     def _note_loyal(self, client: str, root: str, generation: Generation) -> None:
         with self._guard:

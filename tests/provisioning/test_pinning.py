@@ -122,6 +122,10 @@ def test_what_a_machine_was_given_is_kept_by_digest_and_held_while_it_is_install
         channels.promote(session, "s", "nightly", actor="user:ops", now=now())
     pin_release(rack, "channel:nightly")
     number = rack.deploy()
+    rack.work(number)
+    machine = rack.simulated()
+    machine.netboot()
+    assert f"http://10.77.0.1:8081/repo/channels/nightly/rocky/{TREE}" in machine.fetch_answer()
     with rack.provisioner.database.write() as session:
         said = uses.of(session, pinning.subject(number)) or {}
         assert (said["pin"], said["snapshot"], said["digest"]) == ("channel:nightly", "s", digest)

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy.orm import Session
-
 from pxeapp.errors import Conflict
 from pxeapp.software import media, releases
 from pxeapp.software.bundles.extras import Extra, Extras
@@ -48,7 +46,7 @@ def collect(run: Run, extras: Extras) -> Contents:
     said = run.options
     with run.database.read() as session:
         for name in said.get("releases", ()):
-            _release(run, session, found, releases.bootable(session, name))
+            _release(run, found, releases.bootable(session, name))
         for name in said.get("snapshots", ()):
             _snapshot(run, found, service.get(session, name))
         if said.get("since"):
@@ -66,17 +64,14 @@ def collect(run: Run, extras: Extras) -> Contents:
     return found
 
 
-def entry_of(row: Release, store_names: dict[str, str]) -> ReleaseEntry:
-    """A release as an index has it; `store_names` are its files' hashes by the name below the revision."""
+def _entry(row: Release, files: dict[str, str]) -> ReleaseEntry:
+    """A release as an index has it; `files` are hashes by the name below the revision."""
     said: dict[str, Any] = {name: getattr(row, name) for name in SAID}
     said["settings"] = {key: value for key, value in row.settings.items() if key != "files"}
-    return ReleaseEntry(
-        name=row.name, said=said, kernel=_below(row.kernel), initrd=_below(row.initrd), files=store_names
-    )
+    return ReleaseEntry(name=row.name, said=said, kernel=_below(row.kernel), initrd=_below(row.initrd), files=files)
 
 
-def _release(run: Run, session: Session, found: Contents, row: Release) -> None:
-    del session
+def _release(run: Run, found: Contents, row: Release) -> None:
     files = {}
     for number, (name, sha256) in enumerate(media.declared(row).items()):
         run.progress(number, says=f"Reading {row.name}")
@@ -85,7 +80,7 @@ def _release(run: Run, session: Session, found: Contents, row: Release) -> None:
             raise Conflict(f"{name} of release {row.name} is missing.", hint=f"Run: pxeapp release verify {row.name}")
         files[_below(name)] = sha256
         found.add(sha256, path)
-    found.releases.append(entry_of(row, files))
+    found.releases.append(_entry(row, files))
 
 
 def _below(name: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from pxeapp.client import Appliance, appliance, at
+from pxeapp.client import appliance, at
 from pxeapp.client.uploading import upload
 from pxeapp.client.watching import timeout
 from pxeapp.commandline import agree, as_json, counting, moment, print_json, print_table, yes
@@ -172,7 +172,7 @@ def take(
             f"{name.replace('_', ' ')}: {', '.join(value)}" for name, value in found.index.summary().items() if value
         )
         agree(f"{found.index.name}, signed by {found.signed_by[0]}, holds {held}.", yes=yes)
-        said["uploads"] = [str(_sent(own, path)["sha256"]) for path in found.paths]
+        said["uploads"] = [str(upload(own, path)["sha256"]) for path in found.paths]
     ended = followed(own, own.post("/software/bundles/import", said), wait=wait, timeout=timeout, as_json=as_json)
     if ended["state"] == "done" and not as_json:
         _say(ended["result"])
@@ -186,10 +186,6 @@ def delete(name: str, yes: bool) -> None:
     agree(f"The parts of {name} are removed from the appliance.", yes=yes)
     appliance().delete(at("software", "bundles", name))
     click.echo(f"The bundle {name} is removed.")
-
-
-def _sent(own: Appliance, path: Path) -> dict[str, Any]:
-    return upload(own, path)
 
 
 def _parts(paths: tuple[Path, ...]) -> list[Path]:

@@ -34,14 +34,6 @@ class Change:
         """The source package, which is what people decide about."""
         return self.source or self.name
 
-    def __str__(self) -> str:
-        what = f"{self.name}.{self.arch}"
-        if self.kind == ALTERED:
-            return f"{what} {self.new} HAS OTHER CONTENT UNDER THE SAME VERSION"
-        if self.kind == ADDED:
-            return f"{what} {self.new} is new"
-        return f"{what} {self.old} is gone" if self.kind == REMOVED else f"{what} {self.old} -> {self.new}"
-
 
 @dataclass(frozen=True, slots=True)
 class Difference:

@@ -26,16 +26,13 @@ def resigned(store: Store, manifest: Manifest, signer: Signer, *, dated: dt.date
     """The same tree signed by us; with `dated`, its indices say that they are of that moment."""
     changed: dict[str, bytes] = {}
     for entry in manifest:
-        if found := _RELEASE.fullmatch(entry.path):
-            # The Release of a component's folder, as old archives have them, is signed by nobody.
-            if manifest.get(f"{found['folder']}InRelease") is None and manifest.get(f"{entry.path}.gpg") is None:
-                continue
+        if (folder := _signed_release(manifest, entry.path)) is not None:
             text = store.read(entry.sha256)
             text = _dated_release(text, dated) if dated is not None else text
             changed |= {
                 entry.path: text,
                 f"{entry.path}.gpg": signer.sign_detached(text),
-                f"{found['folder']}InRelease": signer.sign_clear(text),
+                f"{folder}InRelease": signer.sign_clear(text),
             }
         elif entry.path == _REPOMD:
             text = store.read(entry.sha256)
@@ -52,7 +49,15 @@ def resigned(store: Store, manifest: Manifest, signer: Signer, *, dated: dt.date
 
 def is_signed(manifest: Manifest) -> bool:
     """Whether there is an index that a key could be asked for."""
-    return any(_RELEASE.fullmatch(entry.path) or entry.path == _REPOMD for entry in manifest)
+    return any(entry.path == _REPOMD or _signed_release(manifest, entry.path) is not None for entry in manifest)
+
+
+def _signed_release(manifest: Manifest, path: str) -> str | None:
+    """The folder of a Release that is signed: that of a component, as old archives have them, is by nobody."""
+    found = _RELEASE.fullmatch(path)
+    if found is None or (manifest.get(f"{found['folder']}InRelease") or manifest.get(f"{path}.gpg")) is None:
+        return None
+    return found["folder"]
 
 
 def _dated_release(text: bytes, moment: dt.datetime) -> bytes:

@@ -137,7 +137,7 @@ def test_a_client_in_the_middle_of_an_update_finds_what_its_index_names_and_neve
     thread = threading.Thread(target=client)
     thread.start()
     try:
-        for _ in range(15):
+        for _ in range(5):
             promote(site, "b", "dev")
             promote(site, "a", "dev")
     finally:

@@ -50,7 +50,7 @@ def make(owner: str, *, algorithm: str = ALGORITHM) -> KeyPair:
     """A new key that signs and never expires; takes a few seconds."""
     with _home() as home:
         _gpg(
-            home, "--passphrase", "", "--quick-generate-key", owner, algorithm, "sign", "never",
+            home, "--passphrase", "", "--quick-generate-key", "--", owner, algorithm, "sign", "never",
             timeout_s=MAKING_TIMEOUT_S,
         )  # fmt: skip
         listed = _gpg(home, "--with-colons", "--list-secret-keys").decode()

@@ -59,7 +59,7 @@ def publish(
     """Have the repository hold these packages and no others (None: those that it holds); returns its row.
 
     Their files are in the store. With the same packages as before nothing is done, unless `how` says something new.
-    Raises Busy while another process publishes it, or for a version whose content has changed.
+    Raises Busy while another process publishes it, Conflict for a version whose content has changed.
     """
     with _alone(store, name):
         with database.read() as session:
@@ -106,25 +106,6 @@ def check(packages: Sequence[Package], published: Sequence[Package]) -> None:
         )
 
 
-def signed(
-    row: SoftwareRepository,
-    packages: Sequence[Package],
-    *,
-    signer: Signer,
-    now: dt.datetime,
-    tell: Callable[[], None] = lambda: None,
-) -> dict[str, bytes]:
-    """The indices of a deb repository, as they lie below its root."""
-    suite = apt.Suite(
-        row.suite,
-        label=row.name,
-        description=row.description.replace("\n", " "),
-        components=tuple(row.components) or ("main",),
-        architectures=tuple(row.architectures),
-    )
-    return apt.files(packages, suite, now=now, signer=signer, tell=tell)
-
-
 def transient(kind: str, manifest: Manifest) -> Manifest:
     """Of a generation that was, what clients that have read its index may still ask for."""
     is_transient = apt.is_transient if kind == "deb" else rpm.is_transient
@@ -159,7 +140,7 @@ def _manifest(
     signer = signing.signer(database, open_vault(settings.data_dir), actor=how.actor, now=how.now)
     signing.keep_served(settings, database)
     if row.kind == "deb":
-        made = signed(row, packages, signer=signer, now=how.now, tell=lambda: how.tell(""))
+        made = _deb_indices(row, packages, signer=signer, now=how.now, tell=lambda: how.tell(""))
     else:
         before = Manifest.load(store, row.manifest)
         made = rpm.files(store, packages, now=how.now, signer=signer, before=before, extra=how.extra, tell=how.tell)
@@ -171,6 +152,25 @@ def _manifest(
             *(Entry(path, blob.sha256, blob.size) for path, blob in blobs.items()),
         ]
     )
+
+
+def _deb_indices(
+    row: SoftwareRepository,
+    packages: Sequence[Package],
+    *,
+    signer: Signer,
+    now: dt.datetime,
+    tell: Callable[[], None] = lambda: None,
+) -> dict[str, bytes]:
+    """The indices of a deb repository, as they lie below its root."""
+    suite = apt.Suite(
+        row.suite,
+        label=row.name,
+        description=row.description.replace("\n", " "),
+        components=tuple(row.components) or ("main",),
+        architectures=tuple(row.architectures),
+    )
+    return apt.files(packages, suite, now=now, signer=signer, tell=tell)
 
 
 def _serve(

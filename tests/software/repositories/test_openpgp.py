@@ -68,6 +68,11 @@ def test_a_keyring_is_made_of_armoured_and_binary_keys_and_of_nothing_else(one: 
             openpgp.binary_keyring(bad)
 
 
+def test_a_name_is_never_taken_for_an_option() -> None:
+    pair = openpgp.make("--version", algorithm="rsa2048")
+    assert openpgp.sign_detached(b"x", [pair.private]).startswith(b"-----BEGIN PGP SIGNATURE-----")
+
+
 def test_a_key_shows_nothing_of_its_private_half(one: KeyPair) -> None:
     assert "PRIVATE" in one.private
     assert repr(one) == f"KeyPair({one.fingerprint})"

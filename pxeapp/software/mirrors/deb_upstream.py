@@ -64,12 +64,13 @@ def _release(at: Upstreams, number: int, source: Source) -> tuple[Release, bool]
             ) from None
     if at.selection.accept_unsigned:
         return apt_reading.unsigned(content, name=name, now=at.now, expired=expired), False
-    if at.keyring is None:
+    keyring = at.keyrings[number]
+    if keyring is None:
         raise Invalid(
             f"There is no key to verify {name} with.",
             hint="Name a keyring that lies on the appliance (keyring), or give the publisher's key (key).",
         )
-    return apt_reading.release(content, at.keyring, name=name, now=at.now, signature=signature, expired=expired), True
+    return apt_reading.release(content, keyring, name=name, now=at.now, signature=signature, expired=expired), True
 
 
 def _plain_release(at: Upstreams, number: int, source: Source) -> bytes:

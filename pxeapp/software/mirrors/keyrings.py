@@ -27,23 +27,27 @@ def named(settings: Settings, name: str) -> bytes:
     raise Invalid(str(problem), problems=[problem], hint="")
 
 
-def of(settings: Settings, database: Database, selection: Selection) -> bytes | None:
-    """What a mirror's signatures are verified with; None where there is nothing, which is for the caller to judge.
+def of(settings: Settings, database: Database, selection: Selection) -> list[bytes | None]:
+    """What each source's signatures are verified with; None where there is nothing, which is for the caller to judge.
 
-    An operator's key, else the keyring that was named, else that of the upstream (see cache/), else the distribution's.
+    What was said of the mirror (a key, or a keyring's name) holds for every source; that of a source's upstream (see
+    cache/) for that source, too. Where there is neither it is the distribution's.
     """
-    if selection.key:
-        return openpgp.binary_keyring(selection.key.encode())
-    if selection.keyring:
-        return named(settings, selection.keyring)
+    if selection.accept_unsigned:
+        return [None] * len(selection.sources)
+    said = [selection.key.encode()] if selection.key else []
+    said += [named(settings, selection.keyring)] if selection.keyring else []
     with database.read() as session:
         known = effective(session, settings)
+    found: list[bytes | None] = []
     for source in selection.sources:
-        keyring = known[source.upstream].keyring if source.upstream in known else ""
-        if keyring and Path(keyring).is_file():
-            return Path(keyring).read_bytes()
-    name = OF_FAMILY.get(selection.family)
-    return named(settings, name) if name else None
+        path = known[source.upstream].keyring if source.upstream in known else ""
+        keys = [*said, *([Path(path).read_bytes()] if path and Path(path).is_file() else [])]
+        name = OF_FAMILY.get(selection.family)
+        if not keys and name:
+            keys = [named(settings, name)]
+        found.append(openpgp.binary_keyring(*keys) if keys else None)
+    return found
 
 
 def _fix(name: str) -> str:

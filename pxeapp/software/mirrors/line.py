@@ -185,14 +185,25 @@ def patiently(work: Callable[[], T], *, pause: Callable[[float], None] = time.sl
     return work()
 
 
-def small(line: Line, path: str, limit: int, *, pause: Callable[[float], None] = time.sleep) -> bytes:
-    """A file that is read whole into memory: an index. Raises TooLarge where it is larger than `limit`."""
+def small(
+    line: Line,
+    path: str,
+    limit: int,
+    *,
+    pause: Callable[[float], None] = time.sleep,
+    tell: Callable[[], None] = lambda: None,
+) -> bytes:
+    """A file that is read whole into memory: an index. Raises TooLarge where it is larger than `limit`.
+
+    `tell` is called with each piece, and may raise to end it.
+    """
 
     def once() -> bytes:
         give_up = time.monotonic() + deadline_s(limit)
         content = bytearray()
         with line.get(path) as answer:
             while piece := answer.read():
+                tell()
                 content += piece
                 if len(content) > limit:
                     raise TooLarge(f"{path} is larger than {limit} bytes.", hint="Is this the right place?")

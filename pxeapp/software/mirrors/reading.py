@@ -28,10 +28,11 @@ class Upstreams:
     known: Mapping[str, Upstream]
     store: Store
     selection: Selection
-    keyring: bytes | None
+    keyrings: Sequence[bytes | None]  # by source
     now: dt.datetime
     udeb_suite: str = ""  # of the release that the mirror is for, where its installer was made whole here
     says: Callable[[str], None] = lambda _: None
+    tell: Callable[[], None] = lambda: None  # called again and again; may raise to end the work
     places: list[Place] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
 
@@ -43,7 +44,7 @@ class Upstreams:
 
     def get(self, source: int, path: str, limit: int) -> bytes:
         """A small file of a source."""
-        return line.small(self.lines[source], path, limit, pause=self._pause)
+        return line.small(self.lines[source], path, limit, pause=self._pause, tell=self.tell)
 
     def index(self, source: int, path: str, sha256: str, size: int, *, instead: str = "") -> bytes:
         """An index whose hash is known; asked for under the path `instead` where that always holds this very one."""

@@ -18,7 +18,6 @@ from pxeapp.errors import Invalid, NotFound
 from pxeapp.software.content.manifest import check_path
 from pxeapp.software.mirrors import rpm_extras, rpm_index, rpm_modules
 from pxeapp.software.mirrors.line import Changed
-from pxeapp.software.mirrors.pool import Candidate
 from pxeapp.software.mirrors.reading import MID_UPDATE, Reading, Upstreams, pools
 from pxeapp.software.mirrors.rpm_index import Rpm
 from pxeapp.software.repositories import openpgp, unpacking
@@ -88,7 +87,8 @@ def _repomd(at: Upstreams, number: int) -> tuple[bytes, str]:
         ) from error
     if at.selection.accept_unsigned:
         return content, UNSIGNED
-    if at.keyring is None:
+    keyring = at.keyrings[number]
+    if keyring is None:
         raise Invalid(
             f"There is no key to verify {place} with.",
             hint="Give the publisher's key (key), or take it unverified with accept_unsigned.",
@@ -97,7 +97,7 @@ def _repomd(at: Upstreams, number: int) -> tuple[bytes, str]:
         signature = at.get(number, f"{REPOMD}.asc", MAX_REPOMD)
     except NotFound:
         return content, BY_PACKAGE
-    openpgp.verify_detached(content, signature, at.keyring, name=f"repomd.xml of {place}")
+    openpgp.verify_detached(content, signature, keyring, name=f"repomd.xml of {place}")
     return content, ""
 
 
@@ -178,6 +178,6 @@ def _of_source(found: list[Rpm], number: int) -> Iterator[Rpm]:
     return (each for each in found if each.source == number)
 
 
-def verified_by_package(reading: Reading, at: Upstreams, candidate: Candidate) -> bool:
-    """Whether this package has to be verified by its own signature."""
-    return f"{at.places[candidate.source]}: {BY_PACKAGE}" in reading.remarks
+def verified_by_package(reading: Reading, at: Upstreams) -> list[int]:
+    """The sources whose packages have to be verified each by its own signature."""
+    return [number for number, place in enumerate(at.places) if f"{place}: {BY_PACKAGE}" in reading.remarks]

@@ -7,6 +7,7 @@ once more; what does not fit even then is a sentence in the mirror's row.
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -90,10 +91,10 @@ def _synced(
     names = of_roles(run, chosen)
     with _Upstreams(run, chosen) as at:
         try:
-            reading, found, count = _fetched(run, at, chosen, names)
+            reading, found, count = _fetched(run, at, chosen, names, before)
         except Changed as error:
             run.says(f"{error.sentence} Looking once more")
-            reading, found, count = _fetched(run, at, chosen, names)
+            reading, found, count = _fetched(run, at, chosen, names, before)
         digest = _digest(reading, chosen, names)
         if published and digest == before.get("digest"):
             _remember(run, {**before, "synced_at": run.now().isoformat(), "tried_at": run.now().isoformat()})
@@ -112,9 +113,12 @@ def _synced(
     return {**_figures(found), **about, "changed": True, "fetched": fetched}
 
 
-def _fetched(run: Run, at: Upstreams, chosen: Selection, names: Names) -> tuple[Reading, Choice, Count]:
+def _fetched(
+    run: Run, at: Upstreams, chosen: Selection, names: Names, before: Mapping[str, Any]
+) -> tuple[Reading, Choice, Count]:
     """What the upstreams have, what of it is wanted, and all of that in the store."""
     reading = _read(at)
+    _refuse_older(reading, chosen, before)
     run.says("Choosing packages")
     found = choosing.choose(reading, chosen, names)
     files = _files(at, found)
@@ -133,9 +137,10 @@ def _fetched(run: Run, at: Upstreams, chosen: Selection, names: Names) -> tuple[
         if each.source == installer.OURS:
             path = installer.path(run.settings, at.udeb_suite, each.package.path)
             run.store.add_file(path, sha256=each.package.sha256)
-    if by_package := [each.package for each in found.chosen if rpm_upstream.verified_by_package(reading, at, each)]:
-        run.says(f"Verifying the signatures of {len(by_package)} packages")
-        rpm_signatures.verify(by_package, run.store, at.keyring or b"", tell=lambda done: run.progress(done))
+    for number in rpm_upstream.verified_by_package(reading, at):
+        packages = [each.package for each in found.chosen if each.source == number]
+        run.says(f"Verifying the signatures of {len(packages)} packages")
+        rpm_signatures.verify(packages, run.store, at.keyrings[number] or b"", tell=lambda done: run.progress(done))
     return reading, found, count
 
 
@@ -147,6 +152,20 @@ def _read(at: Upstreams) -> Reading:
     except Changed as error:
         at.says(f"{error.sentence} Looking once more")
         return read(at)
+
+
+def _refuse_older(reading: Reading, chosen: Selection, before: Mapping[str, Any]) -> None:
+    """A signature does not tell a mirror that is behind, or somebody who holds updates back; a date does."""
+    said = before.get("dated")
+    if not said or reading.dated is None or chosen.accept_expired or before.get("said") != _said(chosen):
+        return
+    newer = dt.datetime.fromisoformat(said)
+    if reading.dated < newer:
+        raise Conflict(
+            f"The upstream's index is of {reading.dated:%Y-%m-%d %H:%M} UTC, older than the one that is published, of "
+            f"{newer:%Y-%m-%d %H:%M} UTC: its mirror is behind, or somebody holds updates back.",
+            hint="Sync again later, or use another mirror.",
+        )
 
 
 def _files(at: Upstreams, found: Choice) -> list[Wanted]:
@@ -202,6 +221,7 @@ class _Upstreams:
             run.now(),
             _udeb_suite(run, chosen),
             run.says,
+            lambda: run.progress(0),
         )
 
     def __enter__(self) -> Upstreams:

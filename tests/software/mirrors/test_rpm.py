@@ -230,13 +230,31 @@ def test_dnf_installs_from_the_mirrored_part_with_the_upstream_gone(
     assert (dnf.folder / "root/usr/share/tool/deep").read_text() == "deep\n"
 
 
-def test_where_the_index_has_no_signature_each_package_needs_its_own(appliance: Appliance, rpms: Server) -> None:
+def test_where_the_index_has_no_signature_each_package_needs_its_own(
+    appliance: Appliance, rpms: Server, tmp_path: Path, upstream_key: openpgp.KeyPair, our_key: openpgp.KeyPair
+) -> None:
     (rpms.root / "repodata/repomd.xml.asc").unlink()
     given = {"kind": "rpm", "architectures": ["x86_64"], "sources": [{"upstream": rpms.url}], "packages": ["lib"]}
     appliance.create(**given)
     task = appliance.sync()
     assert "has no signature by a known key" in task["problem"]
     assert "lib-1.0-2.noarch.rpm" in task["problem"]
+    if shutil.which("rpmsign") is None:
+        pytest.skip("needs rpmsign (apt install rpm)")
+    home = tmp_path / "gpg"
+    home.mkdir(mode=0o700)
+    words = ["gpg", "--homedir", str(home), "--batch", "--import"]
+    subprocess.run(words, input=upstream_key.private.encode(), check=True, capture_output=True, timeout=60)
+    said = (f"_gpg_name {upstream_key.fingerprint}", f"_gpg_path {home}", f"__gpg {shutil.which('gpg')}")
+    signed = [word for each in said for word in ("--define", each)]
+    _run(["rpmsign", "--addsign", *signed, str(rpms.root / "noarch/lib-1.0-2.noarch.rpm")])
+    subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], check=False, timeout=60)
+    _run(["createrepo_c", "-q", str(rpms.root)])
+    task = appliance.sync()
+    assert task["problem"] == ""
+    assert "each package is verified by its own" in task["result"]["remarks"][0]
+    appliance.create("other", **{**given, "key": our_key.public})
+    assert "has no signature by a known key" in appliance.sync("other")["problem"]
 
 
 def _run(command: list[str], **environment: str) -> str:

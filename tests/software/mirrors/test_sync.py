@@ -66,6 +66,10 @@ def test_a_mirror_holds_what_was_asked_for_with_what_it_needs_and_follows_its_up
     assert upstream.packages_asked() == asked + 1
     assert appliance.row().package_count == 2
     assert appliance.served() == sorted([*WHOLE, "web_2.0_all.deb"])
+    # One that has gone back in time, though well signed.
+    archive.publish(now=now() - dt.timedelta(days=2))
+    assert "older than the one that is published" in appliance.sync()["problem"]
+    assert appliance.row().package_count == 2
 
 
 def test_recommendations_base_and_installer_come_when_they_are_asked_for(appliance: Appliance) -> None:

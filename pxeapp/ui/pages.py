@@ -50,7 +50,6 @@ __all__ = [
     "given", "live", "machine", "machine_actions", "machine_edit", "machine_form", "machine_import",
     "machine_lists", "machines", "oidc", "overview", "preferences", "racks", "reports", "rollout_controls",
     "rollout_plan", "rollouts", "second_factor", "settings", "sightings", "sign_in", "software_bundles",
-    "software_cache",
-    "software_media", "software_mirrors", "software_repositories", "software_snapshots", "software_tabs",
-    "software_tasks", "templates", "users",
+    "software_cache", "software_media", "software_mirrors", "software_repositories", "software_snapshots",
+    "software_tabs", "software_tasks", "templates", "users",
 ]  # fmt: skip

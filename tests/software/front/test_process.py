@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from pxeapp.db import now
 from pxeapp.software.cache import moving, service
 from pxeapp.software.front import process
 from tests.software.front.running import Running, until
+from tests.software.front.test_tls import certificate
 from tests.software.mirrors.upstream import Server
 
 pytestmark = [
@@ -100,6 +102,24 @@ def test_an_upstream_that_may_not_be_contacted_or_has_no_address_is_said(front: 
     until(lambda: front.get("/mirror/nowhere/x.deb").status == 502, "it is known")
     assert "cannot be resolved or may not be contacted" in front.get("/mirror/nowhere/x.deb").text
     until(lambda: "cannot be resolved" in front.problem("nowhere"), "the problem is written down")
+
+
+def test_an_upstream_whose_certificate_nobody_vouches_for_is_not_believed(
+    front: Running, upstream: Server, tmp_path: Path
+) -> None:
+    made = certificate(tmp_path)
+    server = Server(upstream.root)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(made.certificate, made.key)
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    front.change("tls", url=f"https://localhost:{server.server_port}/debian")
+    until(lambda: front.get("/mirror/tls/pool/a.deb").status == 502, "it is known")
+    refused = front.get("/mirror/tls/dists/trixie/InRelease")
+    assert (refused.status, "CERTIFICATE_VERIFY_FAILED" in refused.text) == (502, True)
+    assert not server.asked
+    server.shutdown()
+    server.server_close()
 
 
 @pytest.mark.parametrize(

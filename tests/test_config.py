@@ -48,7 +48,7 @@ def test_every_setting_can_be_a_variable_and_everything_lies_below_the_data_fold
         "dhcp_interface": "br-lan.7", "bmc_networks": "10.9.0.0/16", "admin_password_file": str(password),
         "trusted_proxies": "10.0.0.9", "mirror_upstreams": "debian=http://deb.example.org/debian/",
         "fetch_networks": "192.0.2.0/24", "installs_at_once": "7", "starts_per_minute": "60",
-        "requests_per_minute": "600", "webhook_networks": "192.0.2.0/24", "require_if_match": "on",
+        "bundle_keys": "AB" * 20, "requests_per_minute": "600", "webhook_networks": "192.0.2.0/24", "require_if_match": "on",
         "rollout_networks": "192.0.2.0/24",
         "console_keep_days": "5", "console_recording": "off",
         "public_url": "https://pxe.example.org/", "session_idle_minutes": "5", "session_hours": "8",
@@ -70,6 +70,7 @@ def test_every_setting_can_be_a_variable_and_everything_lies_below_the_data_fold
     assert settings.oidc_issuer == "https://id.example.org/realms/x/", "its tokens are compared with it to the letter"
     assert settings.keystone_url == "https://keystone.example.org:5000/v3"
     assert settings.totp_roles == {"admin", "operator"}
+    assert settings.bundle_keys == {"AB" * 20}
     assert settings.oidc_roles == (Grant("cn=a", "admin"), Grant("web", "operator", ("web", "db")))
     for folder in (settings.run_dir, settings.media_dir, settings.templates_dir):
         assert folder.parent == tmp_path

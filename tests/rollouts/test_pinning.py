@@ -6,15 +6,21 @@ from pathlib import Path
 
 import pytest
 
+from pxeapp.answers.models import Role
 from pxeapp.db import Database
 from pxeapp.errors import Conflict
-from pxeapp.machines.models import Cluster
+from pxeapp.machines.models import Cluster, Machine
+from pxeapp.provisioning.pinning import subject
 from pxeapp.rollouts import pinning
 from pxeapp.rollouts import service as rollouts
 from pxeapp.rollouts.spec import Patch
+from pxeapp.software.bundles import service as bundles
 from pxeapp.software.models import Release
 from pxeapp.software.repositories.models import SoftwareRepository
 from pxeapp.software.snapshots import channels, service, uses
+from pxeapp.software.snapshots.models import SnapshotUse
+from pxeapp.software.tasks import service as tasks
+from tests.provisioning.conftest import add_deployment
 from tests.rollouts.test_service import ACTOR, T0, Site, spec
 
 
@@ -77,3 +83,28 @@ def test_the_script_is_told_our_address_or_what_apt_calls_a_snapshot() -> None:
     assert told("channel:dev") == "http://10.0.0.1:8081/repo/ channels/dev"
     assert told("20261101T000000Z") == "20261101T000000Z"
     assert told("") == ""
+
+
+def test_everybody_who_is_pinned_is_found_on_either_database(any_database: Database) -> None:
+    with any_database.write() as session:
+        release = Release(name="debian-13", family="debian", version="13", installer="preseed")
+        release.created_at = release.updated_at = T0
+        release.settings, release.repositories = {"snapshot": "a"}, [{"name": "x", "url": "{node_url}/repo/nova"}]
+        role = Role(name="compute", vars={"snapshot": "channel:dev"})
+        named = {"repositories": [{"name": "y", "url": "{node_url}/repo/snapshots/b/glance"}]}
+        cluster = Cluster(name="prod", vars=named, created_at=T0, updated_at=T0)
+        machine = Machine(name="m1", mac="52:54:00:00:00:01", vars={"snapshot": "c"}, created_at=T0, updated_at=T0)
+        plain = Machine(name="m2", mac="52:54:00:00:00:02", vars={"site_x": "y"}, created_at=T0, updated_at=T0)
+        session.add_all([release, role, cluster, machine, plain])
+        session.flush()
+        running = add_deployment(session, machine)
+        session.add(
+            SnapshotUse(subject=subject(running.id), machine="m1", at=T0, pin="c", snapshot="c", digest="0" * 64)
+        )
+        tasks.order(session, bundles.CREATE, "site", {"snapshots": ["d"], "since": "e"}, actor=ACTOR, now=T0)
+    with any_database.read() as session:
+        found = {(str(holder), str(holder.pin), *names) for holder, names in pinning.holders(session)}
+    assert found == {
+        ("release debian-13", "a", "nova"), ("role compute", "channel:dev"), ("cluster prod", "b", "glance"),
+        ("machine m1", "c"), (f"deployment {running.id} of m1", "c"), ("bundle site", "d"), ("bundle site", "e"),
+    }  # fmt: skip

@@ -60,6 +60,12 @@ def choose(reading: Reading, selection: Selection, names: Mapping[str, Sequence[
             kept |= {id(each): each for each in more if _is_for(each, selection)}
         elif selection.versions == "all":
             kept |= {id(each): each for each in more if each.name in named}
+    if selection.source:
+        built = {each.package.source for each in kept.values()}
+        sources = [each for each in reading.sources if selection.everything or _file(each) in built]
+        kept |= {id(each): each for each in sources}
+    if selection.installer and selection.kind == "deb" and not reading.components:
+        unknown.append(Unsatisfied("components of the installer (udebs)", ("you",), ""))
     if selection.installer:
         ours = [each for each in reading.components if each.source == installer.OURS]
         kept |= {id(each): each for each in ours or components(reading.components)}
@@ -114,8 +120,10 @@ def _installed(selection: Selection) -> dict[Need, str]:
     }
 
 
+def _file(candidate: Candidate) -> str:
+    return candidate.package.path.rpartition("/")[2]
+
+
 def _is_for(candidate: Candidate, selection: Selection) -> bool:
-    """Whether it counts as part of everything: debug symbols and sources do not, as a rule."""
-    if not selection.source and candidate.package.arch in SOURCES:
-        return False
+    """Whether it counts as part of everything: debug symbols do not, as a rule."""
     return selection.debug or not _DEBUG.fullmatch(candidate.name)

@@ -40,9 +40,9 @@ def read(at: Upstreams) -> Reading:
     return Reading(
         pools("deb", found, at.selection.architectures),
         tuple(own or components),
-        hashlib.sha256("\n".join(stamps).encode()).hexdigest(),
-        min(dates),
-        tuple(remarks),
+        stamp=hashlib.sha256("\n".join(stamps).encode()).hexdigest(),
+        dated=min(dates),
+        remarks=tuple(remarks),
     )
 
 

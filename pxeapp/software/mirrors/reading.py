@@ -83,6 +83,7 @@ class Reading:
 
     pools: tuple[Pool, ...]
     components: tuple[Candidate, ...] = ()  # an installer's own (udebs)
+    sources: tuple[Candidate, ...] = ()  # rpm: what packages are built from
     stamp: str = ""
     dated: dt.datetime | None = None
     remarks: tuple[str, ...] = ()

@@ -27,6 +27,7 @@ MAX_REPOMD = 4 * 1024 * 1024
 REPO = "{http://linux.duke.edu/metadata/repo}"
 UNSIGNED = "unsigned, and taken because accept_unsigned says so"
 BY_PACKAGE = "repomd.xml has no signature; each package is verified by its own"
+SOURCES = ("src", "nosrc")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -68,6 +69,7 @@ def read(at: Upstreams) -> Reading:
     _add_files(at, found, known)
     return Reading(
         pools("rpm", ((each.package.arch, each) for each in found), at.selection.architectures),
+        sources=tuple(each for each in found if each.package.arch in SOURCES),
         stamp=hashlib.sha256("\n".join(stamps).encode()).hexdigest(),
         dated=min(dates),
         remarks=tuple(remarks),

@@ -148,6 +148,8 @@ def problems(selection: Selection) -> list[FieldProblem]:
             openpgp.binary_keyring(selection.key.encode())
         except PxeError as error:
             found.append(FieldProblem("key", error.sentence, error.hint))
+    if selection.source and selection.kind == "deb":
+        found.append(FieldProblem("source", "is for rpm repositories.", "Leave it out."))
     if selection.versions not in ("newest", "all"):
         found.append(FieldProblem("versions", "is newest or all.", "newest is what machines install."))
     return found

@@ -7,15 +7,17 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pxeapp.errors import Invalid
-from pxeapp.software.mirrors import rpm_extras, rpm_index, rpm_modules, rpm_needs
+from pxeapp.software.mirrors import choosing, reading, rpm_extras, rpm_index, rpm_modules, rpm_needs
 from pxeapp.software.mirrors.closure import Rules, close
 from pxeapp.software.mirrors.needs import Need
 from pxeapp.software.mirrors.pool import Pool
+from pxeapp.software.mirrors.selection import Selection, Source
 from pxeapp.software.packages import Package
 from pxeapp.software.repositories import openpgp
 from tests.software.mirrors.conftest import Appliance
@@ -122,6 +124,25 @@ def test_libraries_and_files_are_found_by_who_provides_them() -> None:
         package("dash", files="/usr/bin/sh"),
     )  # fmt: skip
     assert chosen(index, "app") == (["app", "dash", "foo"], [])
+
+
+def test_source_packages_come_with_what_is_built_from_them() -> None:
+    index = primary(
+        package("app").replace("<format>", "<format><rpm:sourcerpm>app-1-1.src.rpm</rpm:sourcerpm>"),
+        package("other"),
+        *(
+            package(name).replace("x86_64</arch>", "src</arch>").replace(f"{name}-1.rpm", f"{name}-1-1.src.rpm")
+            for name in ("app", "other")
+        ),
+    )
+    found = list(rpm_index.read(index, 0, "an index"))
+    pools = reading.pools("rpm", ((each.package.arch, each) for each in found), ["x86_64"])
+    sources = tuple(each for each in found if each.package.arch == "src")
+    chosen = Selection("rpm", (Source("x"),), ("x86_64",), packages=("app",), source=True)
+    choice = choosing.choose(reading.Reading(pools, sources=sources), chosen, {})
+    assert [each.package.path for each in choice.chosen] == ["Packages/app-1-1.src.rpm", "Packages/app-1.rpm"]
+    without = choosing.choose(reading.Reading(pools, sources=sources), replace(chosen, source=False), {})
+    assert [each.package.path for each in without.chosen] == ["Packages/app-1.rpm"]
 
 
 def test_a_condition_that_does_not_hold_is_missed_by_nobody_and_one_that_holds_is() -> None:

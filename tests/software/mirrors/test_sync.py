@@ -98,11 +98,16 @@ def test_apt_installs_from_the_mirrored_part_with_the_upstream_gone(
     assert (apt.folder / "usr/share/web-common/about").read_text() == "web-common 1.0\n"
 
 
-def test_what_is_missing_upstream_is_named_with_who_asked(appliance: Appliance) -> None:
+def test_what_is_missing_upstream_is_named_with_who_asked(appliance: Appliance, archive: Archive) -> None:
     result = appliance.preview(packages=["broken", "shell", "no-such-thing"])["result"]
     missing = [(each["what"], each["by"]) for each in result["unsatisfied"]]
     assert missing == [("no-such-thing", ["you"]), ("what-nobody-has (>= 3)", ["broken"])]
     assert (result["packages"], result["missing"]) == (2, 2)
+    for path in archive.root.rglob("*.udeb"):
+        path.unlink()
+    archive.publish()
+    result = appliance.preview(installer=True)["result"]
+    assert [each["what"] for each in result["unsatisfied"]] == ["components of the installer (udebs)"]
 
 
 def test_a_preview_fetches_no_package(appliance: Appliance, upstream: Server) -> None:

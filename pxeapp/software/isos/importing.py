@@ -90,8 +90,8 @@ def _imported(run: Run, wanted: Wanted, source: Source, journal: taking.Journal)
         "kind": medium.kind, "label": iso.label, "source": wanted.source, "iso_sha256": source.sha256,
         "iso_bytes": iso.size, "iso": iso.name if whole else "", "kernel": medium.kernel, "initrd": medium.initrd,
         "stage2": medium.stage2, "repositories": [asdict(each) for each in medium.repositories],
-        "checks": [asdict(each) for each in findings], "remarks": _remarks(dropped), "files": len(manifest),
-        "bytes": manifest.bytes, "manifest": manifest.save(run.store),
+        "checks": [asdict(each) for each in findings], "remarks": _remarks(dropped, iso, whole=whole),
+        "files": len(manifest), "bytes": manifest.bytes, "manifest": manifest.save(run.store),
     }  # fmt: skip
     with run.busy(f"Publishing the medium {name}"), service.alone(run.settings):
         replaced = _publish(run, name, manifest, said, replace=wanted.replace)
@@ -204,7 +204,11 @@ def _release(making: bootable.Making) -> str:
     return ""
 
 
-def _remarks(dropped: Sequence[str]) -> list[str]:
+def _remarks(dropped: Sequence[str], iso: Image, *, whole: bool) -> list[str]:
+    """What to know of it."""
+    if whole:
+        memory = live_server.memory_mib(iso.size)
+        return [f"A machine needs {memory} MiB of memory to install from it: it loads the ISO whole."]
     if not dropped:
         return []
     shown = ", ".join(dropped[:SHOWN_LINKS]) + (" and more" if len(dropped) > SHOWN_LINKS else "")

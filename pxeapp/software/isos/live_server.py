@@ -27,6 +27,11 @@ def boots(medium: Medium, listing: Listing, *, hwe: bool) -> tuple[str, str]:
     return kernel, initrd
 
 
+def memory_mib(iso_bytes: int) -> int:
+    """What a machine needs to install from it: the ISO lies in memory twice while it is unpacked."""
+    return 2 * iso_bytes // 1024**2 + SPARE_MIB
+
+
 def description(
     name: str,
     medium: Medium,
@@ -44,5 +49,5 @@ def description(
         installer=AUTOINSTALL,
         kernel_args=kernel_args,
         install_url=iso_url,
-        settings={**(settings or {}), "memory_mib": 2 * iso_bytes // 1024**2 + SPARE_MIB},
+        settings={**(settings or {}), "memory_mib": memory_mib(iso_bytes)},
     )

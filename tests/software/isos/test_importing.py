@@ -215,6 +215,10 @@ def test_a_live_server_is_served_as_its_iso_and_is_not_kept_twice(
     assert (made["installer"], made["version"]) == ("autoinstall", "24.04")
     assert (settings.media_dir / "ubuntu-24.04.1" / made["kernel"]).read_bytes() == b"newer"
     assert made["settings"]["memory_mib"] == 2 * iso.stat().st_size // 1024**2 + 1024
+    assert (
+        f"A machine needs {made['settings']['memory_mib']} MiB of memory"
+        in medium(database, "ubuntu-24.04.1")["remarks"][0]
+    )
     assert not store.has(hashlib.sha256(making.STAGE2).hexdigest())
     checks = {check["what"]: check["verified"] for check in medium(database, "ubuntu-24.04.1")["checks"]}
     assert checks["md5sum.txt"] is True

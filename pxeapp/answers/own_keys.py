@@ -55,6 +55,8 @@ def release_keyed(release: ReleaseSpec, node_url: str, own: Own) -> ReleaseSpec:
 def _keyed(release: ReleaseSpec, key: str, own_key: str, text: str, without: tuple[bool, ...]) -> ReleaseSpec:
     """The same object for every machine: what is checked of a release is kept by it."""
     pairs = zip(release.repositories, without, strict=True)
+    if own_key:  # a mirror of ours holds whole installers, and is signed: what makes up for a flaw is not for it
+        release = replace(release, udeb_suite="", allow_unauthenticated=False)
     return replace(
         release,
         own_key=own_key,

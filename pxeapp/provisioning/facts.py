@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -28,7 +27,6 @@ from pxeapp.provisioning import pinned_addresses as pinning
 from pxeapp.software.snapshots import pins
 from pxeapp.systems import AUTOINSTALL
 
-OF_OURS = re.compile(r"\{node_url\}/repo/(?!media/)")  # a medium is as its publisher made it
 ARCHIVE = "{node_url}/mirror/ubuntu"  # unless the release's settings name another
 
 
@@ -220,8 +218,6 @@ def release_spec(
     def filled(url: str) -> str:
         return url.replace("{node_url}", node_url)
 
-    # Our own repositories hold whole installers, and are signed: what makes up for a mirror's flaws is not for them.
-    flawed = OF_OURS.match(install_url) is None
     return ReleaseSpec(
         name=name,
         family=family,
@@ -239,9 +235,9 @@ def release_spec(
             for said in repositories
         ),
         kernel_args=filled(kernel_args),
-        udeb_suite=settings.get("udeb_suite", "") if flawed else "",
+        udeb_suite=settings.get("udeb_suite", ""),
         net_image=filled(str(settings.get("net_image", ""))),
-        allow_unauthenticated=flawed and bool(settings.get("allow_unauthenticated")),
+        allow_unauthenticated=bool(settings.get("allow_unauthenticated")),
         archive=filled(str(settings.get("archive", ARCHIVE if installer == AUTOINSTALL else ""))),
         source=str(settings.get("source", "")),
         snapshot=str(settings.get(pins.KEY) or ""),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import Session
 
-from pxeapp.answers import roles
+from pxeapp.answers import own_keys, roles
 from pxeapp.answers.spec import AnswerSpec
 from pxeapp.errors import Invalid
 from pxeapp.machines import selectors
@@ -157,14 +157,16 @@ def test_a_check_leaves_nothing_behind(rack: Rack) -> None:
     [
         ("{node_url}/mirror/debian", True),
         ("{node_url}/repo/media/debian-13", True),
+        ("{node_url}/repo/by-hand", True),
         ("{node_url}/repo/base", False),
         ("{node_url}/repo/snapshots/2026-11/base", False),
     ],
 )
 def test_what_makes_up_for_a_mirrors_flaws_is_not_for_repositories_of_ours(place: str, *, unsigned: bool) -> None:
-    found = facts.release_spec(
+    node_url = "http://10.77.0.1:8081"
+    said = facts.release_spec(
         name="debian-13", family="debian", version="13", installer="preseed", install_url=place, kernel_args="",
-        repositories=[], settings={"udeb_suite": "pxeapp-debian-13", "allow_unauthenticated": True},
-        node_url="http://10.77.0.1:8081",
+        repositories=[], settings={"udeb_suite": "pxeapp-debian-13", "allow_unauthenticated": True}, node_url=node_url,
     )  # fmt: skip
+    found = own_keys.release_keyed(said, node_url, own_keys.Own(published=lambda name: name == "base"))
     assert (found.udeb_suite, found.allow_unauthenticated) == ("pxeapp-debian-13" if unsigned else "", unsigned)

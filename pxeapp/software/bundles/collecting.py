@@ -73,8 +73,7 @@ def _entry(row: Release, files: dict[str, str]) -> ReleaseEntry:
 
 def _release(run: Run, found: Contents, row: Release) -> None:
     files = {}
-    for number, (name, sha256) in enumerate(media.declared(row).items()):
-        run.progress(number, says=f"Reading {row.name}")
+    for name, sha256 in media.declared(row).items():
         path = run.settings.media_dir / row.name / name
         if not path.is_file():
             raise Conflict(f"{name} of release {row.name} is missing.", hint=f"Run: pxeapp release verify {row.name}")
@@ -97,8 +96,7 @@ def _snapshot(run: Run, found: Contents, row: Snapshot) -> None:
             ],
         )
     )  # fmt: skip
-    for number, (sha256, size) in enumerate(held_by(run.store, row).items()):
-        run.progress(number, says=f"Reading {row.name}")
+    for sha256, size in held_by(run.store, row).items():
         if sha256 not in found.sizes:
             run.store.has(sha256)  # it is in use: garbage collection lets it be for a day
             found.sizes[sha256], found.sources[sha256] = size, run.store.path(sha256)

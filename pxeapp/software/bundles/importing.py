@@ -123,11 +123,11 @@ def _take_in(run: Run, found: Opened, missing: dict[str, int]) -> None:
 
 
 def _refuse(run: Run, plan: Index, extras: Extras, wishes: Wishes) -> None:
-    run.says(f"Looking at what {plan.name} holds")
-    with run.database.read() as session:
-        problems = list(checking.problems(session, run.store, plan, wishes))
-    for extra, named in _extras(extras, plan):
-        problems += extra.problems(run, _files(run, named))
+    with run.busy(f"Looking at what {plan.name} holds"):
+        with run.database.read() as session:
+            problems = list(checking.problems(session, run.store, plan, wishes))
+        for extra, named in _extras(extras, plan):
+            problems += extra.problems(run, _files(run, named))
     if problems:
         more = f" And {len(problems) - TOLD} more." if len(problems) > TOLD else ""
         raise Invalid(f"Nothing of {plan.name} was used. {' '.join(problems[:TOLD])}{more}")
@@ -169,12 +169,12 @@ def _take_release(run: Run, entry: ReleaseEntry) -> bool:
             target = stage / name
             target.parent.mkdir(parents=True, exist_ok=True)
             run.store.link(sha256, target)
-            run.progress(0, says=f"Adding release {entry.name}")
-        releases.add_from_directory(
-            run.database, run.settings, checking.description(entry), stage, kernel=entry.kernel, initrd=entry.initrd,
-            files=[name for name in entry.files if name not in (entry.kernel, entry.initrd)], actor=run.actor,
-            now=run.now(), replace_existing=True,
-        )  # fmt: skip
+        with run.busy(f"Adding release {entry.name}"):
+            releases.add_from_directory(
+                run.database, run.settings, checking.description(entry), stage, kernel=entry.kernel,
+                initrd=entry.initrd, files=[name for name in entry.files if name not in (entry.kernel, entry.initrd)],
+                actor=run.actor, now=run.now(), replace_existing=True,
+            )  # fmt: skip
     finally:
         shutil.rmtree(stage, ignore_errors=True)
     return True

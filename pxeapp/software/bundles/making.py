@@ -60,7 +60,8 @@ def make(run: Run, extras: Extras) -> dict[str, Any]:
     name, room = run.subject, int(run.options.get("part_size", 0))
     target = folder(run.settings.data_dir, name)
     stage = target.with_name(f".making-{name}")
-    contents = collect(run, extras)
+    with run.busy(f"Reading what goes into {name}"):
+        contents = collect(run, extras)
     signer = signing.signer(run.database, open_vault(run.settings.data_dir), actor=run.actor, now=run.now())
     stage.mkdir(parents=True, exist_ok=True)
     head, plan = _planned(run, stage, contents, signer, room)

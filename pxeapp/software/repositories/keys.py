@@ -55,7 +55,7 @@ def sign(run: Run) -> dict[str, Any]:
         keys = [row.fingerprint for row in signing.in_use(session)]
     signed = 0
     for number, name in enumerate(names):
-        run.progress(number, len(names), unit="repositories", says=f"Signing {name}")
+        run.progress(number, len(names), says=f"Signing {name}")
         signed += _sign(run, name)
     return {"keys": keys, "repositories": signed, "snapshots": sign_anew(run)}
 

@@ -48,8 +48,10 @@ def publish_snapshot(run: Run) -> dict[str, Any]:
         parts = {each.name: (each.manifest, each.served) for each in row.repositories}
     target = folder(run.settings, SNAPSHOTS, run.subject)
     for number, (name, (sha256, served)) in enumerate(sorted(parts.items())):
-        run.progress(number, len(parts), says=f"Publishing {name}")
-        if not (target / name).is_dir():
+        run.progress(number, len(parts))
+        if (target / name).is_dir():
+            continue
+        with run.busy(f"Publishing {name}"):
             manifest = Manifest.load(run.store, served or sha256)
             if foreign and not served and resigning.is_signed(manifest):
                 manifest = resigning.resigned(run.store, manifest, _signer(run))
@@ -96,12 +98,13 @@ def sign_anew(run: Run) -> int:
     signer = _signer(run)
     signed = 0
     for number, (identity, snapshot, name, sha256) in enumerate(parts):
-        run.progress(number, len(parts), unit="repositories", says=f"Signing {snapshot}")
+        run.progress(number, len(parts))
         manifest = Manifest.load(run.store, sha256)
         if resigning.is_signed(manifest):
-            manifest = resigning.resigned(run.store, manifest, signer)
-            _remember_served(run, identity, name, manifest.save(run.store))
-            tree.publish(run.store, manifest, folder(run.settings, SNAPSHOTS, snapshot) / name)
+            with run.busy(f"Signing {name} of {snapshot}"):
+                manifest = resigning.resigned(run.store, manifest, signer)
+                _remember_served(run, identity, name, manifest.save(run.store))
+                tree.publish(run.store, manifest, folder(run.settings, SNAPSHOTS, snapshot) / name)
             signed += 1
     for name in leading:
         with run.database.read() as session:
@@ -145,15 +148,16 @@ def publish_channel(run: Run) -> dict[str, Any]:
 def _exchange(run: Run, channel: str, parts: dict[str, str], was: dict[str, str]) -> None:
     target = folder(run.settings, CHANNELS, channel)
     for number, (name, sha256) in enumerate(sorted(parts.items())):
-        run.progress(number, len(parts), says=f"Exchanging {name}")
+        run.progress(number, len(parts))
         kept = was.get(name, "")
         if kept == sha256 and (target / name).is_dir():
             continue
-        keep = [Manifest.load(run.store, kept)] if kept else []
-        manifest = Manifest.load(run.store, sha256)
-        if resigning.is_signed(manifest):
-            manifest = resigning.resigned(run.store, manifest, _signer(run), dated=run.now())
-        tree.publish(run.store, manifest, target / name, keep=keep)
+        with run.busy(f"Exchanging {name}"):
+            keep = [Manifest.load(run.store, kept)] if kept else []
+            manifest = Manifest.load(run.store, sha256)
+            if resigning.is_signed(manifest):
+                manifest = resigning.resigned(run.store, manifest, _signer(run), dated=run.now())
+            tree.publish(run.store, manifest, target / name, keep=keep)
     gone = [path for path in target.iterdir() if path.is_dir() and path.name not in parts and path.name[0] != "."]
     for path in gone:
         tree.withdraw(path)

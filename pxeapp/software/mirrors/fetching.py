@@ -19,7 +19,6 @@ from pxeapp.software.content.store import Incoming, Store
 from pxeapp.software.mirrors.line import Changed, Line, Place, deadline_s, patiently
 
 AT_ONCE = 4  # connections to one mirror: what its operator does not mind
-MOST_AT_ONCE = 16
 TELL_S = 0.5
 OTHER_S = 0.5
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)

@@ -24,7 +24,6 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[A-Za-z0-9._+-]{1,255}")
 ENTITY = re.compile(rb"<!\s*ENTITY", re.IGNORECASE)  # a DOCTYPE alone is harmless, and comps.xml has one
 
-MAX_INDEX = 512 * 1024 * 1024
 Entry = tuple[str, str, str]  # a name, and perhaps a relation with a version
 
 

@@ -18,7 +18,7 @@ from pxeapp.errors import Invalid, NotFound
 from pxeapp.software.content.manifest import check_path
 from pxeapp.software.mirrors import rpm_extras, rpm_index, rpm_modules
 from pxeapp.software.mirrors.line import Changed
-from pxeapp.software.mirrors.reading import MID_UPDATE, Reading, Upstreams, pools
+from pxeapp.software.mirrors.reading import MAX_INDEX, MID_UPDATE, Reading, Upstreams, pools
 from pxeapp.software.mirrors.rpm_index import Rpm
 from pxeapp.software.repositories import openpgp, unpacking
 
@@ -119,7 +119,7 @@ def _indices(content: bytes, place: str) -> tuple[dict[str, Index], datetime]:
         if location is not None and _SHA256.fullmatch(sha256):
             path = location.get("href", "")
             check_path(path)
-            limit = int(size) if size.isascii() and size.isdigit() else rpm_index.MAX_INDEX
+            limit = int(size) if size.isascii() and size.isdigit() else MAX_INDEX
             found[data.get("type", "")] = Index(path, sha256, limit)
     if "primary" not in found:
         raise Invalid(

@@ -92,7 +92,7 @@ def listing(session: Session, *, after: int = 0, limit: int) -> Sequence[Bundle]
 
 def get(session: Session, name: str) -> Bundle:
     """One that was made here; raises NotFound."""
-    row = session.scalar(select(Bundle).where(Bundle.name == name[:63], Bundle.direction == MADE))
+    row = session.scalar(select(Bundle).where(Bundle.name == name, Bundle.direction == MADE))
     if row is None:
         raise NotFound(f"There is no bundle {name[:80]!r}.", hint="See: pxeapp bundle list")
     return row

@@ -29,7 +29,7 @@ def listing(session: Session) -> Sequence[Channel]:
 
 def get(session: Session, name: str) -> Channel:
     """A channel; raises NotFound."""
-    row = session.scalar(select(Channel).where(Channel.name == name[:63]))
+    row = session.scalar(select(Channel).where(Channel.name == name))
     if row is None:
         known = ", ".join(each.name for each in listing(session))
         raise NotFound(f"There is no channel {name[:80]!r}.", hint=f"Known: {known}.")

@@ -125,7 +125,7 @@ def digest_of(parts: Iterable[Any]) -> str:
 
 def get(session: Session, name: str) -> Snapshot:
     """The snapshot of this name; raises NotFound, for a deleted one too."""
-    row = session.scalar(select(Snapshot).where(Snapshot.name == name[:63], Snapshot.deleted_at.is_(None)))
+    row = session.scalar(select(Snapshot).where(Snapshot.name == name, Snapshot.deleted_at.is_(None)))
     if row is None:
         raise NotFound(f"There is no snapshot {name[:80]!r}.", hint="See: pxeapp snapshot list")
     return row

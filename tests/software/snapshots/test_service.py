@@ -65,6 +65,13 @@ def test_a_name_that_was_deleted_never_means_anything_else(site: Site) -> None:
         take(site, "s")
 
 
+def test_a_longer_name_that_begins_alike_is_another_one(site: Site) -> None:
+    site.publish("nova", {"nova_1": "one"})
+    take(site, "x" * 63)
+    with site.database.read() as session, pytest.raises(NotFound):
+        service.get(session, "x" * 64)
+
+
 def test_what_cannot_be_taken_is_said(site: Site) -> None:
     with pytest.raises(Conflict, match="No repository is published"):
         take(site, "s")

@@ -142,12 +142,13 @@ class Store:
         return incoming.blob
 
     @contextmanager
-    def receiving(self, *, sha256: str = "", key: str = "", name: str = "") -> Iterator[Incoming]:
+    def receiving(self, *, sha256: str = "", key: str = "", name: str = "", durable: bool = True) -> Iterator[Incoming]:
         """Take a file in, piece by piece; it is kept when the block ends without an error.
 
         Under a `key` what has come in stays after an error, and the next one with that key goes on from there; two at
         once with one key are refused with Conflict. Raises Invalid when the whole has another hash than `sha256`, and
         then nothing stays. `name` is what the file is called in that sentence.
+        `durable=False`: the disk confirms it later, with others; only within unsynced.together, which lists its hash.
         """
         folder = self._made(self.incoming)
         if key:
@@ -164,11 +165,12 @@ class Store:
                 incoming = Incoming(path, out)
                 yield incoming
                 out.flush()
-                os.fsync(out.fileno())
+                if durable:
+                    os.fsync(out.fileno())
                 keep = False
                 _agree(name or "The file", incoming.sha256, sha256)
                 path.chmod(MODE)
-                self._place(path, incoming.sha256)
+                self._place(path, incoming.sha256, durable=durable)
                 incoming.settle(Blob(incoming.sha256, incoming.received))
         finally:
             if not keep:
@@ -206,10 +208,12 @@ class Store:
             raise NotFound(f"The store has no file {sha256}.", hint="Was it removed by hand? Import or sync it again.")
         return path
 
-    def _place(self, path: Path, sha256: str) -> None:
+    def _place(self, path: Path, sha256: str, *, durable: bool = True) -> None:
         target = self.path(sha256)
         self._made(target.parent)
         path.rename(target)
+        if not durable:
+            return
         folder = os.open(target.parent, os.O_RDONLY)
         try:
             os.fsync(folder)  # a name that is lost with the power would be a hole in somebody's manifest

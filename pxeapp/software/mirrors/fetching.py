@@ -15,6 +15,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from pxeapp.errors import Conflict, Invalid, NotFound, PxeError, Unavailable
+from pxeapp.software.content import unsynced
 from pxeapp.software.content.store import Incoming, Store
 from pxeapp.software.mirrors.line import Changed, Line, Place, deadline_s, patiently
 
@@ -60,7 +61,10 @@ def fetch(
     left = [each for each in left if not _is_here(each, store, count)]
     todo, ending, lines = deque(left), threading.Event(), _Lines()
     try:
-        with ThreadPoolExecutor(max_workers=at_once, thread_name_prefix="mirror") as pool:
+        with (
+            unsynced.together(store, [each.sha256 for each in left]),
+            ThreadPoolExecutor(max_workers=at_once, thread_name_prefix="mirror") as pool,
+        ):
             working = {pool.submit(_work, todo, store, lines, count, ending) for _ in range(at_once)}
             try:
                 while working:
@@ -161,7 +165,7 @@ def _receive(each: Wanted, store: Store, line: Line, count: Count, ending: threa
     give_up = time.monotonic() + deadline_s(each.size)
     resumed, key = False, f"mirror {each.sha256}"
     try:
-        with store.receiving(sha256=each.sha256, key=key, name=f"{each.place}/{each.path}") as into:
+        with store.receiving(sha256=each.sha256, key=key, name=f"{each.place}/{each.path}", durable=False) as into:
             if into.received >= each.size:
                 into.restart()
             resumed = into.received > 0

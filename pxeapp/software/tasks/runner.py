@@ -19,6 +19,7 @@ from pxeapp import audit
 from pxeapp.config import Settings
 from pxeapp.db import Database, now
 from pxeapp.errors import PxeError, Unavailable
+from pxeapp.software.content import unsynced
 from pxeapp.software.content.store import Store
 from pxeapp.software.tasks.models import SoftwareTask
 from pxeapp.software.tasks.running import LEASE, Run, Stopped, Work
@@ -51,6 +52,8 @@ class Runner:
 
     def run(self, stop: threading.Event) -> None:
         """Until told to stop; work in hand ends at its next word, and goes on with the next worker."""
+        if wrong := unsynced.look(self._store):
+            log.warning("%s files of the store had not reached the disk when the power went; they are gone", wrong)
         threads = [threading.Thread(target=self._work, args=(number, stop), daemon=True) for number in range(AT_ONCE)]
         threads.append(threading.Thread(target=self._keep_house, args=(stop,), daemon=True))
         for thread in threads:

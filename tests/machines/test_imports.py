@@ -61,6 +61,7 @@ def test_every_field_arrives_in_one_spelling(any_database: Database, vault: Vaul
     assert found["bmc"] == {
         "type": "ipmi", "address": "10.0.0.1", "port": 623, "username": "root", "password_set": True,
         "cipher_suite": None,
+        "certificate": None,
     }  # fmt: skip
     assert found["interfaces"] == [{**said["interfaces"][0], "mac": mac(1)}]
     for field in ("role", "release", "labels", "vars", "location", "maintenance", "maintenance_reason", "disks"):

@@ -43,7 +43,7 @@ def service(pems: Path) -> Iterator[Service]:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link, "ANSWER_S", 0.6)
+    monkeypatch.setattr(link, "ANSWER_S", 5.0)
     monkeypatch.setattr(driver, "_places", {})
 
 
@@ -136,7 +136,11 @@ def test_a_command_that_could_not_be_sent_is_told_from_one_whose_answer_was_lost
         ("redirecting", BmcConfused), ("broken", BmcRefused),
     ],
 )  # fmt: skip
-def test_what_it_suffers_from_is_said(service: Service, illness: str, error: type[BmcError]) -> None:
+def test_what_it_suffers_from_is_said(
+    service: Service, illness: str, error: type[BmcError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if illness == "silent":
+        monkeypatch.setattr(link, "ANSWER_S", 0.5)
     service.illness = illness
     for ask in (RedfishBmc.power_state, RedfishBmc.sensors, RedfishBmc.event_log, RedfishBmc.identity):
         with pytest.raises(error):

@@ -137,11 +137,12 @@ class Supervisor:
             assert part.process is not None  # noqa: S101
             with contextlib.suppress(subprocess.TimeoutExpired):  # one that the kernel holds is left to it
                 part.process.wait(1.0)
-        self._end_orphans()
+        self._end_orphans(spare=False)
 
-    def _end_orphans(self) -> None:
+    def _end_orphans(self, *, spare: bool = True) -> None:
         self._looked_at = time.monotonic()
-        ended = leftovers.end_orphans(part.process.pid for part in self.parts if part.process is not None)
+        known = [part.process.pid for part in self.parts if part.process is not None]
+        ended = leftovers.end_orphans(known, spare=spare)
         if ended:
             self._say(f"serve      ended {ended} processes whose parent had died")
 

@@ -17,6 +17,8 @@ from pathlib import Path
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 GONE_WITHIN_S = 5.0
 LIBC = ctypes.CDLL(None)
+HELPERS = frozenset({"gpg-agent"})
+HELPS_S = 300.0  # far longer than one signs or makes a key; who started it was killed, and it holds that key
 OURS = b"pxeapp"  # in the command line of every process that leads a group of ours
 
 
@@ -25,12 +27,16 @@ def adopt() -> None:
     LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def end_orphans(known: Iterable[int]) -> int:
-    """Kill our children that are not among the known, and theirs as they become ours; returns how many."""
+def end_orphans(known: Iterable[int], *, spare: bool = True) -> int:
+    """Kill our children that are not among the known, and theirs as they become ours; returns how many.
+
+    With `spare`, what a program of a part has put into the background to go on working with it is left alone for a
+    while: gpg's agent, without which a signature that is being made fails. One that has ended is only taken note of.
+    """
     parts = set(known)
     ended: set[int] = set()
     deadline = time.monotonic() + GONE_WITHIN_S
-    while (found := [pid for pid in _children() if pid not in parts]) and time.monotonic() < deadline:
+    while (found := _orphans(parts, spare=spare)) and time.monotonic() < deadline:
         for pid in found:
             with contextlib.suppress(ProcessLookupError, ChildProcessError):
                 os.kill(pid, signal.SIGKILL)
@@ -38,6 +44,20 @@ def end_orphans(known: Iterable[int]) -> int:
                     ended.add(pid)
         time.sleep(0.005)
     return len(ended)
+
+
+def _orphans(parts: set[int], *, spare: bool) -> list[int]:
+    found = []
+    for pid in _children():
+        if pid in parts:
+            continue
+        about = _stat(pid)
+        if about is not None and about[0] == "Z" and _name(pid) in HELPERS:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+        elif not (spare and about is not None and _name(pid) in HELPERS and _age_s(about) < HELPS_S):
+            found.append(pid)
+    return found
 
 
 def end_group(leader: int) -> None:
@@ -123,6 +143,18 @@ def _stat(pid: int) -> list[str] | None:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _age_s(about: list[str]) -> float:
+    """Of a process, by its line in /proc."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - int(about[19]) / os.sysconf("SC_CLK_TCK")
 
 
 def _boot() -> str:

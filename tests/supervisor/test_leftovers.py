@@ -1,50 +1,50 @@
-"""A record of processes is believed only about those that it means: numbers are given to others."""
+"""What a part's program put into the background to work with it is left alone; whatever else lost its parent ends."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
+SCRIPT = """
+import os, shutil, subprocess, sys, time
+from pathlib import Path
+from pxeapp.supervisor import leftovers
 
-from pxeapp.supervisor.leftovers import Record
-from tests.supervisor.children import alive
-
-
-@pytest.fixture
-def sleeper() -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
-    yield process
-    process.kill()
-    process.wait()
-
-
-def test_what_is_on_record_is_ended_once(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
-    record = Record(tmp_path / "record")
-    assert record.end_all() == []
-    record.write([sleeper.pid])
-    assert record.end_all() == [sleeper.pid]
-    assert not alive(sleeper.pid)
-    assert record.end_all() == []
-
-
-@pytest.mark.parametrize("place", [1, 2])
-def test_a_process_of_the_same_number_that_began_later_or_after_a_reboot_is_left_alone(
-    tmp_path: Path, sleeper: subprocess.Popen[bytes], place: int
-) -> None:
-    path = tmp_path / "record"
-    record = Record(path)
-    record.write([sleeper.pid])
-    words = path.read_text().split()
-    words[place] = "1"
-    path.write_text(" ".join(words) + "\n")
-    assert record.end_all() == []
-    assert alive(sleeper.pid)
+folder = Path(sys.argv[1])
+leftovers.adopt()
+for name in ("gpg-agent", "stray"):
+    shutil.copy("/bin/sleep", folder / name)
+    subprocess.run(["sh", "-c", f"{folder / name} 60 & echo $! > {folder / name}.pid"], check=True)
+pids = {name: int((folder / f"{name}.pid").read_text()) for name in ("gpg-agent", "stray")}
+alive = lambda name: Path(f"/proc/{pids[name]}").exists()
+print(leftovers.end_orphans([]), alive("gpg-agent"), alive("stray"))
+leftovers.HELPS_S = -1.0
+print(leftovers.end_orphans([]), alive("gpg-agent"))
+subprocess.run(["sh", "-c", f"{folder / 'gpg-agent'} 60 & echo $! > {folder / 'again'}"], check=True)
+pids["again"] = int((folder / "again").read_text())
+leftovers.HELPS_S = 300.0
+os.kill(pids["again"], 15)
+until = time.monotonic() + 20
+while alive("again") and time.monotonic() < until:
+    assert leftovers.end_orphans([]) == 0
+    time.sleep(0.05)
+print(alive("again"))
+subprocess.run(["sh", "-c", f"{folder / 'gpg-agent'} 60 & echo $! > {folder / 'last'}"], check=True)
+pids["last"] = int((folder / "last").read_text())
+print(leftovers.end_orphans([], spare=False), alive("last"))
+"""
 
 
-@pytest.mark.parametrize("text", ["", "\n\n", "x", "1", "-1 0 0", "99999999 None boot", "\0" * 100])
-def test_a_damaged_record_ends_nobody(tmp_path: Path, text: str) -> None:
-    (tmp_path / "record").write_text(text)
-    assert Record(tmp_path / "record").end_all() == []
+def test_gpgs_agent_is_spared_for_a_while_and_no_longer(tmp_path: Path) -> None:
+
+    ran = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(tmp_path)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert ran.stderr == ""
+    assert ran.stdout.splitlines() == [
+        "1 True False",  # the stray went, the agent did not
+        "0 False",  # nor does it stay for ever; nothing is said of it
+        "False",  # one that has ended is no zombie of ours
+        "0 False",  # at our own end all of them go
+    ]

@@ -1,7 +1,7 @@
 """An apt repository's indices, made of a list of packages. Pure: packages and a signer in, files out.
 
     dists/SUITE/{Release,InRelease,Release.gpg}
-    dists/SUITE/COMPONENT/binary-ARCH/Packages{,.gz,.xz}                       and the same by their hash
+    dists/SUITE/COMPONENT/binary-ARCH/Packages{,.gz,.xz} and Release           and the same by their hash
     dists/SUITE/COMPONENT/debian-installer/binary-ARCH/Packages{,.gz,.xz}      where there are udebs
 
 There is no Valid-Until: what is published stays good until it is published anew, with the internet or without.
@@ -154,12 +154,22 @@ def _indices(packages: Iterable[Package], suite: Suite, tell: Callable[[], None]
     found: dict[str, bytes] = {}
     for folder, stanzas in lists.items():
         content = "\n".join(stanzas).encode()
+        found[f"{folder}/Release"] = _legacy(suite, folder)
         found[f"{folder}/Packages"] = content
         tell()
         found[f"{folder}/Packages.gz"] = gzip.compress(content, GZIP_LEVEL, mtime=0)
         tell()
         found[f"{folder}/Packages.xz"] = lzma.compress(content, preset=XZ_PRESET)
     return found
+
+
+def _legacy(suite: Suite, folder: str) -> bytes:
+    """What apt asks for no more, and debian-installer's choose-mirror does: whether the architecture is there."""
+    said = {
+        "Archive": suite.suite, "Origin": suite.origin, "Label": suite.label,
+        "Component": folder.partition("/")[0], "Architecture": folder.rpartition("/binary-")[2],
+    }  # fmt: skip
+    return "".join(f"{name}: {value}\n" for name, value in said.items()).encode()
 
 
 def _release(suite: Suite, indices: Mapping[str, bytes], now: dt.datetime) -> str:

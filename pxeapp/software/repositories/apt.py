@@ -153,7 +153,8 @@ def _indices(packages: Iterable[Package], suite: Suite, tell: Callable[[], None]
             lists.setdefault(f"{where}/binary-{arch}", []).append(text)
     found: dict[str, bytes] = {}
     for folder, stanzas in lists.items():
-        content = "\n".join(stanzas).encode()
+        # An empty line behind the last one, too: debootstrap, which reads line by line, would not see that package.
+        content = "".join(f"{each}\n" for each in stanzas).encode()
         found[f"{folder}/Release"] = _legacy(suite, folder)
         found[f"{folder}/Packages"] = content
         tell()

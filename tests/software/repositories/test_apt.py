@@ -45,3 +45,14 @@ def test_a_component_without_packages_has_its_index_too() -> None:
     found = apt.files([], apt.Suite("trixie", components=("main", "contrib")), now=NOW, signer=Unsigned())
     assert found["dists/trixie/contrib/binary-amd64/Packages"] == b""
     assert b"Component: contrib\n" in found["dists/trixie/contrib/binary-amd64/Release"]
+
+
+def test_the_last_package_ends_as_the_others_do() -> None:
+    """debootstrap takes a package when its empty line comes: one that lacked it was missing from the base system."""
+    found = apt.files(
+        [package("a", "pool/main/a.deb"), package("z", "pool/main/z.deb")], apt.Suite("trixie"), now=NOW,
+        signer=Unsigned(),
+    )  # fmt: skip
+    text = found["dists/trixie/main/binary-amd64/Packages"].decode()
+    assert text.endswith("\n\n")
+    assert text.count("\n\n") == 2

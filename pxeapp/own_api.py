@@ -26,7 +26,7 @@ from pxeapp.templates.sources import data_root
 # - what another one links to (`url_for("diffs.found")` in jobs.py) names that one's beginning as well: see diffs.
 # tests/test_own_api.py asks for every route and every link through this table.
 API: dict[str, tuple[str, ...]] = {
-    "jobs:bp": ("jobs", "machines/bulk", "diff"),
+    "jobs:bp": ("jobs", "machines/bulk"),
     "machines:bp": ("machines",),
     "sightings:bp": ("sightings",),
     "power:bp": ("machines/*/power",),

@@ -146,7 +146,9 @@ def ordered(session: Session, job: Job) -> Response:
     """The answer to an order: the job, and where to watch it."""
     answer = jsonify(_shown(session, job))
     answer.status_code = HTTPStatus.ACCEPTED
-    answer.headers["Location"] = url_for("jobs.show", number=job.id)
+    answer.headers["Location"] = (
+        f"{bp.url_prefix}/jobs/{job.id}"  # not url_for: diffs, too, answers so, and is loaded alone
+    )
     return answer
 
 

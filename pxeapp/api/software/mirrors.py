@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pxeapp.api import etags
 from pxeapp.api.context import actor, context
 from pxeapp.api.paging import PageQuery, page
+from pxeapp.api.software.choices import RoleIn, SourceIn, Word
 from pxeapp.api.software.tasks import ordered
 from pxeapp.db import now
 from pxeapp.provisioning import repository_readers
@@ -22,26 +23,17 @@ from pxeapp.software.repositories import publishing
 
 bp = APIBlueprint("mirrors", __name__, url_prefix="/api/v1/software", tag="Software")
 
-Word = Annotated[str, Field(max_length=300)]
 Names = Annotated[list[Word], Field(max_length=10_000)]
 
 
-class MirrorSourceIn(BaseModel):
+class MirrorSourceIn(SourceIn):
     """Where packages come from."""
 
-    model_config = ConfigDict(extra="forbid")
     upstream: Word = Field(description="An upstream's name (see the cache), or a URL.")
-    path: Word = Field("", description="Below the upstream; rpm: the folder that holds repodata/.")
-    suite: Word = Field("", description="deb: trixie, noble-updates/epoxy.")
-    components: Annotated[list[Word], Field(max_length=50)] = Field([], description="deb: main.")
 
 
-class MirrorRoleIn(BaseModel):
+class MirrorRoleIn(RoleIn):
     """A role whose packages are mirrored; they are asked anew at each sync."""
-
-    model_config = ConfigDict(extra="forbid")
-    role: Word
-    vars: dict[str, Any] = Field({}, description='Variables that choose packages, as {"neutron": "ovn"}.')
 
 
 class SelectionIn(BaseModel):

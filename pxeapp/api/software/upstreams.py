@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from pxeapp.api import etags
 from pxeapp.api.context import actor, context
 from pxeapp.api.paging import PageQuery, listed
+from pxeapp.api.software.choices import RoleIn, SourceIn, Word
 from pxeapp.api.software.tasks import ordered
 from pxeapp.db import now
 from pxeapp.software.cache import configured, seeding, service, statistics
@@ -36,25 +37,9 @@ Aliases = Annotated[
     list[Annotated[str, Field(max_length=300)]],
     Field(max_length=service.MOST_ALIASES, description="HOST/PATH for which the proxy answers, too."),
 ]
-Word = Annotated[str, Field(max_length=300)]
 Keyring = Annotated[
     str, Field(max_length=255, description="A file on the appliance that Release files must be signed by a key of.")
 ]
-
-
-class UpstreamIn(BaseModel):
-    """A new upstream, or what is to hold for one of the settings."""
-
-    model_config = ConfigDict(extra="forbid")
-    name: Annotated[str, Field(pattern=service.NAME)]
-    url: Url | None = None
-    kind: Kind | None = None
-    max_bytes: MaxBytes | None = None
-    freshness_s: Freshness | None = None
-    offline: Offline | None = None
-    keep_packages: Keep | None = None
-    aliases: Aliases | None = None
-    keyring: Keyring | None = None
 
 
 class UpstreamChange(BaseModel):
@@ -71,22 +56,18 @@ class UpstreamChange(BaseModel):
     keyring: Keyring | None = None
 
 
-class SeedSourceIn(BaseModel):
+class UpstreamIn(UpstreamChange):
+    """A new upstream, or what is to hold for one of the settings."""
+
+    name: Annotated[str, Field(pattern=service.NAME)]
+
+
+class SeedSourceIn(SourceIn):
     """Where packages come from."""
 
-    model_config = ConfigDict(extra="forbid")
-    upstream: Word = Field(description="An upstream's name.")
-    path: Word = Field("", description="Below the upstream; rpm: the folder that holds repodata/.")
-    suite: Word = Field("", description="deb: trixie, noble-updates/epoxy.")
-    components: Annotated[list[Word], Field(max_length=50)] = Field([], description="deb: main.")
 
-
-class SeedRoleIn(BaseModel):
+class SeedRoleIn(RoleIn):
     """A role whose packages are seeded."""
-
-    model_config = ConfigDict(extra="forbid")
-    role: Word
-    vars: dict[str, Any] = Field({}, description='Variables that choose packages, as {"neutron": "ovn"}.')
 
 
 class SeedIn(BaseModel):

@@ -74,9 +74,9 @@ class Runner:
         self._runs[number] = run
         run.stopping = stop is not None and stop.is_set()
         try:
-            kind = self._kinds.get(run_kind := self._kind(run))
+            kind = self._kinds.get(run.kind)
             if kind is None:
-                raise PxeError(f"This appliance knows no task {run_kind!r}.", hint="Is an older worker running?")
+                raise PxeError(f"This appliance knows no task {run.kind!r}.", hint="Is an older worker running?")
             result = kind()(run)
             self._end(run, DONE, result=result)
         except Stopped:
@@ -140,8 +140,8 @@ class Runner:
             session.refresh(row)
             row.started_at = row.started_at or moment
             run = Run(
-                self._settings, self._database, self._store, row.id, row.subject, dict(row.options), row.requested_by,
-                owner,
+                self._settings, self._database, self._store, row.id, row.kind, row.subject, dict(row.options),
+                row.requested_by, owner,
             )  # fmt: skip
             if row.cancelled or row.begun > BEGUN:
                 row.finished_at, row.lease_owner, row.lease_until = moment, None, None
@@ -149,10 +149,6 @@ class Runner:
                 row.problem = "" if row.cancelled else f"It was begun {BEGUN} times, and the worker ended each time."
                 return None
         return run
-
-    def _kind(self, run: Run) -> str:
-        with self._database.read() as session:
-            return session.get_one(SoftwareTask, run.task_id).kind
 
     def _put_back(self, run: Run) -> None:
         """It was cancelled, and is over; or the process ends, and whoever comes next need not wait for the lease."""

@@ -41,6 +41,7 @@ class Run:
     database: Database
     store: Store
     task_id: int
+    kind: str
     subject: str
     options: dict[str, Any]
     actor: str  # who asked for it

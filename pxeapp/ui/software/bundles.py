@@ -24,8 +24,8 @@ from pxeapp.software.repositories import signing
 from pxeapp.software.snapshots import service as snapshots
 from pxeapp.software.tasks import service as tasks
 from pxeapp.ui.blueprint import bp
-from pxeapp.ui.faults import in_full
-from pxeapp.ui.language import N_, said
+from pxeapp.ui.faults import by_field, in_full
+from pxeapp.ui.language import N_
 from pxeapp.ui.software.tasks import task_line
 
 PAGE = 50
@@ -107,8 +107,7 @@ def _fingerprints(text: str) -> list[str]:
 
 
 def _refused(form: dict[str, Any], error: PxeError) -> ResponseReturnValue:
-    wrong = {each.field: said(str(each.problem)) for each in error.problems} if isinstance(error, Invalid) else {}
-    return _page(form, problem=in_full(error), errors=wrong), error.status
+    return _page(form, problem=in_full(error), errors=by_field(error)), error.status
 
 
 def _page(form: dict[str, Any], *, problem: str = "", errors: dict[str, str] | None = None) -> str:

@@ -22,8 +22,8 @@ from pxeapp.software.cache.configured import Configured
 from pxeapp.software.content.space import shown as size_shown
 from pxeapp.software.tasks import service as tasks
 from pxeapp.ui.blueprint import bp
-from pxeapp.ui.faults import in_full
-from pxeapp.ui.language import N_, said
+from pxeapp.ui.faults import by_field, in_full
+from pxeapp.ui.language import N_
 from pxeapp.ui.software.tasks import task_line
 
 GIB = 1024**3
@@ -157,7 +157,7 @@ def _number(field: str, text: str) -> int:
 
 
 def _errors(error: PxeError) -> dict[str, str]:
-    found = {each.field: said(str(each.problem)) for each in error.problems} if isinstance(error, Invalid) else {}
+    found = by_field(error)
     names = {"max_bytes": "max_gib", "freshness_s": "freshness_minutes"}
     return {names.get(field, field.partition("[")[0]): text for field, text in found.items()}
 

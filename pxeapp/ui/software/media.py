@@ -12,15 +12,14 @@ from flask.typing import ResponseReturnValue
 from pxeapp.accounts.permissions import verdict
 from pxeapp.api.context import actor, context
 from pxeapp.db import now
-from pxeapp.errors import Invalid, PxeError
+from pxeapp.errors import PxeError
 from pxeapp.software.content.space import shown as size_shown
 from pxeapp.software.isos import orders, service
 from pxeapp.software.isos.models import SoftwareMedium
 from pxeapp.software.isos.orders import Wanted
 from pxeapp.software.tasks import service as tasks
 from pxeapp.ui.blueprint import bp
-from pxeapp.ui.faults import in_full
-from pxeapp.ui.language import said
+from pxeapp.ui.faults import by_field, in_full
 from pxeapp.ui.software.tasks import task_line
 
 PAGE = 50
@@ -51,8 +50,7 @@ def import_medium() -> ResponseReturnValue:
         with context().database.write() as session:
             orders.order(session, context().settings, wanted, actor=actor().label, now=now())
     except PxeError as error:
-        wrong = {each.field: said(str(each.problem)) for each in error.problems} if isinstance(error, Invalid) else {}
-        return _page({**form, **checks}, problem=in_full(error), errors=wrong), error.status
+        return _page({**form, **checks}, problem=in_full(error), errors=by_field(error)), error.status
     return redirect(url_for("ui.media"), HTTPStatus.SEE_OTHER)
 
 

@@ -15,7 +15,7 @@ from pxeapp.accounts.permissions import verdict
 from pxeapp.answers.models import Role
 from pxeapp.api.context import actor, context
 from pxeapp.db import now
-from pxeapp.errors import Invalid, NotFound, PxeError
+from pxeapp.errors import NotFound, PxeError
 from pxeapp.provisioning import repository_readers
 from pxeapp.software import upstreams
 from pxeapp.software.content import tree
@@ -28,7 +28,7 @@ from pxeapp.software.tasks import service as tasks
 from pxeapp.software.tasks.models import SoftwareTask
 from pxeapp.systems import SYSTEMS
 from pxeapp.ui.blueprint import bp
-from pxeapp.ui.faults import in_full
+from pxeapp.ui.faults import by_field, in_full
 from pxeapp.ui.language import said
 from pxeapp.ui.software.tasks import task_line
 
@@ -67,8 +67,7 @@ def create_mirror() -> ResponseReturnValue:
                 service.create(session, known, form["name"], given, actor=actor().label, now=now())
                 service.sync(session, form["name"], actor=actor().label, now=now())
     except PxeError as error:
-        wrong = {each.field: said(str(each.problem)) for each in error.problems} if isinstance(error, Invalid) else {}
-        return _page(form, problem=in_full(error), errors=wrong), error.status
+        return _page(form, problem=in_full(error), errors=by_field(error)), error.status
     if is_preview:
         return _page(form)
     return redirect(url_for("ui.mirror", name=form["name"]), HTTPStatus.SEE_OTHER)

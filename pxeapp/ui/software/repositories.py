@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from pxeapp.accounts.permissions import verdict
 from pxeapp.api.context import actor, context
 from pxeapp.db import now
-from pxeapp.errors import Invalid, NotFound, PxeError
+from pxeapp.errors import NotFound, PxeError
 from pxeapp.provisioning import repository_readers
 from pxeapp.software.content import tree
 from pxeapp.software.content.space import shown as size_shown
@@ -23,8 +23,7 @@ from pxeapp.software.repositories import keys, publishing, service, signing
 from pxeapp.software.repositories.models import SoftwareRepository
 from pxeapp.software.tasks import service as tasks
 from pxeapp.ui.blueprint import bp
-from pxeapp.ui.faults import in_full
-from pxeapp.ui.language import said
+from pxeapp.ui.faults import by_field, in_full
 from pxeapp.ui.software.tasks import task_line
 
 PAGE = 50
@@ -57,7 +56,7 @@ def create_repository() -> ResponseReturnValue:
         with context().database.write() as session:
             service.create(session, context().settings, wanted, actor=actor().label, now=now())
     except PxeError as error:
-        wrong = {each.field: said(str(each.problem)) for each in error.problems} if isinstance(error, Invalid) else {}
+        wrong = by_field(error)
         wrong |= {one: wrong[many] for one, many in (("component", "components"), ("architecture", "architectures"))
                   if many in wrong}  # fmt: skip
         return _page(form, problem=in_full(error), errors=wrong), error.status

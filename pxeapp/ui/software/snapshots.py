@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from pxeapp.accounts.permissions import ADMIN, verdict
 from pxeapp.api.context import actor, context
 from pxeapp.db import now
-from pxeapp.errors import Forbidden, Invalid, NotFound, PxeError
+from pxeapp.errors import Forbidden, NotFound, PxeError
 from pxeapp.rollouts import pinning
 from pxeapp.software.content.space import shown as size_shown
 from pxeapp.software.content.store import Store
@@ -25,8 +25,7 @@ from pxeapp.software.snapshots.models import Snapshot
 from pxeapp.software.snapshots.pins import CHANNEL
 from pxeapp.software.tasks import service as tasks
 from pxeapp.ui.blueprint import bp
-from pxeapp.ui.faults import in_full
-from pxeapp.ui.language import said
+from pxeapp.ui.faults import by_field, in_full
 from pxeapp.ui.software.tasks import task_line
 
 PAGE = 50
@@ -58,8 +57,7 @@ def take_snapshot() -> ResponseReturnValue:
                 actor=actor().label, now=now(),
             )  # fmt: skip
     except PxeError as error:
-        wrong = {each.field: said(str(each.problem)) for each in error.problems} if isinstance(error, Invalid) else {}
-        return _page(form, problem=in_full(error), errors=wrong), error.status
+        return _page(form, problem=in_full(error), errors=by_field(error)), error.status
     return redirect(url_for("ui.snapshot", name=form["name"]), HTTPStatus.SEE_OTHER)
 
 

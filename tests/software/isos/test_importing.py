@@ -434,7 +434,7 @@ def _run(settings: Settings, database: Database, store: Store, iso: Path, at: in
         def says(self, sentence: str) -> None:
             self._count()
 
-    return Dying(settings, database, store, 1, "x", asdict(Wanted(path=iso.name)), "user:ops", "test")
+    return Dying(settings, database, store, 1, "media.import", "x", asdict(Wanted(path=iso.name)), "user:ops", "test")
 
 
 def test_an_import_that_is_killed_anywhere_goes_on_and_reads_nothing_twice(
@@ -475,7 +475,7 @@ def test_an_import_that_is_stopped_leaves_the_medium_of_before(
     newer = making.iso(making.el(tmp_path / "tree", version="9.5"), tmp_path / "newer.iso")
     (settings.data_dir / "incoming/newer.iso").write_bytes(newer.read_bytes())
     options = asdict(Wanted(path="newer.iso", name="rocky-9.4", replace=True))
-    run = Run(settings, database, store, 1, "x", options, "user:ops", "test", stopping=True)
+    run = Run(settings, database, store, 1, "media.import", "x", options, "user:ops", "test", stopping=True)
     with pytest.raises(Stopped):
         work.run(run)
     assert medium(database, "rocky-9.4")["version"] == "9.4"

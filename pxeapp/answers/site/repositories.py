@@ -13,8 +13,8 @@ from pydantic import AfterValidator, BeforeValidator, StrictBool, StrictInt, Str
 
 from pxeapp.answers.own_keys import is_own_key
 from pxeapp.answers.site.words import Name, Part, Unfit, Url, Words, matching
+from pxeapp.armour import BEGIN, END, crc24, is_public
 
-BEGIN, END = "-----BEGIN PGP PUBLIC KEY BLOCK-----", "-----END PGP PUBLIC KEY BLOCK-----"
 KEY_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]_-]+(/[A-Za-z0-9._~+:@%=&?/-]*)?")
 FIX = f"Paste all of it as lines, from {BEGIN} on, or give its URL."
 
@@ -39,24 +39,11 @@ def _dearmored(text: str) -> bytes:
         expected = base64.b64decode(checksum, validate=True)
     except (binascii.Error, ValueError):
         raise Unfit("is damaged: not base64.", FIX) from None
-    # A packet of type 6, in the old or the new format: anything else is no public key.
-    if not key or key[0] & 0x80 == 0 or (key[0] >> 2 & 0x0F if key[0] & 0x40 == 0 else key[0] & 0x3F) != 6:
+    if not is_public(key):
         raise Unfit("is no public key.", "Export it with: gpg --armor --export NAME")
-    if expected and _crc24(key).to_bytes(3, "big") != expected:
+    if expected and crc24(key).to_bytes(3, "big") != expected:
         raise Unfit("is damaged: its checksum is another.", FIX)
     return key
-
-
-def _crc24(data: bytes) -> int:
-    """The checksum of an armoured key, RFC 4880 section 6.1."""
-    crc = 0xB704CE
-    for byte in data:
-        crc ^= byte << 16
-        for _ in range(8):
-            crc <<= 1
-            if crc & 0x1000000:
-                crc ^= 0x1864CFB
-    return crc & 0xFFFFFF
 
 
 def _priority(value: int) -> int:
@@ -135,7 +122,7 @@ class SiteRepository(Part):
         text = base64.b64encode(key).decode()
         lines = [text[at : at + 64] for at in range(0, len(text), 64)]
         # Older rpm reads no key without its checksum.
-        checksum = f"={base64.b64encode(_crc24(key).to_bytes(3, 'big')).decode()}"
+        checksum = f"={base64.b64encode(crc24(key).to_bytes(3, 'big')).decode()}"
         return "\n".join([BEGIN, "", *lines, checksum, END]) + "\n"
 
     @property

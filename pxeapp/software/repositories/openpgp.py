@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pxeapp import armour
 from pxeapp.errors import Invalid, Unavailable
 
 ALGORITHM = "rsa4096"  # rpm of EL7 and every gpgv of an installer read it; they do not all read ed25519
@@ -111,7 +112,7 @@ def binary_keyring(*keys: bytes) -> bytes:
         if len(key) > MAX_KEYRING:
             raise Invalid("This key is larger than any keyring.", hint="Give a public key: gpg --export NAME")
         blocks = [_unarmoured(block) for block in _BLOCK.findall(key)] if BEGIN in key else [key]
-        if not blocks or not all(map(_is_public, blocks)):
+        if not blocks or not all(map(armour.is_public, blocks)):
             raise Invalid("This is no OpenPGP public key.", hint="Export it with: gpg --export NAME")
         found += blocks
     return b"".join(found)
@@ -121,26 +122,8 @@ def armoured(keyring: bytes) -> str:
     """A binary keyring as one armoured block: of a file with several blocks apt reads the first."""
     text = base64.b64encode(keyring).decode()
     lines = [text[at : at + 64] for at in range(0, len(text), 64)]
-    checksum = base64.b64encode(_crc24(keyring).to_bytes(3, "big")).decode()
-    begin, end = ("-----BEGIN PGP PUBLIC KEY BLOCK-----", "-----END PGP PUBLIC KEY BLOCK-----")
-    return "\n".join([begin, "", *lines, f"={checksum}", end]) + "\n"
-
-
-def _crc24(data: bytes) -> int:
-    """The checksum of armour, RFC 4880 section 6.1; older readers want it."""
-    crc = 0xB704CE
-    for byte in data:
-        crc ^= byte << 16
-        for _ in range(8):
-            crc <<= 1
-            if crc & 0x1000000:
-                crc ^= 0x1864CFB
-    return crc & 0xFFFFFF
-
-
-def _is_public(key: bytes) -> bool:
-    """Whether its first packet is of type 6, in the old or the new format (RFC 4880, section 4.2)."""
-    return bool(key) and key[0] & 0x80 != 0 and (key[0] & 0x3F if key[0] & 0x40 else key[0] >> 2 & 0x0F) == 6
+    checksum = base64.b64encode(armour.crc24(keyring).to_bytes(3, "big")).decode()
+    return "\n".join([armour.BEGIN, "", *lines, f"={checksum}", armour.END]) + "\n"
 
 
 def _unarmoured(block: bytes) -> bytes:

@@ -117,6 +117,10 @@ class Link(Connector):
             raise (NotSent if _never_left(error) else Lost) from None
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError):
             raise Lost from None
+        finally:
+            # sushy asks for `Connection: close`, since some BMCs choke on connections that stay. Until the BMC has
+            # closed it urllib3 takes it for one that can be used again, and what is sent then is lost.
+            self._session.close()
         if response.status_code in REDIRECTS:
             raise BmcConfused(self.where, f"it redirects to {response.headers.get('Location', '')[:80]!r}")
         return response
@@ -139,13 +143,10 @@ class Link(Connector):
 
     def _meet(self) -> None:
         """See whose certificate it is, before anything secret is said."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        context.set_ciphers("DEFAULT:@SECLEVEL=0")  # BMCs of ten years ago sign with SHA-1 and short keys
         try:
             with (
                 socket.create_connection(self._address, timeout=min(CONNECT_S, self._left())) as plain,
-                context.wrap_socket(plain, server_hostname=self._address[0]) as secure,
+                _tls().wrap_socket(plain, server_hostname=self._address[0]) as secure,
             ):
                 shown = hashlib.sha256(secure.getpeercert(binary_form=True) or b"").hexdigest()
         except ssl.SSLError as error:
@@ -180,13 +181,18 @@ class _Pinned(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **more: Any) -> None:
         """With our context in place of what `verify` would choose."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        context.set_ciphers("DEFAULT:@SECLEVEL=0")
-        super().init_poolmanager(*args, **more, ssl_context=context, assert_fingerprint=self._shown)
+        super().init_poolmanager(*args, **more, ssl_context=_tls(), assert_fingerprint=self._shown)
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """The fingerprint is what is verified."""
+
+
+def _tls() -> ssl.SSLContext:
+    """For a certificate that is compared with the one we know instead of verified."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")  # BMCs of ten years ago sign with SHA-1 and short keys
+    return context
 
 
 def _schemes(response: requests.Response) -> str:

@@ -170,6 +170,11 @@ class _Handler(BaseHTTPRequestHandler):
     def do_DELETE(self) -> None:
         self._answer("DELETE")
 
+    def finish(self) -> None:
+        if self.server.illness == "slow_to_hang_up":
+            time.sleep(0.1)
+        super().finish()
+
     def _answer(self, method: str) -> None:
         own, path = self.server, self.path
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))

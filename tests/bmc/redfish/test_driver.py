@@ -91,6 +91,16 @@ def test_sets_a_boot_device_and_reads_it_back(service: Service, device: Device, 
     assert found.boot_device() is None
 
 
+def test_a_connection_that_the_service_is_about_to_close_is_not_used_again(service: Service) -> None:
+    service.illness = "slow_to_hang_up"
+    found = bmc(service)
+    assert found.set_override(Override("network", persistent=False, uefi=True))
+    assert found.override() == Override("network", persistent=False, uefi=True)
+    assert found.set_power("on")
+    assert found.power_state() == "on"
+    assert len(service.commands) == 2
+
+
 def test_the_boot_mode_is_changed_where_it_is_another_one(service: Service) -> None:
     found = bmc(service)
     assert found.set_boot_device("network", uefi=False)

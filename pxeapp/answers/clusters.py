@@ -18,6 +18,7 @@ from pxeapp.errors import Conflict, FieldProblem, Invalid, NotFound
 from pxeapp.machines import sealed
 from pxeapp.machines.lifecycle import TRANSITIONAL
 from pxeapp.machines.models import Cluster, Machine
+from pxeapp.sentences import first_few
 from pxeapp.templates import Templates
 from pxeapp.vault import Vault
 
@@ -106,10 +107,7 @@ def delete(session: Session, name: str, *, actor: str, now: dt.datetime) -> None
         select(Machine.name).where(Machine.cluster == name).order_by(Machine.name).limit(MOST_NAMED + 1)
     ).all()
     if inside:
-        more = ", ..." if len(inside) > MOST_NAMED else ""
-        raise Conflict(
-            f"{', '.join(inside[:MOST_NAMED])}{more} are in the cluster {name}.", hint="Take them out of it first."
-        )
+        raise Conflict(f"{first_few(inside, MOST_NAMED)} are in the cluster {name}.", hint="Take them out of it first.")
     gone = audit.difference(_shown(row), None)
     session.delete(row)
     audit.record(session, at=now, actor=actor, action="cluster.delete", subject=name, **gone)

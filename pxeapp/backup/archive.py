@@ -20,6 +20,7 @@ from typing import IO
 
 from pxeapp.backup import manifest as manifests
 from pxeapp.backup.manifest import BadBackup, Manifest, Member
+from pxeapp.placing import sync_folder
 
 COMPRESSION = 1  # databases shrink to a fifth; kernels not at all, and more effort would not change that
 MANIFEST_LIMIT = 64 * 1024 * 1024
@@ -149,12 +150,3 @@ def _take(file: IO[bytes], target: Path | None, told: Told) -> Member:
 def _harmless(name: str) -> bool:
     """Below the folder that it is taken out into, whatever it says."""
     return name.isprintable() and "\\" not in name and not any(part in ("", ".", "..") for part in name.split("/"))
-
-
-def sync_folder(folder: Path) -> None:
-    """A rename is on the disk once its folder is."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

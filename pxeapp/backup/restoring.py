@@ -27,6 +27,7 @@ from pxeapp.commandline import ACTOR
 from pxeapp.config import Settings
 from pxeapp.db import Database
 from pxeapp.errors import Conflict
+from pxeapp.placing import sync_folder
 from pxeapp.provisioning import restored
 from pxeapp.provisioning.restored import Found
 from pxeapp.storage import postgresql
@@ -118,7 +119,7 @@ class _Sqlite:
         else:
             shutil.copy2(draft, here.with_name(here.name + ".new"))
             here.with_name(here.name + ".new").rename(here)
-        archive.sync_folder(here.parent)
+        sync_folder(here.parent)
 
 
 class _Postgresql:
@@ -231,7 +232,7 @@ def _move_in(settings: Settings, folder: Path, manifest: Manifest, aside: Path) 
         (folder / name).rename(target)
     for path in (settings.data_dir / manifests.TEMPLATES).rglob("*"):
         path.chmod(0o750 if path.is_dir() else 0o640)
-    archive.sync_folder(settings.data_dir)
+    sync_folder(settings.data_dir)
 
 
 def _give_to_the_owner(settings: Settings) -> None:

@@ -13,7 +13,7 @@ from pxeapp.commandline import counting
 from pxeapp.errors import FieldProblem, Invalid
 
 PIECE = 8 * 1024**2  # what is sent at once, and what is lost with a line that breaks
-TRIES = 5
+TRIES = 5  # each of which the transport has tried in itself: a line may be away for half a minute
 PAUSE_S = 2.0
 
 

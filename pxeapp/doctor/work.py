@@ -14,6 +14,7 @@ from pxeapp.bmc.models import PowerAction
 from pxeapp.doctor.finding import Finding, Patient, fail, ok, warn
 from pxeapp.machines.models import Bmc, Machine
 from pxeapp.provisioning.models import Deployment
+from pxeapp.sentences import few
 from pxeapp.software import media, releases
 
 OVERDUE = dt.timedelta(seconds=60)  # the ticker comes every five seconds, the BMC worker every second
@@ -140,5 +141,4 @@ def _has_route(address: str) -> bool:
 
 def named(names: list[str]) -> str:
     """The first of them, and how many more there are."""
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return ", ".join(names[:MOST_NAMED]) + more
+    return few(names, MOST_NAMED)

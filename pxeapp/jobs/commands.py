@@ -11,6 +11,7 @@ from pxeapp.client import Appliance, Unreachable, appliance, at
 from pxeapp.client.watching import LOOK_EVERY_S, Picture, follow, shown, timeout, watch
 from pxeapp.commandline import agree, as_json, counting, moment, print_json, print_table, yes
 from pxeapp.errors import Conflict, FieldProblem, Invalid
+from pxeapp.sentences import few
 
 ACTIONS = ("deploy", "release", "abort", "power", "label", "maintenance", "lock", "bring", "delete")
 VERBS = ("manage", "provide", "retire", "reserve", "unreserve")
@@ -198,9 +199,8 @@ def _pair(said: str) -> tuple[str, str]:
 def _radius(action: str, radius: dict[str, Any]) -> str:
     """How far it reaches, in one sentence."""
     states = ", ".join(f"{count} {state}" for state, count in radius["by_state"].items())
-    names = ", ".join(radius["machines"][:NAMED])
-    more = f" and {radius['total'] - NAMED} more" if radius["total"] > NAMED else ""
-    return f"{action} of {radius['total']} machines ({states or 'none'}): {names}{more}."
+    names = few(radius["machines"], NAMED, of=radius["total"])
+    return f"{action} of {radius['total']} machines ({states or 'none'}): {names}."
 
 
 def _show_radius(action: str, radius: dict[str, Any], *, as_json: bool) -> None:

@@ -13,6 +13,7 @@ from pxeapp.commandline import as_json, print_json, working
 from pxeapp.errors import FieldProblem, Invalid, PxeError
 from pxeapp.netbox.reading import NetBox
 from pxeapp.netbox.translating import Choices, Skipped, machines
+from pxeapp.sentences import few
 
 SHOWN = 20
 
@@ -74,8 +75,7 @@ def _report(done: dict[str, Any], skipped: list[Skipped], *, as_json: bool) -> N
     would = "would be " if done["dry_run"] else ""
     for what in ("created", "updated"):
         count, names = done[what], done["names"][what][:SHOWN]
-        more = f" and {count - SHOWN} more" if count > SHOWN else ""
-        click.echo(f"{count} {would}{what}{': ' if names else ''}{', '.join(names)}{more}")
+        click.echo(f"{count} {would}{what}{': ' if names else ''}{few(names, SHOWN, of=count)}")
     click.echo(f"{done['unchanged']} unchanged")
     for each in skipped:
         click.echo(f"left out: {each.device}: {each.why}")

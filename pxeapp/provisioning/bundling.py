@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 from pxeapp.answers import site_templates
 from pxeapp.boot import loaders
 from pxeapp.errors import Invalid
+from pxeapp.placing import place
 from pxeapp.software.bundles import importing, making
 from pxeapp.software.bundles.extras import Extras, Taken
 from pxeapp.software.tasks.running import Run
@@ -51,8 +50,7 @@ class BootPrograms:
             if target.is_file() and target.read_bytes() == source.read_bytes():
                 same.append(name)
                 continue
-            folder.mkdir(parents=True, exist_ok=True)
-            _place(source.read_bytes(), target)
+            place(target, source.read_bytes())
             taken.append(name)
         return Taken(tuple(taken), tuple(same))
 
@@ -112,11 +110,3 @@ def _text(path: Path) -> str:
         return path.read_bytes().decode()
     except UnicodeDecodeError:
         raise Invalid("It is not written in UTF-8.") from None
-
-
-def _place(content: bytes, target: Path) -> None:
-    handle, draft = tempfile.mkstemp(prefix=".new-", dir=target.parent)
-    with os.fdopen(handle, "wb") as out:
-        out.write(content)
-        os.fchmod(handle, 0o644)
-    Path(draft).replace(target)

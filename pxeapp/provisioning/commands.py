@@ -10,6 +10,7 @@ import click
 
 from pxeapp.client import appliance, at
 from pxeapp.commandline import as_json, counting, print_json
+from pxeapp.sentences import few
 
 AT_ONCE = 50  # machines of one page: each is rendered for it
 
@@ -55,9 +56,7 @@ def check(release: str, as_json: bool) -> None:
         print_json({"machines": looked_at, "items": items})
     else:
         for item in items:
-            names = item["machines"]
-            shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-            click.echo(f"{shown}: {_said(item)}")
+            click.echo(f"{few(item['machines'], 3)}: {_said(item)}")
         click.echo(f"{looked_at} machines, {len(items)} faults.")
     sys.exit(1 if any(not item["advice"] for item in items) else 0)
 

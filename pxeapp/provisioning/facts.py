@@ -23,7 +23,7 @@ from pxeapp.answers.storage import Layout
 from pxeapp.answers.variables import Variable, merging
 from pxeapp.errors import Invalid
 from pxeapp.machines.disks import KnownDisk
-from pxeapp.provisioning import pinned_addresses as pinning
+from pxeapp.provisioning import pinned_addresses
 from pxeapp.software.snapshots import pins
 from pxeapp.systems import AUTOINSTALL
 
@@ -116,8 +116,10 @@ def compose(
     boot, cards = _cards(machine, networks) if plan is None else (_boot_card(plan), ())
     network = _boot_network(machine, networks)
     pin = pins.parse(said.get(pins.KEY), field=f"vars.{pins.KEY}") or pins.parse(release.snapshot)
-    release = own_keys.release_keyed(pinning.release_at(release, pin, urls.node), urls.node, own)
-    site = own_keys.site_keyed(pinning.site_at(sites.read(said, urls.node), pin, urls.node), release, urls.node, own)
+    release = own_keys.release_keyed(pinned_addresses.release_at(release, pin, urls.node), urls.node, own)
+    site = own_keys.site_keyed(
+        pinned_addresses.site_at(sites.read(said, urls.node), pin, urls.node), release, urls.node, own
+    )
     dialect = dialects.dialect(release.family, release.version, release.installer)
     package_family = "el" if release.family in dialects.EL_FAMILIES else release.family
     layout = known.layout or storage.read(role.storage.get("layout", "plain"), "storage.layout")

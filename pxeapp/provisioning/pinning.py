@@ -14,6 +14,7 @@ from pxeapp.answers.spec import AnswerSpec
 from pxeapp.errors import FieldProblem, Invalid
 from pxeapp.machines.models import Cluster, Machine
 from pxeapp.provisioning.models import Deployment
+from pxeapp.provisioning.repository_readers import REPOSITORIES, urls_in
 from pxeapp.software.models import Release
 from pxeapp.software.snapshots import holding, pins, uses
 from pxeapp.software.snapshots.models import SnapshotUse
@@ -21,12 +22,11 @@ from pxeapp.software.snapshots.pins import Pin
 from pxeapp.software.snapshots.service import Holder
 
 Held = tuple[Holder, set[str]]  # who, and the repositories that they read from it
-REPOSITORIES = "repositories"  # the variable of a site's own
 
 
 def refuse_variable(session: Session, said: Mapping[str, Any], sentence: str) -> None:
     """Raises Invalid where the variables pin what is not there, or lacks a repository that they name themselves."""
-    holding.refuse(session, said.get(pins.KEY), _urls(said), field=f"vars.{pins.KEY}", sentence=sentence)
+    holding.refuse(session, said.get(pins.KEY), urls_in(said), field=f"vars.{pins.KEY}", sentence=sentence)
 
 
 def refuse(session: Session, spec: AnswerSpec, node_url: str) -> None:
@@ -58,14 +58,14 @@ def holders(session: Session) -> Iterator[Held]:
     for name, settings, install_url, repositories in session.execute(
         select(Release.name, Release.settings, Release.install_url, Release.repositories)
     ):
-        urls = [install_url, str(settings.get("archive", "")), *_urls({REPOSITORIES: repositories})]
+        urls = [install_url, str(settings.get("archive", "")), *urls_in({REPOSITORIES: repositories})]
         yield from _held("release", name, settings.get(pins.KEY), urls)
     for kind, model in (("role", Role), ("cluster", Cluster), ("machine", Machine)):
         # Of ten thousand machines next to none says either.
         text = cast(model.vars, Text)
         found = select(model.name, model.vars).where(text.contains(f'"{pins.KEY}"') | text.contains("/repo/"))
         for name, said in session.execute(found):
-            yield from _held(kind, name, said.get(pins.KEY), _urls(said))
+            yield from _held(kind, name, said.get(pins.KEY), urls_in(said))
     running = select(Deployment.id, SnapshotUse.machine, SnapshotUse.snapshot).join(
         SnapshotUse, SnapshotUse.subject == "deployment:" + cast(Deployment.id, Text)
     )
@@ -78,9 +78,9 @@ def read_by(session: Session, releases: Iterable[str], roles: Iterable[str]) -> 
     urls: list[str] = []
     found = select(Release.install_url, Release.repositories).where(Release.name.in_(set(releases)))
     for install_url, repositories in session.execute(found):
-        urls += [install_url, *_urls({REPOSITORIES: repositories})]
+        urls += [install_url, *urls_in({REPOSITORIES: repositories})]
     for (said,) in session.execute(select(Role.vars).where(Role.name.in_(set(roles)))):
-        urls += _urls(said)
+        urls += urls_in(said)
     return pins.repositories(urls, holding.NODE_URL)
 
 
@@ -94,10 +94,3 @@ def _held(kind: str, name: str, said: object, urls: Iterable[str]) -> Iterator[H
         yield Holder(kind, name, pin), pins.repositories(urls, holding.NODE_URL)
     for other, repository in pins.asked(urls, holding.NODE_URL):
         yield Holder(kind, name, other), {repository}
-
-
-def _urls(said: Mapping[str, Any]) -> Iterator[str]:
-    found = said.get(REPOSITORIES)
-    for each in found if isinstance(found, (list, tuple)) else ():
-        if isinstance(each, Mapping):
-            yield str(each.get("url", ""))

@@ -33,15 +33,16 @@ def _naming(session: Session, name: str) -> Iterator[tuple[str, str, list[str]]]
     for who, install_url, listed, settings in session.execute(
         select(Release.name, Release.install_url, Release.repositories, Release.settings).where(named)
     ):
-        texts = [install_url, *(str(value) for value in settings.values()), *_urls({REPOSITORIES: listed})]
+        texts = [install_url, *(str(value) for value in settings.values()), *urls_in({REPOSITORIES: listed})]
         yield "release", who, texts
     for kind, model in (("role", Role), ("cluster", Cluster), ("machine", Machine)):
         found = select(model.name, model.vars).where(cast(model.vars, Text).contains(wanted, autoescape=True))
         for who, said in session.execute(found):
-            yield kind, who, list(_urls(said))
+            yield kind, who, list(urls_in(said))
 
 
-def _urls(said: Mapping[str, Any]) -> Iterator[str]:
+def urls_in(said: Mapping[str, Any]) -> Iterator[str]:
+    """The addresses in a site's own `repositories`, as variables name them: nothing was checked yet."""
     found = said.get(REPOSITORIES)
     for each in found if isinstance(found, (list, tuple)) else ():
         if isinstance(each, Mapping):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pxeapp.errors import Conflict
 from pxeapp.machines.models import Machine
 from pxeapp.provisioning.models import Deployment
+from pxeapp.sentences import first_few
 
 MOST_NAMED = 5
 
@@ -22,11 +21,12 @@ def refuse_used_release(session: Session, name: str) -> None:
         .where(Deployment.release == name, Deployment.outcome.is_(None))
     )
     if found := session.scalars(running.order_by(Machine.name).limit(MOST_NAMED + 1)).all():
-        raise Conflict(f"{_named(found)}: {name} is being installed there.", hint="Wait for it, or abort it.")
+        raise Conflict(
+            f"{first_few(found, MOST_NAMED)}: {name} is being installed there.", hint="Wait for it, or abort it."
+        )
     chosen = select(Machine.name).where(Machine.release == name)
     if found := session.scalars(chosen.order_by(Machine.name).limit(MOST_NAMED + 1)).all():
-        raise Conflict(f"{_named(found)}: their release is {name}.", hint="Give them another release, or none, first.")
-
-
-def _named(names: Sequence[str]) -> str:
-    return ", ".join(names[:MOST_NAMED]) + (", ..." if len(names) > MOST_NAMED else "")
+        raise Conflict(
+            f"{first_few(found, MOST_NAMED)}: their release is {name}.",
+            hint="Give them another release, or none, first.",
+        )

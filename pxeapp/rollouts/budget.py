@@ -18,6 +18,7 @@ from pxeapp.rollouts import amounts, windows
 from pxeapp.rollouts.invariants import Group
 from pxeapp.rollouts.plan import Plan
 from pxeapp.rollouts.windows import Window
+from pxeapp.sentences import few
 
 NAMED = 5  # machines in one sentence
 UNAVAILABLE, INVARIANT, WINDOW = "unavailable", "invariant", "window"
@@ -142,9 +143,8 @@ class _Counting:
 
     def _are(self, machines: Set[int]) -> str:
         """c2 (its power is off) is; bounded."""
-        some = [self.said[each] for each in heapq.nsmallest(NAMED, machines)]
-        more = f" and {len(machines) - NAMED} more" if len(machines) > NAMED else ""
-        return f"{', '.join(some)}{more} {'is' if len(machines) == 1 else 'are'}"
+        said = [self.said[each] for each in heapq.nsmallest(NAMED, machines)]
+        return f"{few(said, NAMED, of=len(machines))} {'is' if len(machines) == 1 else 'are'}"
 
 
 def _closed(said: Sequence[Window], now: dt.datetime, typical: dt.timedelta | None) -> Decision | None:

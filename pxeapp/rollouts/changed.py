@@ -19,6 +19,7 @@ from pxeapp.provisioning import editions
 from pxeapp.provisioning.editions import AS_IT_IS, ONE, OURS, Edition
 from pxeapp.rollouts.models import Rollout, RolloutMember
 from pxeapp.rollouts.spec import Spec
+from pxeapp.sentences import few
 from pxeapp.versions import CLUSTERS, NETWORKS, RELEASES, ROLES, Version
 
 NAMED = 5
@@ -65,8 +66,7 @@ def since(session: Session, rollout: Rollout, begun: Edition) -> str:
     said = list(dict.fromkeys(said))
     if not said:
         return ""
-    more = f", and {len(said) - NAMED} more" if len(said) > NAMED else ""
-    return f"Since it was started {', '.join(said[:NAMED])}{more}. Whoever resumes it takes everything as it is now."
+    return f"Since it was started {few(said, NAMED, last=', and ')}. Whoever resumes it takes everything as it is now."
 
 
 def _concerned(session: Session, rollout: Rollout, spec: Spec) -> list[ColumnElement[bool]]:

@@ -18,6 +18,7 @@ from pxeapp.machines.selectors import Filter
 from pxeapp.rollouts.models import Rollout, RolloutMember
 from pxeapp.rollouts.plan import NAMED, natural
 from pxeapp.rollouts.spec import Machines
+from pxeapp.sentences import few
 
 MOST = 20_000  # machines of one rollout
 AT_ONCE = 1000
@@ -133,5 +134,4 @@ def _rows(session: Session, numbers: Sequence[int], *columns: Any) -> Iterable[A
 
 
 def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SAID} more" if len(names) > SAID else ""
-    return ", ".join(sorted(names, key=natural)[:SAID]) + more
+    return few(sorted(names, key=natural), SAID)

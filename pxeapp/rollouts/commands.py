@@ -20,6 +20,7 @@ from pxeapp.rollouts import rehearse as rehearsing
 from pxeapp.rollouts import text
 from pxeapp.rollouts.amounts import as_text
 from pxeapp.rollouts.rehearse import Fault
+from pxeapp.sentences import few
 from pxeapp.templates import Templates
 from pxeapp.vault import open_vault
 
@@ -67,7 +68,7 @@ def packages(file: Path, as_json: bool) -> None:
         print_json(found)
         return
     for group in found["groups"]:
-        click.echo(f"{_named(group['machines'])}: {len(group['changes'])} packages")
+        click.echo(f"{few(group['machines'], NAMED)}: {len(group['changes'])} packages")
         for each in group["changes"]:
             click.echo(f"  {each['name']} {each['old'] or '-'} -> {each['new'] or '-'}")
     for name, why in found["not_asked"].items():
@@ -353,11 +354,6 @@ def _described(found: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _named(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"{', '.join(names[:NAMED])}{more}"
-
-
 def _who(who: Sequence[str]) -> str:
     return f": {', '.join(who)}" if who else ""
 
@@ -383,7 +379,7 @@ def _print_plan(found: dict[str, Any], *, err: bool = False) -> None:
     )
     for wave in plan["waves"]:
         pause = "; then it waits for somebody" if wave["pause"] else ""
-        click.echo(f"{wave['title']}: {wave['total']}: {_named(wave['names'])}{pause}", err=err)
+        click.echo(f"{wave['title']}: {wave['total']}: {few(wave['names'], NAMED)}{pause}", err=err)
     for group in plan["groups"]:
         click.echo(f"{group['says']}.", err=err)
     for note in plan["notes"]:

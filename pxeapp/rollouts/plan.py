@@ -20,6 +20,7 @@ from pxeapp.errors import FieldProblem, Invalid
 from pxeapp.rollouts import amounts, invariants, windows
 from pxeapp.rollouts.invariants import BUILTIN, Group, Serving
 from pxeapp.rollouts.spec import Spec
+from pxeapp.sentences import few
 
 CANARIES = 0  # the number of their wave
 NAMED = 50  # that are told in a refusal
@@ -340,8 +341,8 @@ def _stuck(plan: Plan, down: Mapping[int, Serving], mine: Set[int]) -> Iterator[
 def named(machines: Iterable[Serving]) -> str:
     """c2 (its power is off), c3 (...), bounded."""
     found = sorted(machines, key=lambda each: natural(each.name))
-    said = [f"{each.name} ({each.why_down})" if each.why_down else each.name for each in found[:5]]
-    return ", ".join(said) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
+    said = [f"{each.name} ({each.why_down})" if each.why_down else each.name for each in found]
+    return few(said, 5)
 
 
 # --- What a reader should know ----------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from pxeapp.machines.service import Draft
 from pxeapp.provisioning.carrying import MATTERS, Carrying, carrying
 from pxeapp.provisioning.plan import Tools
 from pxeapp.rollouts.spec import Reinstall, Spec
+from pxeapp.sentences import few
 from pxeapp.software import releases
 
 AT_ONCE = 1000
@@ -70,8 +71,8 @@ def _reinstall(session: Session, tools: Tools, said: Reinstall, numbers: Sequenc
         wanted.setdefault(key, []).append(draft)
     for what, names in lacking.items():
         if names:
-            some = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
-            yield FieldProblem(f"action.reinstall.{what}", f"These have no {what}: {some}.", f"Say a {what} here.")
+            problem = f"These have no {what}: {few(names, NAMED)}."
+            yield FieldProblem(f"action.reinstall.{what}", problem, f"Say a {what} here.")
     bad = set()
     for release in dict.fromkeys(release for release, *_ in wanted):
         try:

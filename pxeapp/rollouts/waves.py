@@ -22,6 +22,7 @@ from pxeapp.rollouts import budget, changed, course, standing
 from pxeapp.rollouts.models import Rollout, RolloutMember
 from pxeapp.rollouts.plan import Plan
 from pxeapp.rollouts.spec import Spec
+from pxeapp.sentences import few
 
 PLANNED, RUNNING, PAUSED, ABORTING = "planned", "running", "paused", "aborting"
 DONE, ABORTED = "done", "aborted"
@@ -184,5 +185,4 @@ def _title(plan: Plan, rollout: Rollout) -> str:
 
 
 def _names(members: Sequence[RolloutMember]) -> str:
-    said = ", ".join(each.machine for each in members[:5])
-    return f"{said} and {len(members) - 5} more" if len(members) > 5 else said
+    return few([each.machine for each in members], 5)

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pxeapp.sentences import first_few
 from pxeapp import audit, versions
 from pxeapp.answers import storage
 from pxeapp.answers.models import Role
@@ -122,8 +123,7 @@ def delete(session: Session, name: str, *, actor: str, now: dt.datetime) -> None
         select(Machine.name).where(Machine.role == name).order_by(Machine.name).limit(MOST_NAMED + 1)
     ).all()
     if having:
-        more = ", ..." if len(having) > MOST_NAMED else ""
-        raise Conflict(f"{', '.join(having[:MOST_NAMED])}{more} have the role {name}.", hint="Give them another first.")
+        raise Conflict(f"{first_few(having, MOST_NAMED)} have the role {name}.", hint="Give them another first.")
     gone, before = audit.difference(_recorded(wire(row), row), None), body(row)
     session.delete(row)
     audit.record(session, at=now, actor=actor, action="role.delete", subject=name, **gone)

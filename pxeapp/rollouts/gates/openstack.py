@@ -17,6 +17,7 @@ from pxeapp.clouds.directory import Clouds
 from pxeapp.rollouts.gates.gate import TIMEOUT_S, finding
 from pxeapp.rollouts.port import Finding, Subject
 from pxeapp.rollouts.spec import OpenStackGate
+from pxeapp.sentences import few
 
 KIND = "openstack"
 NAMED = 4
@@ -46,8 +47,7 @@ class OpenStack:
             return finding(KIND, f"{cloud} knows no service of {host or subject.machine}.", holds=False)
         bad = list(_bad(seen, since))
         if bad:
-            more = f"; and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
-            return finding(KIND, "; ".join(bad[:NAMED]) + more + ".", holds=False)
+            return finding(KIND, few(bad, NAMED, comma="; ", last="; and ") + ".", holds=False)
         return finding(KIND, f"{len(seen)} services and agents are alive.", holds=True)
 
 

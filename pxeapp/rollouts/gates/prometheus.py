@@ -22,6 +22,7 @@ from pxeapp.rollouts.gates import asking
 from pxeapp.rollouts.gates.gate import finding
 from pxeapp.rollouts.port import Finding, Subject
 from pxeapp.rollouts.spec import PrometheusGate
+from pxeapp.sentences import few
 
 KIND = "prometheus"
 NAMED = 3  # samples that are not true
@@ -44,8 +45,7 @@ class Prometheus:
             return finding(KIND, "The query gives no sample.", holds=False)
         untrue = [f"{name} is {text}" for name, text, value in samples if math.isnan(value) or value == 0]
         if untrue:
-            more = f", and {len(untrue) - NAMED} more" if len(untrue) > NAMED else ""
-            return finding(KIND, f"{', '.join(untrue[:NAMED])}{more}.", holds=False)
+            return finding(KIND, few(untrue, NAMED, last=", and ") + ".", holds=False)
         return finding(KIND, f"{len(samples)} sample{'s' if len(samples) > 1 else ''}, all true.", holds=True)
 
 

@@ -20,6 +20,7 @@ from pxeapp.machines.models import Bmc
 from pxeapp.rollouts.gates.gate import finding
 from pxeapp.rollouts.port import Finding, Subject
 from pxeapp.rollouts.spec import SelGate
+from pxeapp.sentences import few
 
 KIND = "sel"
 ERRORS = ("critical", "failed")
@@ -42,9 +43,8 @@ class Sel:
         with self.database.read() as session:
             new = _errors(session, subject)
         if new:
-            named = "; ".join(f"{row.sensor}: {row.event}" for row in new[:NAMED])
-            more = f"; and {len(new) - NAMED} more" if len(new) > NAMED else ""
-            return finding(KIND, f"New in the event log: {named}{more}.", holds=False)
+            named = few([f"{row.sensor}: {row.event}" for row in new], NAMED, comma="; ", last="; and ")
+            return finding(KIND, f"New in the event log: {named}.", holds=False)
         return finding(KIND, "No new error in the event log.", holds=True)
 
 

@@ -10,6 +10,7 @@ from pxeapp.nodes.reach import Nodes
 from pxeapp.rollouts.gates.gate import finding
 from pxeapp.rollouts.port import Finding, Subject
 from pxeapp.rollouts.spec import ServicesGate
+from pxeapp.sentences import few
 
 KIND = "services"
 PATIENCE_S = 8.0
@@ -36,8 +37,8 @@ class Services:
             return finding(KIND, f"systemctl does not tell: {ran.errors.strip()[:200] or 'no answer'}.", holds=False)
         bad = [told for unit, block in zip(units, blocks, strict=True) if (told := _trouble(unit, block))]
         if bad:
-            return finding(KIND, f"{_few(bad)}.", holds=False)
-        return finding(KIND, f"{_few(list(units))} {'is' if len(units) == 1 else 'are'} active.", holds=True)
+            return finding(KIND, f"{few(bad, NAMED)}.", holds=False)
+        return finding(KIND, f"{few(list(units), NAMED)} {'is' if len(units) == 1 else 'are'} active.", holds=True)
 
     def _none_failed(self, subject: Subject) -> Finding:
         ran = self.nodes.run(subject.machine_id, FAILED, PATIENCE_S)
@@ -47,7 +48,7 @@ class Services:
         new = [unit for unit in failed_units(ran.output) if unit not in (known or ())]
         if new:
             unsure = "" if known is not None else "; whether they had failed before is not known"
-            return finding(KIND, f"{_few(new)} failed{unsure}.", holds=False)
+            return finding(KIND, f"{few(new, NAMED)} failed{unsure}.", holds=False)
         return finding(KIND, "No unit has failed that had not failed before.", holds=True)
 
 
@@ -67,8 +68,3 @@ def _trouble(unit: str, block: Mapping[str, str]) -> str:
     if block.get("ActiveState") != "active":
         return f"{unit} is {block.get('ActiveState')} ({block.get('SubState')})"
     return ""
-
-
-def _few(names: list[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more

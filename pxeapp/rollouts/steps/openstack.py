@@ -19,6 +19,7 @@ from pxeapp.clouds.errors import CloudSaysNo
 from pxeapp.clouds.services import CINDER_VOLUME, NOVA_COMPUTE, HostService
 from pxeapp.rollouts.port import AGAIN, Done, Failed, Outcome, Subject, Waiting
 from pxeapp.rollouts.spec import OpenStackDrain
+from pxeapp.sentences import few
 
 NO_SERVICES = ("object", "storage", "controller")  # roles of which nothing has to be registered in the cloud
 ARRIVES = dt.timedelta(seconds=15)  # what the scheduler decided before the service was disabled comes within this time
@@ -188,11 +189,10 @@ def _still_to_come(
 
 
 def _stuck(compute: HostService, stuck: list[dict[str, str]], memory: dict[str, Any]) -> Failed:
-    named = "; ".join(f"{each['name']} {each['why']}" for each in stuck[:NAMED])
-    more = f"; and {len(stuck) - NAMED} more" if len(stuck) > NAMED else ""
+    named = _listed([f"{each['name']} {each['why']}" for each in stuck])
     return Failed(
         "instances_left",
-        f"{len(stuck)} instance{'s' if len(stuck) > 1 else ''} cannot be brought off {compute.host}: {named}{more}.",
+        f"{len(stuck)} instance{'s' if len(stuck) > 1 else ''} cannot be brought off {compute.host}: {named}.",
         "Move or delete them by hand and retry, or make room on other hosts.",
         {**_evidence(memory), "left": stuck},
     )
@@ -298,6 +298,9 @@ def _evidence(memory: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _in_short(busy: list[str]) -> str:
-    more = f"; and {len(busy) - NAMED} more" if len(busy) > NAMED else ""
-    text = "; ".join(busy[:NAMED]) + more
+    text = _listed(busy)
     return f"{text[:1].upper()}{text[1:]}."
+
+
+def _listed(said: list[str]) -> str:
+    return few(said, NAMED, comma="; ", last="; and ")

@@ -14,6 +14,7 @@ from pxeapp.client.uploading import upload
 from pxeapp.client.watching import timeout
 from pxeapp.commandline import agree, as_json, counting, moment, print_json, print_table, yes
 from pxeapp.errors import FieldProblem, Invalid
+from pxeapp.sentences import few
 from pxeapp.software.bundles import reading
 from pxeapp.software.content.space import shown as size_shown
 from pxeapp.software.task_commands import followed, wait
@@ -213,6 +214,6 @@ def _row(found: Mapping[str, Any]) -> tuple[str, ...]:
     held = [name for names in found["contents"].values() for name in names]
     return (
         found["name"], found["direction"], moment(found["at"]), found["by"], str(found["part_count"]),
-        size_shown(found["bytes"]), ", ".join(held[:4]) + (f" and {len(held) - 4} more" if len(held) > 4 else ""),
+        size_shown(found["bytes"]), few(held, 4),
         ", ".join(each[-16:] for each in found["signed_by"]),
     )  # fmt: skip

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pxeapp.errors import Conflict, FieldProblem, Invalid, NotFound
+from pxeapp.placing import sync_folder
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 CHUNK = 1024 * 1024
@@ -212,13 +213,8 @@ class Store:
         target = self.path(sha256)
         self._made(target.parent)
         path.rename(target)
-        if not durable:
-            return
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # a name that is lost with the power would be a hole in somebody's manifest
-        finally:
-            os.close(folder)
+        if durable:
+            sync_folder(target.parent)  # a name that is lost with the power would be a hole in somebody's manifest
 
     @staticmethod
     def _made(folder: Path) -> Path:

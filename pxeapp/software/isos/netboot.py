@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pxeapp.errors import Conflict
+from pxeapp.sentences import few
 from pxeapp.software import debian
 from pxeapp.software.content.manifest import Manifest
 from pxeapp.software.content.store import Store
@@ -44,10 +45,9 @@ def refuse_misfit(store: Store, manifest: Manifest, codename: str, netboot: debi
     needed = plan(index.read(text), build.read_initrd(netboot.initrd).status)
     absent = [udeb.name for udeb in needed.wanted if manifest.get(udeb.filename.removeprefix("./")) is None]
     if missing := sorted([*absent, *needed.modules, *needed.absent]):
-        shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
         raise Conflict(
             f"The network installer {netboot.version} (Linux {needed.kernel}) needs what the disc does not have: "
-            f"{shown}.",
+            f"{few(missing, 5)}.",
             hint="Take the disc of that installer's point release, or install from a mirror: pxeapp release add-debian",
         )
 

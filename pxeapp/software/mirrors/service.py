@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from pxeapp import audit
 from pxeapp.errors import Conflict, FieldProblem, Invalid, NotFound
+from pxeapp.sentences import few
 from pxeapp.software.mirrors import places, selection
 from pxeapp.software.mirrors.selection import Selection
 from pxeapp.software.repositories.models import RESERVED, SoftwareRepository
@@ -126,8 +127,7 @@ def remove(session: Session, name: str, *, readers: Sequence[str] = (), actor: s
     """
     row = get(session, name, lock=True)
     if readers:
-        more = f" and {len(readers) - MOST_SAID} more" if len(readers) > MOST_SAID else ""
-        raise Conflict(f"{name} is read by {', '.join(readers[:MOST_SAID])}{more}.", hint="Change these first.")
+        raise Conflict(f"{name} is read by {few(readers, MOST_SAID)}.", hint="Change these first.")
     refuse_while_working(session, name)
     audit.record(
         session, at=now, actor=actor, action="mirror.delete", subject=f"repository:{name}", **_recorded(read(row))

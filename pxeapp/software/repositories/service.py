@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from pxeapp import audit
 from pxeapp.config import Settings
 from pxeapp.errors import Conflict, FieldProblem, Invalid, NotFound
+from pxeapp.sentences import few
 from pxeapp.software import packages as lists
 from pxeapp.software.content.store import Store
 from pxeapp.software.packages import Kind, Package
@@ -147,8 +148,7 @@ def remove(
     row = _local(session, name)
     agree(wire(row, ""))
     if readers:
-        more = f" and {len(readers) - 5} more" if len(readers) > 5 else ""
-        raise Conflict(f"The repository {name} is read by {', '.join(readers[:5])}{more}.", hint="Change these first.")
+        raise Conflict(f"The repository {name} is read by {few(readers, 5)}.", hint="Change these first.")
     working = session.scalar(
         select(SoftwareTask.id).where(
             SoftwareTask.subject == name, SoftwareTask.kind == PUBLISH, SoftwareTask.finished_at.is_(None)

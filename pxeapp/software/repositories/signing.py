@@ -11,13 +11,10 @@ every machine has been given the new one, `retire` the old one.
 from __future__ import annotations
 
 import datetime as dt
-import os
 import re
 import socket
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from sqlalchemy import String, Text, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -26,6 +23,7 @@ from pxeapp import audit
 from pxeapp.config import Settings
 from pxeapp.db import Base, Database, one_at_a_time
 from pxeapp.errors import Conflict, NotFound
+from pxeapp.placing import place
 from pxeapp.software.repositories import openpgp
 from pxeapp.vault import Vault
 
@@ -144,8 +142,7 @@ def keep_served(settings: Settings, database: Database, _now: dt.datetime | None
     for name, content in ((ARMOURED, text), (BINARY, openpgp.binary_keyring(text))):
         path = folder / name
         if not path.is_file() or path.read_bytes() != content:
-            folder.mkdir(parents=True, exist_ok=True)
-            _write(path, content)
+            place(path, content)
 
 
 def armoured(settings: Settings) -> str:
@@ -164,11 +161,3 @@ def refuse_too_many(session: Session) -> None:
         raise Conflict(
             f"{MOST} keys are in use already.", hint="Retire the oldest: pxeapp repository key retire FINGERPRINT"
         )
-
-
-def _write(path: Path, content: bytes) -> None:
-    descriptor, name = tempfile.mkstemp(prefix=".new-", dir=path.parent)
-    with os.fdopen(descriptor, "wb") as out:
-        out.write(content)
-        os.fchmod(descriptor, 0o644)
-    Path(name).replace(path)

@@ -11,6 +11,7 @@ from pxeapp.client import Appliance, appliance, at
 from pxeapp.client.watching import timeout
 from pxeapp.commandline import agree, as_json, moment, print_json, print_table, yes
 from pxeapp.errors import FieldProblem, Invalid
+from pxeapp.sentences import few
 from pxeapp.software.content.space import shown as size_shown
 from pxeapp.software.task_commands import followed, wait
 
@@ -287,6 +288,6 @@ def _row(found: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         found["name"], moment(found["taken_at"]), found["taken_by"], str(len(found["repositories"])),
         str(found["package_count"]), size_shown(found["bytes"]), ", ".join(found["channels"]),
-        ", ".join(held[:3]) + (f" and {len(held) - 3} more" if len(held) > 3 else ""),
+        few(held, 3),
         "served" if found["published_at"] else "being published",
     )  # fmt: skip

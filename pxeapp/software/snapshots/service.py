@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from pxeapp import audit
 from pxeapp.db import one_at_a_time
 from pxeapp.errors import Conflict, FieldProblem, Invalid, NotFound
+from pxeapp.sentences import few
 from pxeapp.software.repositories.models import SoftwareRepository
 from pxeapp.software.snapshots import pins
 from pxeapp.software.snapshots.models import Channel, Snapshot, SnapshotRepository
@@ -150,9 +151,8 @@ def delete(session: Session, name: str, *, held_by: Iterable[Holder], actor: str
     holders = [f"channel {channel.name}" for channel in leading]
     holders += [str(holder) for holder in held_by if holder.pin == Pin(name)]
     if holders:
-        more = f" and {len(holders) - 10} more" if len(holders) > 10 else ""
         raise Conflict(
-            f"Snapshot {name} is held by {', '.join(holders[:10])}{more}.",
+            f"Snapshot {name} is held by {few(holders, 10)}.",
             hint="Pin these to another one first, or have the channel lead elsewhere.",
         )
     row.deleted_at = now

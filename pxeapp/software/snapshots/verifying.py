@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pxeapp.errors import Conflict
+from pxeapp.sentences import few
 from pxeapp.software.content.manifest import Manifest
 from pxeapp.software.snapshots import publishing, service
 from pxeapp.software.tasks.running import Run
@@ -38,9 +39,8 @@ def verify(run: Run) -> dict[str, Any]:
     for name, manifest in sorted(manifests.items()):
         found += [f"{name}/{problem}" for problem in differences(manifest, target / name, read)]
     if found:
-        more = f", and {len(found) - TOLD} more" if len(found) > TOLD else ""
         raise Conflict(
-            f"Snapshot {run.subject} is not served as it was taken: {'; '.join(found[:TOLD])}{more}.",
+            f"Snapshot {run.subject} is not served as it was taken: {few(found, TOLD, comma='; ', last=', and ')}.",
             hint="Was a file changed by hand, or the disk damaged? Take it away (snapshot delete) or restore a backup.",
         )
     return {"digest": digest, "files": sum(map(len, manifests.values())), "bytes": total}

@@ -54,15 +54,17 @@ class Dnf:
         (folder / "log").mkdir()
         (folder / "root/var/lib/rpm").mkdir(parents=True)
         (folder / "repos/t.repo").write_text(
-            f"[t]\nname=t\nbaseurl={url}\nenabled=1\ngpgcheck=0\nrepo_gpgcheck=1\ngpgkey={key_url}\nmetadata_expire=0\n"
-            "retries=1\n"
+            f"[t]\nname=t\nbaseurl={url}\nenabled=1\ngpgcheck=0\nrepo_gpgcheck=1\ngpgkey={key_url}\nretries=1\n"
         )
         (folder / "dnf.conf").write_text("[main]\nplugins=0\ninstall_weak_deps=0\n")
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """dnf, which says yes to a key that it is given."""
+        """dnf, which says yes to a key that it is given, and asks for the index each time.
+
+        `metadata_expire=0` would not do: it counts whole seconds.
+        """
         return subprocess.run(
-            ["dnf", "-y", f"--config={self.folder}/dnf.conf", f"--setopt=reposdir={self.folder}/repos",
+            ["dnf", "-y", "--refresh", f"--config={self.folder}/dnf.conf", f"--setopt=reposdir={self.folder}/repos",
              f"--setopt=cachedir={self.folder}/cache", f"--setopt=logdir={self.folder}/log",
              f"--setopt=persistdir={self.folder}/persist", "--releasever=9", f"--installroot={self.folder}/root",
              "--setopt=pluginpath=/nonexistent", *words],

@@ -5,41 +5,27 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import shutil
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 from sqlalchemy import select
 
 from pxeapp.software.front import process as front
 from pxeapp.software.models import Release
-from tests.bench import cpu
 from tests.bench.rounds import Contender, Figures, Target, Work, quantile, timed
-from tests.bench.serving import load
-from tests.bench.serving.appliance import ADDRESS, RELEASE, Appliance, Processes, wait_for
-from tests.ports import free_ports
+from tests.bench.serving import load, plain
+from tests.bench.serving.appliance import ADDRESS, RELEASE, Appliance, Processes
+from tests.bench.serving.plain import Plain
 
 INITRD_MB = 60
 CLIENTS = 8
 SLOW = 200
 SLOW_PIECE, SLOW_EVERY_S = 16 * 1024, 0.5  # 32 kB/s each: a worn cable, or forty racks on one uplink
 PIECE = 1024 * 1024
-PLAIN = """
-daemon off; worker_processes {workers}; pid {folder}/pid; error_log {folder}/error.log;
-events {{ worker_connections 1024; }}
-http {{
-    sendfile on; tcp_nopush on; access_log {folder}/access.log;
-    client_body_temp_path {folder}/1; proxy_temp_path {folder}/2; fastcgi_temp_path {folder}/3;
-    uwsgi_temp_path {folder}/4; scgi_temp_path {folder}/5;
-    server {{ listen {listen}; root {root}; }}
-}}
-"""
 
 
 def works(*, quick: bool) -> list[Work]:
@@ -82,8 +68,7 @@ class _Files:
         self.downloads = downloads
         self._appliance: Appliance
         self._processes: Processes
-        self._nginx: cpu.Server
-        self._nginx_port = 0
+        self._nginx: Plain
         self._path = ""
         self._digest = ""
 
@@ -95,25 +80,9 @@ class _Files:
             stack.callback(self._appliance.close)
             self._path, self._digest = initrd_of(self._appliance)
             self._processes = stack.enter_context(self._appliance.node())
-            folder = Path(tempfile.mkdtemp(prefix="pxeapp-nginx-"))
-            stack.callback(shutil.rmtree, folder, ignore_errors=True)
-            self._nginx_port = free_ports(1)[0]
-            program = front.program()
-            assert program is not None, "nginx is not installed"
-            (folder / "nginx.conf").write_text(
-                PLAIN.format(
-                    workers=front.describe(self._appliance.settings, {}, as_root=False).workers,
-                    folder=folder,
-                    listen=f"{ADDRESS}:{self._nginx_port}",
-                    root=self._appliance.settings.media_dir,
-                )
-            )
-            folder.chmod(0o755)
-            user = ["-g", "user root;"]  # as the front runs: it reads what only its owner may
             self._nginx = stack.enter_context(
-                cpu.Server([program, "-p", str(folder), "-c", str(folder / "nginx.conf"), *user])
+                plain.nginx(self._appliance.settings.media_dir, ready=self._path, workers=front.WORKERS)
             )
-            wait_for(self._nginx_port, self._path)
             yield
 
     def ours(self) -> Figures:
@@ -122,7 +91,7 @@ class _Files:
 
     def theirs(self) -> Figures:
         """A plain nginx on the same path."""
-        return self._download(self._nginx_port, self._path, self._nginx.cpu_s)
+        return self._download(self._nginx.port, self._path, self._nginx.server.cpu_s)
 
     def _download(self, port: int, path: str, cpu_s: Callable[[], float]) -> Figures:
         before = cpu_s()

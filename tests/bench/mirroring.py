@@ -32,21 +32,10 @@ from pxeapp.software.tasks import service as tasks
 from pxeapp.vault import open_vault
 from tests.bench import cpu
 from tests.bench.rounds import Contender, Figures, Target, Work, timed
-from tests.ports import free_ports
+from tests.bench.serving import plain
 
-ADDRESS = "127.0.0.1"
 SUITE = "bench"
 DEADLINE_S = 900.0
-NGINX = """
-daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;
-events {{ worker_connections 256; }}
-http {{
-    sendfile on; access_log off;
-    client_body_temp_path {folder}/1; proxy_temp_path {folder}/2; fastcgi_temp_path {folder}/3;
-    uwsgi_temp_path {folder}/4; scgi_temp_path {folder}/5;
-    server {{ listen {listen}; root {root}; }}
-}}
-"""
 SPEC = """\
 Name: bench
 Version: 1.0
@@ -91,7 +80,7 @@ def works(*, quick: bool) -> list[Work]:
 class _Upstream:
     """An archive that nginx serves, and what mirrors it."""
 
-    kind = "deb"
+    index = f"/dists/{SUITE}/Release"
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -104,13 +93,10 @@ class _Upstream:
         self.folder = Path(tempfile.mkdtemp(prefix="pxeapp-bench-mirror-"))
         self.folder.chmod(0o755)  # nginx's workers are another user
         self.key = openpgp.make("bench", algorithm="rsa2048")
-        (port,) = free_ports(1)
-        self.url = f"http://{ADDRESS}:{port}"
         try:
             self.make(self.folder / "upstream")
-            text = NGINX.format(folder=self.folder, listen=f"{ADDRESS}:{port}", root=self.folder / "upstream")
-            (self.folder / "nginx.conf").write_text(text)
-            with cpu.Server([_program("nginx"), "-c", str(self.folder / "nginx.conf")], output=self.folder / "log"):
+            with plain.nginx(self.folder / "upstream", ready=self.index, log=False) as upstream:
+                self.url = upstream.url
                 yield
         finally:
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -225,6 +211,8 @@ class _Debs(_Upstream):
 
 
 class _Rpms(_Upstream):
+    index = "/repodata/repomd.xml"
+
     def make(self, root: Path) -> None:
         """All of them out of one spec file."""
         work = self.folder / "rpmbuild"

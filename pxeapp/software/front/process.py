@@ -34,6 +34,7 @@ from pxeapp.software.front.spec import Front, Served, Tls
 __all__ = ["NginxFailed", "describe", "node_socket", "program", "run"]
 
 LOOK_EVERY_S = 0.5
+WORKERS = max(2, min(4, os.cpu_count() or 2))
 log = logging.getLogger(__name__)
 
 
@@ -64,7 +65,7 @@ def describe(settings: Settings, known: Mapping[str, Configured], *, as_root: bo
         mirrors=[_served(known[name]) for name in sorted(known)],
         tls=tls,
         user="root" if as_root else "",
-        workers=max(2, min(4, os.cpu_count() or 2)),
+        workers=WORKERS,
     )
 
 

@@ -54,7 +54,7 @@ class Attempt(NamedTuple):
 class Appliance:
     """Its data and settings; `node()` and `whole()` run its processes over them."""
 
-    def __init__(self, *, machines: int, deploying: int = 0, initrd_mb: int = 1) -> None:
+    def __init__(self, *, machines: int, deploying: int = 0, initrd_mb: int = 1, **more: str) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="pxeapp-bench-"))
         self.node_port, self.web_port = free_ports(2)
         password = self._folder / "password"
@@ -66,6 +66,7 @@ class Appliance:
             "PXEAPP_HTTP_LISTEN": f"{ADDRESS}:{self.web_port}",
             "PXEAPP_TFTP_LISTEN": f"{ADDRESS}:{free_ports(1)[0]}",
             "PXEAPP_ADMIN_PASSWORD_FILE": str(password),
+            **{f"PXEAPP_{name.upper()}": value for name, value in more.items()},
         }
         self.settings = config.load(self.environ)
         prepare(self.settings)

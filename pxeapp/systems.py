@@ -70,6 +70,11 @@ def major(family: str, version: str) -> str:
     return ".".join(parts[:2]) if family == "ubuntu" else parts[0].removesuffix("-stream")
 
 
+def versions(family: str) -> list[str]:
+    """The major versions of a family that we install, the oldest first; none of a family that we do not know."""
+    return [version for each, version in SYSTEMS if each == family]
+
+
 def default_installer(family: str, version: str) -> str:
     """The installer that is meant when none is named; empty for a system that we do not know."""
     found = SYSTEMS.get((family, major(family, version)))

@@ -27,7 +27,8 @@ HEAVY = frozenset({
     "pxeapp.answers.checks", "pxeapp.answers.render", "pxeapp.answers.roles", "pxeapp.api.answers",
     "pxeapp.api.openapi", "pxeapp.api.rollouts", "pxeapp.app", "pxeapp.clouds", "pxeapp.nodes",
     "pxeapp.provisioning.checking", "pxeapp.provisioning.node_app", "pxeapp.provisioning.plan", "pxeapp.rollouts",
-    "pxeapp.ui",
+    "pxeapp.software.cache", "pxeapp.software.debian", "pxeapp.software.front", "pxeapp.software.isos",
+    "pxeapp.software.ubuntu", "pxeapp.ui",
 })  # fmt: skip
 DATABASE = frozenset({"apiflask", "flask", "pydantic", "sqlalchemy", "pxeapp.api", "pxeapp.db"})
 COMMANDS = """
@@ -107,6 +108,8 @@ def test_a_list_on_this_host_loads_nothing_heavy(api: Api) -> None:
 
 
 def test_a_command_for_an_appliance_elsewhere_loads_no_database(tmp_path: Path) -> None:
-    found = loaded(tmp_path, ["--version"], ["profile", "list"], ["machine", "--help"], ["job", "--help"])
-    assert "pxeapp.machine_commands" in found
+    found = loaded(
+        tmp_path, ["--version"], ["profile", "list"], ["machine", "--help"], ["job", "--help"], ["release", "--help"]
+    )
+    assert {"pxeapp.machine_commands", "pxeapp.software.commands"} <= found
     assert not DATABASE & found

@@ -1,15 +1,12 @@
-"""Commands of this capability: `pxeapp release ...`, `pxeapp front`, `pxeapp mirror-door`."""
+"""`pxeapp release ...`: what can be installed."""
 
 from __future__ import annotations
 
 import getpass
 import json
-import signal
-import threading
 from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,18 +14,14 @@ from pxeapp import config, systems
 from pxeapp.client import appliance, at
 from pxeapp.client.version_commands import versioned
 from pxeapp.commandline import agree, as_json, counting, print_json, working, yes
-from pxeapp.db import Database, now
-from pxeapp.software import debian, releases, ubuntu
-from pxeapp.software.door import Door
-from pxeapp.software.front import httpd, nginx_site
-from pxeapp.software.front import process as front_process
-from pxeapp.software.front.spec import Site
-from pxeapp.software.models import Release
-from pxeapp.software.upstreams import configured
 
-SITES = {"nginx": nginx_site.render, "httpd": httpd.render}
-LOGS = {"nginx": Path("/var/log/nginx"), "httpd": Path("/var/log/apache2")}
-FAMILIES = click.Choice(sorted(releases.INSTALLERS))
+if TYPE_CHECKING:  # cost: see _open
+    import datetime as dt
+
+    from pxeapp.db import Database
+    from pxeapp.software.models import Release
+
+FAMILIES = click.Choice(sorted({family for family, _ in systems.SYSTEMS}))
 
 
 @click.group()
@@ -46,7 +39,7 @@ def _described(command: Any) -> Any:
             help="Tree, mirror or ISO the installer reads; {node_url} and {media} (its own files) are filled in.",
         ),
         click.option("--installer", default="", help="kickstart, preseed or autoinstall; default: its version's."),
-        click.option("--version", "release_version", required=True, help="13, 9, 20.04 ..."),
+        click.option("--version", required=True, help="13, 9, 20.04 ..."),
         click.option("--family", type=FAMILIES, required=True),
         click.option("--replace", is_flag=True, help="Replace the release of that name if there is one."),
     ):
@@ -62,24 +55,26 @@ def _described(command: Any) -> Any:
 @click.option("--file", "files", multiple=True, help="Another file to serve, relative to DIRECTORY; repeatable.")
 @_described
 def add_directory(
-    name: str, directory: Path, kernel: str, initrd: str, files: tuple[str, ...], *, replace: bool, **said: str
+    name: str, directory: Path, kernel: str, initrd: str, files: tuple[str, ...], *, replace: bool, **said: Any
 ) -> None:
     """Add release NAME from files in DIRECTORY; they are copied, hashed and then bootable."""
-    settings, database = _open()
+    from pxeapp.software import releases  # cost: see _open
+
+    settings, database, now = _open()
     with working(f"Copying and hashing the files of {name} ..."):
         added = releases.add_from_directory(
             database,
             settings,
-            _description(name, said),
+            releases.Description(name, **said),
             directory,
             kernel=kernel,
             initrd=initrd,
             files=files,
             actor=_actor(),
-            now=now(),
+            now=now,
             replace_existing=replace,
         )
-    _say(added)
+    _say(added, now)
 
 
 @release.command("add-url")
@@ -99,26 +94,28 @@ def add_url(
     files: tuple[tuple[str, str, str], ...],
     *,
     replace: bool,
-    **said: str,
+    **said: Any,
 ) -> None:
     """Add release NAME from URLs; nothing is kept unless all checksums are right."""
-    settings, database = _open()
+    from pxeapp.software import releases  # cost: see _open
+
+    settings, database, now = _open()
     with working(f"Fetching the files of {name} ..."):
         added = releases.add_from_url(
             database,
             settings,
-            _description(name, said),
+            releases.Description(name, **said),
             kernel_url=kernel_url,
             kernel_sha256=kernel_sha256,
             initrd_url=initrd_url,
             initrd_sha256=initrd_sha256,
             files=[releases.Remote(*file) for file in files],
             actor=_actor(),
-            now=now(),
+            now=now,
             replace_existing=replace,
             progress=click.echo,
         )
-    _say(added)
+    _say(added, now)
 
 
 @release.command("add-ubuntu")
@@ -134,7 +131,9 @@ def add_ubuntu(
     iso: str, name: str, sha256: str, archive: str, source: str, kernel_args: str, *, hwe: bool, replace: bool
 ) -> None:
     """Add Ubuntu 20.04 or later from its live server's ISO, a file or an http:// address."""
-    settings, database = _open()
+    from pxeapp.software import ubuntu  # cost: see _open
+
+    settings, database, now = _open()
     said = {key: value for key, value in (("archive", archive), ("source", source)) if value}
     with working(f"Reading {iso} ..."):
         added = ubuntu.add(
@@ -143,15 +142,15 @@ def add_ubuntu(
             iso,
             ubuntu.Wanted(name, sha256.lower(), hwe, kernel_args, said),
             actor=_actor(),
-            now=now(),
+            now=now,
             replace_existing=replace,
             progress=click.echo,
         )
-    _say(added)
+    _say(added, now)
 
 
 @release.command("add-debian")
-@click.argument("version", type=click.Choice(sorted(debian.CODENAMES)))
+@click.argument("version", type=click.Choice(systems.versions("debian")))
 @click.option(
     "--accept-unsigned-udebs",
     is_flag=True,
@@ -159,18 +158,20 @@ def add_ubuntu(
 )
 def add_debian(version: str, *, accept_unsigned_udebs: bool) -> None:
     """Add or refresh Debian VERSION from its netboot package; makes the installer whole where the mirror is not."""
-    settings, database = _open()
+    from pxeapp.software import debian  # cost: see _open
+
+    settings, database, now = _open()
     with working(f"Fetching Debian {version}'s installer ..."):
         added = debian.add(
             database,
             settings,
             version,
             actor=_actor(),
-            now=now(),
+            now=now,
             progress=click.echo,
             accept_unsigned=accept_unsigned_udebs,
         )
-    _say(added)
+    _say(added, now)
 
 
 @release.command("list")
@@ -232,53 +233,12 @@ def delete(name: str, yes: bool) -> None:
     click.echo(f"{name} is removed.")
 
 
-@click.group(invoke_without_command=True)
-@click.pass_context
-def front(ctx: click.Context) -> None:
-    """Serve machines on NODE_LISTEN with nginx: media, repositories, the package mirror; the rest goes to `node`."""
-    if ctx.invoked_subcommand is None:
-        front_process.run(config.load())
-
-
-@front.command("config")
-@click.option("--for", "program", type=click.Choice(sorted(SITES)), required=True, help="Which server of yours.")
-@click.option("--port", type=click.IntRange(1, 65535), default=None, help="Default: 80, or 443 with TLS.")
-@click.option("--name", default="", help="As machines call it: pxe.example.org.")
-@click.option("--tls", nargs=2, type=click.Path(path_type=Path), metavar="CERTIFICATE KEY", default=None)
-@click.option("--logs", type=click.Path(path_type=Path), default=None, help="A folder for its logs.")
-def front_config(program: str, port: int | None, name: str, tls: tuple[Path, Path] | None, logs: Path | None) -> None:
-    """Print the configuration of a server of your own in front of this appliance; see docs/software.md."""
-    described = front_process.describe(config.load(), {}, as_root=False)
-    certificate, key = tls if tls is not None else (None, None)
-    port = port or (443 if tls else 80)
-    site = Site(described, port, logs or LOGS[program], name, certificate, key)
-    click.echo(SITES[program](site), nl=False)
-
-
-@click.command("mirror-door")
-@click.option("--listen", required=True, type=click.Path(path_type=Path), help="The unix socket to listen on.")
-def mirror_door(listen: Path) -> None:
-    """Relay package downloads for an appliance without a route out, over a unix socket, to known mirrors only."""
-    known = configured(config.load())
-    with Door(listen, known) as door:
-        for name, upstream in known.items():
-            click.echo(f"/{name} leads to {upstream}")
-        if not known:
-            click.echo("No mirror is known; set PXEAPP_MIRROR_UPSTREAMS=debian=http://YOUR-MIRROR/debian", err=True)
-
-        def end(_number: int, _frame: FrameType | None) -> None:
-            # shutdown() waits for serve_forever(), which this very thread is in.
-            threading.Thread(target=door.shutdown, daemon=True).start()
-
-        signal.signal(signal.SIGTERM, end)
-        signal.signal(signal.SIGINT, end)
-        door.serve_forever()
-
-
-def _say(added: Release) -> None:
+def _say(added: Release, now: dt.datetime) -> None:
     """What was added, and what to know before installing it."""
+    from pxeapp.software import releases  # cost: none by now
+
     click.echo(_line(releases.wire(added)))
-    if remark := systems.remark(added.family, added.version, today=now().date()):
+    if remark := systems.remark(added.family, added.version, today=now.date()):
         click.echo(f"Note: {remark}")
 
 
@@ -287,20 +247,13 @@ def _line(entry: Mapping[str, Any]) -> str:
     return f"{entry['name']:<20} {entry['family']} {entry['version']:<8} {entry['installer']:<12} {state}"
 
 
-def _description(name: str, said: dict[str, str]) -> releases.Description:
-    return releases.Description(
-        name=name,
-        family=said["family"],
-        version=said["release_version"],
-        installer=said["installer"],
-        kernel_args=said["kernel_args"],
-        install_url=said["install_url"],
-    )
+def _open() -> tuple[config.Settings, Database, dt.datetime]:
+    """This host's own settings and database, for the commands that put files in its media, and the time."""
+    # cost: what these commands work with takes more than half a second to import, and the others ask the API
+    from pxeapp.db import Database, now
 
-
-def _open() -> tuple[config.Settings, Database]:
     settings = config.load()
-    return settings, Database(settings.database_url)
+    return settings, Database(settings.database_url), now()
 
 
 def _actor() -> str:

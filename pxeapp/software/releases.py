@@ -48,7 +48,7 @@ CHANGEABLE = ("kernel_args", "install_url", "repositories", "settings")
 NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
 VERSION = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4}){0,2}")
 # Ours, written into `settings` when files are added; an operator's change never touches them.
-OUR_SETTINGS = ("files", "udeb_suite", "allow_unauthenticated", "installer_components")
+OUR_SETTINGS = ("files", "udeb_suite", "allow_unauthenticated", "installer_components", "medium")
 MAX_BOOT_FILE_BYTES = 2 * 1024**3
 MAX_FILE_BYTES = 16 * 1024**3
 
@@ -521,7 +521,7 @@ def _system_problems(said: Description) -> Iterator[FieldProblem]:
     elif said.family in INSTALLERS:
         key = (said.family, systems.major(said.family, said.version))
         if key not in SYSTEMS:
-            known = ", ".join(version for family, version in SYSTEMS if family == said.family)
+            known = ", ".join(systems.versions(said.family))
             yield FieldProblem("version", f"There are no answer files for {' '.join(key)}.", f"Use one of: {known}.")
         elif said.installer not in SYSTEMS[key].installers:
             fix = f"Use {' or '.join(SYSTEMS[key].installers)}."

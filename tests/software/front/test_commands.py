@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from pxeapp.cli import Where, where
-from pxeapp.software.commands import front
+from pxeapp.software.front.commands import front
 
 
 @pytest.mark.parametrize(

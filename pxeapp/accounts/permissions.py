@@ -304,6 +304,8 @@ PERMISSIONS: dict[str, str] = {
     **dict.fromkeys((f"ui.{what}_upstream" for what in ("create", "change", "switch", "delete")), ADMIN),
     "snapshots.delete": ADMIN,
     "channels.create": ADMIN,
+    "channels.delete": ADMIN,
+    "ui.delete_channel": ADMIN,
     **dict.fromkeys((f"bundles.{what}" for what in ("create", "delete", "verify", "take")), ADMIN),
     **dict.fromkeys((f"ui.{what}_bundle" for what in ("create", "import", "delete")), ADMIN),
     "bundles.fetch": ADMIN,  # it holds templates, and with them what a site writes into these

@@ -129,7 +129,7 @@ ADDRESSES: Final[dict[str, str | int]] = {
     "snapshots.name": "2026-11", "channels.name": "dev", "bundles.name": "site-2026-11",
     "bundles.file": "site-2026-11.001-of-001",
     "media.name": "rocky-9.4", "uploads.name": "rocky-9.iso", "mirrors.name": "compute-debian-13",
-    "tasks.cancel.number": 2,
+    "tasks.cancel.number": 2, "channels.delete.name": "canary",
     "upstreams.name": "rocky",
     "diffs.found.number": 2, "jobs.cancel.number": 3, "tokens.revoke.number": 4, "account.revoke_token.number": 5,
 }  # fmt: skip

@@ -66,11 +66,14 @@ def holders(session: Session) -> Iterator[Held]:
         found = select(model.name, model.vars).where(text.contains(f'"{pins.KEY}"') | text.contains("/repo/"))
         for name, said in session.execute(found):
             yield from _held(kind, name, said.get(pins.KEY), urls_in(said))
-    running = select(Deployment.id, SnapshotUse.machine, SnapshotUse.snapshot).join(
+    running = select(Deployment.id, SnapshotUse).join(
         SnapshotUse, SnapshotUse.subject == "deployment:" + cast(Deployment.id, Text)
     )
-    for number, machine, snapshot in session.execute(running.where(Deployment.outcome.is_(None))):
-        yield Holder("deployment", f"{number} of {machine}", Pin(snapshot)), set()
+    for number, used in session.execute(running.where(Deployment.outcome.is_(None))):
+        name = f"{number} of {used.machine}"
+        yield Holder("deployment", name, Pin(used.snapshot)), set()
+        if used.pin != used.snapshot:  # its installer reads what the channel leads to, as long as it is there
+            yield from _held("deployment", name, used.pin, ())
 
 
 def read_by(session: Session, releases: Iterable[str], roles: Iterable[str]) -> set[str]:

@@ -26,6 +26,7 @@ WORK: Mapping[str, str] = {
     "snapshot.withdraw": "pxeapp.software.snapshots.publishing:withdraw_snapshot",
     "snapshot.verify": "pxeapp.software.snapshots.verifying:verify",
     "channel.publish": "pxeapp.software.snapshots.publishing:publish_channel",
+    "channel.withdraw": "pxeapp.software.snapshots.publishing:withdraw_channel",
     # They carry what is none of the software's own, so that their work begins above it.
     "bundle.create": "pxeapp.provisioning.bundling:make",
     "bundle.import": "pxeapp.provisioning.bundling:import_",

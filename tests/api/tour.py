@@ -374,6 +374,7 @@ STOPS: tuple[Stop, ...] = (
     *map(Stop, ("snapshots.verify", "channels.create", "channels.listing", "channels.show", "snapshots.promote")),
     *map(Stop, ("channels.history",)),
     Stop("channels.rollback", before=_promoted_again),
+    Stop("channels.delete"),
     Stop("snapshots.delete", before=_not_led_to),
     Stop("bundles.create"),
     Stop("bundles.show", before=_bundled),

@@ -1,4 +1,4 @@
-"""`/software/channels`: where each leads, back to where it led before, and its history."""
+"""`/software/channels`: made, led back to where each led before, its history, and deleted."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pxeapp.api.context import actor, context
 from pxeapp.api.paging import PageQuery, page, part
 from pxeapp.db import now
+from pxeapp.rollouts import pinning
 from pxeapp.software.snapshots import channels
 
 bp = APIBlueprint("channels", __name__, url_prefix="/api/v1/software", tag="Software")
@@ -82,6 +83,16 @@ def show(name: str) -> dict[str, Any]:
     """Where a channel leads"""
     with context().database.read() as session:
         return channels.wire(session, channels.get(session, name))
+
+
+@bp.delete("/channels/<name>")
+@bp.output({}, status_code=204)
+def delete(name: str) -> str:
+    """Delete a channel that nobody is pinned to, with its history"""
+    with context().database.write() as session:
+        held_by = [holder for holder, _ in pinning.holders(session)]
+        channels.delete(session, name, held_by=held_by, actor=actor().label, now=now())
+    return ""
 
 
 @bp.get("/channels/<name>/history")

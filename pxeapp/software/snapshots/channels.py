@@ -1,4 +1,4 @@
-"""Channels: promotion from one to the next, rollback, and their history. Rows; trees are made by publishing.py."""
+"""Channels: promotion from one to the next, rollback, their history, and their end. Rows; trees are made by publishing.py."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from sqlalchemy import delete as sql_delete
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from pxeapp import audit
 from pxeapp.db import one_at_a_time
 from pxeapp.errors import Conflict, FieldProblem, Invalid, NotFound
+from pxeapp.sentences import few
 from pxeapp.software.snapshots import service
 from pxeapp.software.snapshots.models import Channel, ChannelMove, Snapshot
+from pxeapp.software.snapshots.pins import Pin
 from pxeapp.software.snapshots.service import Holder
 
-PUBLISH = "channel.publish"
+PUBLISH, WITHDRAW = "channel.publish", "channel.withdraw"
 PROMOTE, ROLLBACK = "promote", "rollback"
 MOST = 20
 LONGEST_REASON = 500
@@ -54,6 +57,31 @@ def create(session: Session, name: str, *, before: str = "", actor: str, now: dt
     session.flush()
     audit.record(session, at=now, actor=actor, action="channel.create", subject=f"channel:{name}", position=position)
     return made
+
+
+def delete(session: Session, name: str, *, held_by: Iterable[Holder], actor: str, now: dt.datetime) -> None:
+    """Serve and keep it no longer, nor its history, which the audit has; raises Conflict with whoever is pinned to it.
+
+    The snapshot that it led to is held by it no more, and the channels behind it move up.
+    """
+    one_at_a_time(session, service.CHANGES)
+    row = get(session, name)
+    if holders := sorted({str(holder) for holder in held_by if holder.pin == Pin(name, channel=True)}):
+        raise Conflict(
+            f"Channel {name} is read by {few(holders, 10)}.",
+            hint="Pin these to another one first: pxeapp snapshot pin. A deployment is over by itself.",
+        )
+    audit.record(
+        session, at=now, actor=actor, action="channel.delete", subject=f"channel:{name}", position=row.position,
+        snapshot=row.snapshot,
+    )  # fmt: skip
+    for each in listing(session):
+        if each.position > row.position:
+            each.position -= 1
+    session.execute(sql_delete(ChannelMove).where(ChannelMove.channel == name))
+    session.delete(row)
+    session.flush()
+    service.order(session, WITHDRAW, name, actor=actor, now=now)
 
 
 def promote(
@@ -178,6 +206,8 @@ def _next(rows: Sequence[Channel], snapshot: str) -> Channel:
     for row in rows:
         if row.position > last:
             return row
+    if not rows:
+        raise Conflict("There is no channel to promote it to.", hint="Make one: pxeapp channel create NAME")
     raise Conflict(f"Snapshot {snapshot} is in the last channel already.", hint="There is nowhere to promote it to.")
 
 

@@ -237,6 +237,18 @@ def create(name: str, before: str, as_json: bool) -> None:
         click.echo(f"Channel {name} stands at place {found['position']}.")
 
 
+@channel.command("delete")
+@click.argument("name")
+@yes
+def delete_channel(name: str, yes: bool) -> None:
+    """Delete a channel that nobody is pinned to, with its history; the snapshot that it leads to stays."""
+    agree(
+        f"Channel {name} will not be served any more; who was installed from it earlier finds nothing there.", yes=yes
+    )
+    appliance().delete(at("software", "channels", name))
+    click.echo(f"Channel {name} is deleted.")
+
+
 def described(found: Mapping[str, Any]) -> Iterator[str]:
     """A difference in lines, what was altered first."""
     for each in found["items"]:

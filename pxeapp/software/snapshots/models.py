@@ -70,7 +70,7 @@ class Channel(Base):
 
 
 class ChannelMove(Base):
-    """One line of a channel's history: append-only."""
+    """One line of a channel's history: append-only, for as long as there is the channel."""
 
     __tablename__ = "software_channel_moves"
     __table_args__ = (Index(None, "channel", "id"),)

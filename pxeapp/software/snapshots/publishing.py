@@ -127,6 +127,8 @@ def publish_channel(run: Run) -> dict[str, Any]:
     """The task: have a channel's trees be those of the snapshot that its row names, however often that changes."""
     while True:
         with run.database.read() as session:
+            if not _there(session, run.subject):
+                tree.withdraw(folder(run.settings, CHANNELS, run.subject))  # what this may have begun to exchange
             row = channels.get(session, run.subject)
             wanted, before = row.snapshot, row.published
             if wanted is None:
@@ -143,6 +145,19 @@ def publish_channel(run: Run) -> dict[str, Any]:
             settled = done.rowcount == 1  # type: ignore[attr-defined]
         if settled:
             return {"snapshot": wanted, "digest": digest, "repositories": len(parts)}
+
+
+def withdraw_channel(run: Run) -> dict[str, Any]:
+    """The task: serve a channel no more that was deleted."""
+    with run.database.read() as session:
+        if _there(session, run.subject):
+            return {"kept": "It was made again."}
+    tree.withdraw(folder(run.settings, CHANNELS, run.subject))
+    return {}
+
+
+def _there(session: Session, channel: str) -> bool:
+    return session.scalar(select(Channel.id).where(Channel.name == channel)) is not None
 
 
 def _exchange(run: Run, channel: str, parts: dict[str, str], was: dict[str, str]) -> None:
@@ -178,10 +193,18 @@ def look(settings: Settings, database: Database, now: dt.datetime) -> None:
     for name, wanted, published in leading:
         if wanted is not None and (wanted != published or not folder(settings, CHANNELS, name).is_dir()):
             due.append((channels.PUBLISH, name))
+    known = {name for name, _, _ in leading}
+    due += [(channels.WITHDRAW, name) for name in _served(settings, CHANNELS) if name not in known]
     for kind, name in due:
         with database.write() as session:
             if not _just_failed(session, kind, name, now):
                 service.order(session, kind, name, actor=OURS, now=now)
+
+
+def _served(settings: Settings, below: str) -> list[str]:
+    """What has a folder there; what begins with a dot is being made or taken away."""
+    root = settings.data_dir / "repo" / below
+    return [each.name for each in root.iterdir() if each.is_dir() and each.name[0] != "."] if root.is_dir() else []
 
 
 def _just_failed(session: Session, kind: str, name: str, now: dt.datetime) -> bool:

@@ -22,7 +22,7 @@ from pxeapp.software.repositories.models import SoftwareRepository
 from pxeapp.software.snapshots import channels, comparing, service, uses, verifying
 from pxeapp.software.snapshots.difference import Difference
 from pxeapp.software.snapshots.models import Snapshot
-from pxeapp.software.snapshots.pins import CHANNEL
+from pxeapp.software.snapshots.pins import CHANNEL, Pin
 from pxeapp.software.tasks import service as tasks
 from pxeapp.ui.blueprint import bp
 from pxeapp.ui.faults import by_field, in_full
@@ -75,10 +75,20 @@ def roll_channel_back(name: str) -> ResponseReturnValue:
 @bp.get("/software/channels/<name>")
 def channel(name: str) -> ResponseReturnValue:
     """The history of a channel."""
-    with context().database.read() as session:
-        row = channels.wire(session, channels.get(session, name))
-        moves = channels.history(session, name, limit=200)
-        return render_template("software/channel.html", channel=row, moves=moves)
+    return _channel(name)
+
+
+@bp.post("/software/channels/<name>/delete")
+def delete_channel(name: str) -> ResponseReturnValue:
+    """Serve it no longer."""
+    try:
+        with context().database.write() as session:
+            channels.delete(session, name, held_by=_holders(session), actor=actor().label, now=now())
+    except PxeError as error:
+        if error.status == HTTPStatus.NOT_FOUND:
+            raise
+        return _channel(name, problem=in_full(error)), error.status
+    return redirect(url_for("ui.snapshots"), HTTPStatus.SEE_OTHER)
 
 
 @bp.get("/software/snapshots/<name>")
@@ -129,11 +139,24 @@ def _verify(session: Session, name: str) -> None:
 
 
 def _delete(session: Session, name: str) -> None:
-    held_by = [holder for holder, _ in pinning.holders(session)]
-    service.delete(session, name, held_by=held_by, actor=actor().label, now=now())
+    service.delete(session, name, held_by=_holders(session), actor=actor().label, now=now())
 
 
 VERBS: dict[str, Callable[[Session, str], None]] = {"promote": _promote, "verify": _verify, "delete": _delete}
+
+
+def _holders(session: Session) -> list[service.Holder]:
+    return [holder for holder, _ in pinning.holders(session)]
+
+
+def _channel(name: str, *, problem: str = "") -> str:
+    with context().database.read() as session:
+        row = channels.wire(session, channels.get(session, name))
+        readers = {str(each) for each in _holders(session) if each.pin == Pin(name, channel=True)}
+        return render_template(
+            "software/channel.html", channel=row, moves=channels.history(session, name, limit=200), problem=problem,
+            readers=sorted(readers), may_delete=not verdict(actor(), "channels.delete", "DELETE"),
+        )  # fmt: skip
 
 
 def _page(form: dict[str, Any], *, problem: str = "", errors: dict[str, str] | None = None) -> str:

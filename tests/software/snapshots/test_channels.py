@@ -7,12 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete as sql_delete
+from sqlalchemy import select
 
+from pxeapp.audit.models import AuditRow
 from pxeapp.db import now
 from pxeapp.errors import Conflict, Invalid, NotFound
-from pxeapp.software.snapshots import channels, service
+from pxeapp.software.snapshots import channels, publishing, service
 from pxeapp.software.snapshots.pins import Pin
 from pxeapp.software.snapshots.service import Holder
+from pxeapp.software.tasks.models import SoftwareTask
 from tests.software.snapshots.conftest import OPS, Site
 
 
@@ -107,6 +111,52 @@ def test_one_more_channel_stands_where_it_is_put(site: Site) -> None:
             channels.create(session, "y", before="x", actor=OPS, now=now())
     taken(site, "a", {"nova_1": "one"})
     assert [promote(site, "a") for _ in range(4)] == ["dev", "staging", "canary", "production"]
+
+
+def test_a_channel_is_deleted_once_nobody_reads_it_and_its_name_begins_anew(site: Site) -> None:
+    taken(site, "a", {"nova_1": "one"})
+    for _ in range(3):
+        promote(site, "a")
+    holders = [
+        Holder("role", "compute", Pin("staging", channel=True)), Holder("release", "debian-13", Pin("staging")),
+        Holder("machine", "node1", Pin("staging", channel=True)), Holder("cluster", "x", Pin("dev", channel=True)),
+    ]  # fmt: skip
+    with site.database.write() as session:
+        with pytest.raises(Conflict, match="staging is read by machine node1, role compute"):
+            channels.delete(session, "staging", held_by=holders, actor=OPS, now=now())
+        with pytest.raises(NotFound):
+            channels.delete(session, "none", held_by=(), actor=OPS, now=now())
+    assert site.served("channels/staging")
+    with site.database.write() as session:
+        channels.delete(session, "staging", held_by=holders[1:2], actor=OPS, now=now())
+        assert [(row.name, row.position) for row in channels.listing(session)] == [("dev", 1), ("production", 2)]
+        row = session.scalars(select(AuditRow).where(AuditRow.action == "channel.delete")).one()
+        assert (row.subject, row.details) == ("channel:staging", {"position": 2, "snapshot": "a"})
+    site.work()
+    assert site.served("channels/staging") == {}
+    assert site.served("channels/dev") == site.served("snapshots/a")
+    with site.database.write() as session:
+        channels.create(session, "staging", before="production", actor=OPS, now=now())
+        assert channels.history(session, "staging", limit=10) == []
+        assert not channels.was_in(session, "staging", "a")
+
+
+def test_what_a_deleted_channel_has_left_on_the_disk_is_found_after_a_crash(site: Site) -> None:
+    taken(site, "a", {"nova_1": "one"})
+    promote(site, "a", "dev")
+    with site.database.write() as session:
+        channels.promote(session, "a", "staging", actor=OPS, now=now())  # ordered, and not exchanged yet
+        channels.delete(session, "staging", held_by=(), actor=OPS, now=now())
+        channels.delete(session, "dev", held_by=(), actor=OPS, now=now())
+        session.execute(sql_delete(SoftwareTask).where(SoftwareTask.kind == channels.WITHDRAW))  # the backup had none
+    (task,) = site.work()
+    assert "no channel 'staging'" in task.problem
+    assert site.served("channels/dev")
+    publishing.look(site.settings, site.database, now())
+    site.work()
+    assert site.served("channels") == {}
+    with site.database.write() as session:
+        service.delete(session, "a", held_by=(), actor=OPS, now=now())  # nothing leads to it any more
 
 
 def test_a_client_in_the_middle_of_an_update_finds_what_its_index_names_and_never_something_else(site: Site) -> None:

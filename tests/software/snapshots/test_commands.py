@@ -75,7 +75,10 @@ def test_from_a_snapshot_to_a_channel_to_a_bundle_and_back(typed: Typed, tmp_pat
     ]  # fmt: skip
     run("snapshot", "pin", "channel:dev", "--role", "compute")
     assert "held by channel production" in run("snapshot", "delete", "b", "--yes", fails=True)
+    assert "dev is read by role compute" in run("channel", "delete", "dev", "--yes", fails=True)
     run("snapshot", "unpin", "--role", "compute")
+    assert "canary is deleted" in run("channel", "delete", "canary", "--yes")
+    assert "no channel 'canary'" in run("channel", "delete", "canary", "--yes", fails=True)
     assert "names no release" in run("snapshot", "unpin", fails=True)
     (shown,) = [each for each in json.loads(run("snapshot", "list", "--json")) if each["name"] == "a"]
     assert (shown["channels"], shown["held_by"]) == (["dev"], [])

@@ -75,6 +75,16 @@ class Histories(RuleBasedStateMachine):
             channels.rollback(session, channel, actor=OPS, now=now())
         self.site.work()
 
+    @rule(channel=CHANNELS)
+    def end(self, channel: str) -> None:
+        """A channel goes, and comes again with nothing."""
+        with contextlib.suppress(PxeError), self.site.database.write() as session:
+            channels.delete(session, channel, held_by=(), actor=OPS, now=now())
+        self.site.work()
+        assert not (self.site.settings.data_dir / "repo/channels" / channel).exists()
+        with self.site.database.write() as session:
+            channels.create(session, channel, actor=OPS, now=now())
+
     @rule(name=NAMES)
     def pin(self, name: str) -> None:
         if name in self.taken:

@@ -90,7 +90,22 @@ def test_a_snapshot_is_promoted_rolled_back_verified_and_deleted_by_its_buttons(
     made.work()
     assert "verified" in admin.get("/software/snapshots/b/part").text
     assert admin.post("/software/snapshots/b/delete").status_code == HTTPStatus.SEE_OTHER
+    assert admin.post("/software/channels/dev/delete").status_code == HTTPStatus.SEE_OTHER
+    assert admin.get("/software/channels/dev").status_code == HTTPStatus.NOT_FOUND
+    assert admin.post("/software/channels/dev/delete").status_code == HTTPStatus.NOT_FOUND
     assert admin.post("/software/snapshots/b/burn").status_code == HTTPStatus.NOT_FOUND
+
+
+def test_a_channel_that_somebody_reads_says_so_and_is_not_deleted(api: Api) -> None:
+    taken(api, "a")
+    with api.write() as session:
+        channels.promote(session, "a", "dev", actor="user:ops", now=now())
+    assert api.of("admin").patch("/roles/compute", json={"vars": {"snapshot": "channel:dev"}}).status_code == 200
+    admin = person(api)
+    assert "Read by role compute." in admin.get("/software/channels/dev").text
+    refused = admin.post("/software/channels/dev/delete")
+    assert (refused.status_code, "Channel dev is read by role compute." in refused.text) == (HTTPStatus.CONFLICT, True)
+    assert admin.get("/software/channels/dev").status_code == HTTPStatus.OK
 
 
 def test_who_may_only_look_sees_no_button_and_an_operator_forces_nothing(api: Api) -> None:
@@ -98,13 +113,14 @@ def test_who_may_only_look_sees_no_button_and_an_operator_forces_nothing(api: Ap
     with api.write() as session:
         channels.promote(session, "a", "dev", actor="user:ops", now=now())
     viewer, operator = somebody(api, VIEWER), somebody(api, OPERATOR)
-    for path in ("/software/snapshots", "/software/snapshots/a", "/software/bundles"):
+    for path in ("/software/snapshots", "/software/snapshots/a", "/software/channels/dev", "/software/bundles"):
         text = viewer.get(path).text
-        for word in ("Take a snapshot", "Lead back to", "Delete the snapshot", "Make a bundle"):
+        for word in ("Take a snapshot", "Lead back to", "Delete the snapshot", "Delete the channel", "Make a bundle"):
             assert word not in text
     assert viewer.post("/software/snapshots", name="x").status_code == HTTPStatus.FORBIDDEN
     assert viewer.post("/software/snapshots/a/promote").status_code == HTTPStatus.FORBIDDEN
     assert operator.post("/software/snapshots/a/delete").status_code == HTTPStatus.FORBIDDEN
+    assert operator.post("/software/channels/dev/delete").status_code == HTTPStatus.FORBIDDEN
     forced = operator.post("/software/snapshots/a/promote", to="production", force="1", reason="because")
     assert forced.status_code == HTTPStatus.FORBIDDEN
     assert operator.post("/software/bundles", name="x").status_code == HTTPStatus.FORBIDDEN

@@ -85,3 +85,8 @@ class Identity:
 def worst(healths: list[Health]) -> Health | None:
     """The worst of several; None without any."""
     return max(healths, key=SEVERITY.index, default=None)
+
+
+def one_line(said: object, most: int = 200) -> str:
+    """What a BMC says, without what no page should show and at most so long; empty for None."""
+    return " ".join("".join(char if char.isprintable() else " " for char in str(said or "")).split())[:most]

@@ -14,7 +14,7 @@ from sushy.resources.system.system import System
 
 from pxeapp.bmc.errors import BmcBusy, BmcConfused, BmcError, BmcRefused, BmcWrongPassword
 from pxeapp.bmc.ports import BootDevice, PowerState
-from pxeapp.bmc.readings import Device, EventLog, Identity, Override, Reading
+from pxeapp.bmc.readings import Device, EventLog, Identity, Override, Reading, one_line
 from pxeapp.bmc.redfish import events, sensors
 from pxeapp.bmc.redfish.link import Link, Lost, NotSent, Remember, unreachable
 
@@ -161,11 +161,11 @@ class RedfishBmc:
             place = managers[0].get("@odata.id")
             manager = self._link.get_json(place) if place else {}
             return Identity(
-                firmware=_text(manager.get("FirmwareVersion")),
-                manufacturer=_text(system.get("Manufacturer")),
-                product=_text(system.get("Model")),
-                serial=_text(system.get("SerialNumber")),
-                guid=_text(system.get("UUID")),
+                firmware=one_line(manager.get("FirmwareVersion")),
+                manufacturer=one_line(system.get("Manufacturer")),
+                product=one_line(system.get("Model")),
+                serial=one_line(system.get("SerialNumber")),
+                guid=one_line(system.get("UUID")),
             )
 
         return self._ask("say what it is", ask)
@@ -231,14 +231,9 @@ class RedfishBmc:
                 raise BmcConfused(self.where, type(error).__name__) from error
 
     def _refused(self, what: str, refusal: exceptions.HTTPError) -> BmcError:
-        said = _text(refusal.detail) or f"HTTP {refusal.status_code}"
+        said = one_line(refusal.detail) or f"HTTP {refusal.status_code}"
         if refusal.status_code == 401:
             return BmcWrongPassword(self.where, self._username)
         if refusal.status_code in (429, 503):
             return BmcBusy(self.where)
         return BmcRefused(self.where, what, said)
-
-
-def _text(said: object) -> str:
-    """One line of what a BMC says, without what no page should show."""
-    return " ".join("".join(char if char.isprintable() else " " for char in str(said or "")).split())[:200]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pxeapp.bmc.readings import EventLog, Health, LogEntry
+from pxeapp.bmc.readings import EventLog, Health, LogEntry, one_line
 
 Get = Callable[[str], dict[str, Any]]
 MOST_ENTRIES = 2000
@@ -83,7 +83,7 @@ def _rank(service: dict[str, Any]) -> tuple[bool, int]:
 
 def _entry(said: dict[str, Any]) -> LogEntry:
     number = str(said.get("Id") or "0")
-    message = _line(said.get("Message") or said.get("Name") or "An event without a message")
+    message = one_line(said.get("Message") or said.get("Name") or "An event without a message", 300)
     created = str(said.get("Created") or "")
     # No 16 bytes as IPMI has them: a hash of what an entry says knows the same one again.
     raw = hashlib.sha256(f"{number}\0{created}\0{message}".encode()).digest()[:16]
@@ -91,7 +91,7 @@ def _entry(said: dict[str, Any]) -> LogEntry:
         raw=raw,
         record=int(number) if number.isdigit() and len(number) < 10 else 0,
         at=_moment(created),
-        sensor=_line(said.get("SensorType") or said.get("EntryType") or "")[:100],
+        sensor=one_line(said.get("SensorType") or said.get("EntryType"), 100),
         event=message,
         severity=SEVERITY.get(str(said.get("Severity") or "OK"), "ok"),
         asserted="deassert" not in str(said.get("EntryCode") or "").lower(),
@@ -108,7 +108,3 @@ def _moment(said: str) -> dt.datetime | None:
     except ValueError:
         return None
     return found.astimezone(dt.UTC) if found.tzinfo else found.replace(tzinfo=dt.UTC)
-
-
-def _line(said: object) -> str:
-    return " ".join("".join(char if char.isprintable() else " " for char in str(said)).split())[:300]

@@ -76,6 +76,42 @@ class OneTime(BaseModel):
     valid_until: str
 
 
+class UserOut(BaseModel):
+    """Somebody who may sign in."""
+
+    model_config = ConfigDict(extra="allow")
+    name: str
+    role: str
+    projects: list[str] | None
+    disabled: bool
+    source: str
+    second_factor: bool
+    must_change_password: bool
+    created_at: str
+    last_sign_in_at: str | None
+
+
+class TokenOut(BaseModel):
+    """A token without its secret."""
+
+    model_config = ConfigDict(extra="allow")
+    id: int
+    name: str
+    role: str
+    projects: list[str] | None
+    read_only: bool
+    created_at: str
+    expires_at: str | None
+    last_used_at: str | None
+    revoked: bool
+
+
+class NewTokenOut(TokenOut):
+    """A token with its secret, which is never to be had again."""
+
+    token: str
+
+
 @users.get("/users")
 @users.input(PageQuery, location="query", arg_name="query")
 @users.output(Page)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from apiflask import APIBlueprint
 from flask import Response
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from pxeapp.api.context import context
 from pxeapp.api.paging import Page, PageQuery, page
@@ -45,6 +45,25 @@ class ExportQuery(AuditFilter):
     """The same as a file."""
 
     format: Literal["csv", "json", "jsonl"] = "jsonl"
+
+
+class AuditOut(BaseModel):
+    """Who did what, and when."""
+
+    model_config = ConfigDict(extra="allow")
+    id: int
+    at: str
+    actor: str
+    action: str
+    subject: str
+    outcome: Literal["done", "refused"]
+    address: str
+    request_id: str
+    before: Any
+    after: Any
+    details: dict[str, Any]
+    number: int | None
+    hash: str
 
 
 @bp.get("/audit")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
 from apiflask import APIBlueprint
 from flask import Response, jsonify, url_for
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 
 from pxeapp.api.context import actor, context
@@ -45,6 +45,112 @@ class RenderedQuery(BaseModel):
     """Which file; all of them when left out."""
 
     kind: str = ""
+
+
+class StepOut(BaseModel):
+    """A step that was reached, and what it was seen by."""
+
+    model_config = ConfigDict(extra="allow")
+    step: str
+    at: str
+    message: str
+
+
+class ServedOut(BaseModel):
+    """What a machine was given, by hash."""
+
+    model_config = ConfigDict(extra="allow")
+    at: str
+    kind: str
+    sha256: str
+    size: int
+
+
+class UsedSnapshotOut(BaseModel):
+    """The snapshot that was pinned when it began, by digest: a channel leads elsewhere later."""
+
+    model_config = ConfigDict(extra="allow")
+    pin: str
+    snapshot: str
+    digest: str
+
+
+class DeploymentOut(BaseModel):
+    """One attempt. `outcome` is null while it runs."""
+
+    model_config = ConfigDict(extra="allow")
+    id: int
+    machine: str
+    attempt: int
+    release: str
+    role: str
+    requested_by: str
+    requested_at: str
+    step: str
+    step_since: str
+    step_deadline: str
+    deadline: str
+    progress: str
+    outcome: Literal["succeeded", "failed", "aborted"] | None
+    reason: str
+    reason_code: str
+    admitted_at: str | None
+    finished_at: str | None
+    grant: str
+    armed_until: str | None
+    claimed_address: str | None
+    frozen: bool
+    steps: list[StepOut]
+    served: list[ServedOut] = Field(default=[], description="In the answer for one deployment only.")
+    snapshot: UsedSnapshotOut | None = Field(default=None, description="In the answer for one deployment only.")
+
+
+class CauseOut(BaseModel):
+    """A likely cause, and what to try."""
+
+    cause: str
+    attempt: str = Field(alias="try")
+
+
+class ExplainOut(BaseModel):
+    """Why a machine is where it is."""
+
+    model_config = ConfigDict(extra="allow")
+    machine: str
+    state: str
+    summary: str
+    step: str | None = None
+    last_evidence: str
+    last_evidence_at: str | None = None
+    expected_next: str
+    waited_s: int | None = None
+    code: str | None = None
+    causes: list[CauseOut]
+
+
+class RenderedFileOut(BaseModel):
+    """A file, secrets masked, with its faults."""
+
+    model_config = ConfigDict(extra="allow")
+    kind: str
+    sha256: str
+    text: str
+    faults: list[dict[str, Any]]
+
+
+class RenderedOut(BaseModel):
+    """What a machine would be given."""
+
+    machine: str
+    items: list[RenderedFileOut]
+
+
+class LogOut(BaseModel):
+    """A log that an installer sent."""
+
+    name: str
+    at: str
+    size: int
 
 
 @bp.post("/machines/<key>/deploy")

@@ -79,6 +79,66 @@ def _said(patch: ClusterChange) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
+class Some(BaseModel):
+    """Machines: how many, the first of them by name, and how many more."""
+
+    count: int
+    machines: list[str]
+    more: int
+
+
+class DiffFileOut(BaseModel):
+    """A file that would be another one, as a unified difference."""
+
+    kind: str
+    diff: str
+
+
+class DiffFaultOut(Some):
+    """What would be wrong with a file, and on which machines. `already`: it is now, too."""
+
+    kind: str
+    line: int | None
+    template: str | None
+    template_line: int | None
+    problem: str
+    fix: str
+    advice: bool
+    text: str
+    already: bool
+
+
+class DiffGroupOut(Some):
+    """Machines with the same difference, shown on the first of them."""
+
+    example: str
+    files: list[DiffFileOut]
+    faults: list[DiffFaultOut]
+
+
+class DiffFailureOut(Some):
+    """Machines that could not be given a file, all for the same reason. `already`: nor can they be given it now."""
+
+    reason: str
+    already: bool
+
+
+class DiffOut(BaseModel):
+    """What a change would do: groups of machines with the same difference, the largest first."""
+
+    differs: bool
+    looked_at: int
+    changed: int
+    unchanged: int
+    without_release_or_role: int
+    groups: list[DiffGroupOut]
+    failures: list[DiffFailureOut]
+    mended: Some
+    faulty: int
+    unchecked: int
+    notes: list[str]
+
+
 @bp.post("/diff")
 @bp.input(DiffIn, arg_name="said")
 @bp.doc(

@@ -105,6 +105,7 @@ EXAMPLES: Final[dict[str, Any]] = {
         "name": "rocky", "url": "https://download.example.org/pub/rocky", "kind": "yum", "max_bytes": 53_687_091_200,
     },
     "upstreams.change": {"freshness_s": 3600, "aliases": ["dl.example.org/pub/rocky"]},
+    "upstreams.purge": {"path": "9/BaseOS/x86_64/os/Packages/c/chrony-4.5-1.el9.x86_64.rpm"},
     "upstreams.seed": {
         "sources": [{"upstream": "rocky", "path": "9/BaseOS/x86_64/os"}], "family": "el", "packages": ["chrony"],
     },

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from apiflask import APIBlueprint
 from flask import Response
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from pxeapp.api.context import actor, context
 from pxeapp.api.paging import PageQuery, part
@@ -23,6 +23,28 @@ class GivenQuery(PageQuery):
     deployment: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
     kind: str = ""
     diff: bool = False
+
+
+class GivenFileOut(BaseModel):
+    """A file that a machine was given, secrets masked."""
+
+    model_config = ConfigDict(extra="allow")
+    id: int
+    kind: str
+    at: str
+    sha256: str
+    size: int
+    text: str | None
+    problem: str
+
+
+class GivenOut(BaseModel):
+    """What a machine was given in an attempt."""
+
+    machine: str
+    deployment: int
+    items: list[GivenFileOut]
+    next: str | None
 
 
 @bp.get("/machines/<key>/given")

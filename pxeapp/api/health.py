@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
 from apiflask import APIBlueprint
 from flask import Response, current_app, jsonify
+from pydantic import BaseModel, ConfigDict
 from sqlalchemy import text
 
 from pxeapp.api import metrics as metrics_page
@@ -19,6 +20,20 @@ from pxeapp.migrations import head_revision, present_revision
 from pxeapp.storage import faults
 
 bp = APIBlueprint("health", __name__, tag="Health")
+
+
+class AliveOut(BaseModel):
+    """It answers."""
+
+    status: Literal["ok"]
+
+
+class ReadyOut(BaseModel):
+    """Whether it can work, and why not."""
+
+    model_config = ConfigDict(extra="allow")
+    status: Literal["ok", "not ready"]
+    checks: dict[str, str]
 
 
 @bp.get("/healthz")

@@ -75,6 +75,46 @@ class ItemQuery(PageQuery):
     outcome: Literal["", "waiting", "done", "refused", "cancelled"] = ""
 
 
+class JobOut(BaseModel):
+    """How far a job is."""
+
+    id: int
+    action: str
+    options: dict[str, Any]
+    state: Literal["running", "finished"]
+    requested_by: str
+    requested_at: str
+    finished_at: str | None
+    cancelled: bool
+    problem: str = Field(description="Why all of it failed, of a comparison.")
+    total: int
+    waiting: int
+    done: int
+    refused: int
+    skipped: int
+    result: str | None = Field(description="Where a comparison's answer is, once it has ended.")
+
+
+class RadiusOut(BaseModel):
+    """What a bulk action would touch."""
+
+    total: int
+    by_state: dict[str, int]
+    machines: list[str]
+
+
+class JobItemOut(BaseModel):
+    """How one machine of a job fared."""
+
+    id: int
+    machine: str
+    machine_id: int
+    outcome: Literal["waiting", "done", "refused", "cancelled"]
+    detail: str
+    result: dict[str, Any]
+    at: str | None
+
+
 @bp.post("/machines/bulk")
 @bp.input(BulkIn, arg_name="said")
 @bp.doc(

@@ -146,6 +146,36 @@ class BringIn(BaseModel):
     verb: Literal["manage", "provide", "retire", "reserve", "unreserve"]
 
 
+class EventOut(BaseModel):
+    """A line of a machine's timeline."""
+
+    model_config = ConfigDict(extra="allow")
+    id: int
+    deployment_id: int | None
+    at: str
+    source: str
+    kind: str
+    message: str
+    evidence: dict[str, Any]
+
+
+class ImportedNames(BaseModel):
+    """The first thousand of each."""
+
+    created: list[str]
+    updated: list[str]
+
+
+class ImportOut(BaseModel):
+    """What an import did, or would do."""
+
+    dry_run: bool
+    created: int
+    updated: int
+    unchanged: int
+    names: ImportedNames
+
+
 @bp.get("/machines")
 @bp.input(MachineQuery, location="query", arg_name="query")
 @bp.output(Page)

@@ -11,7 +11,7 @@ from apiflask import APIFlask
 from pydantic import BaseModel
 
 from pxeapp.accounts.permissions import PUBLIC, needed
-from pxeapp.api import answers, examples, rollouts
+from pxeapp.api import answers, audit, examples, jobs, rollouts
 from pxeapp.api.bodies import LONGER, MAX_BODY
 from pxeapp.api.limits import KEY, REPLAYED
 from pxeapp.api.machines import FORM_OF
@@ -67,14 +67,14 @@ PLAIN = {
 FORMS = {
     "audit.export": {
         "application/x-ndjson": TEXT, "text/csv": TEXT,
-        "application/json": {"schema": answers.page_of(answers.AuditOut)},
+        "application/json": {"schema": answers.page_of(audit.AuditOut)},
     },
 }  # fmt: skip
 # What is answered with another status when something else was asked for, or it is more than a request has time for.
 OR: dict[str, tuple[str, str, type[BaseModel]]] = {
-    "jobs.order": ("200", "`dry_run`: what it would touch.", answers.RadiusOut),
+    "jobs.order": ("200", "`dry_run`: what it would touch.", jobs.RadiusOut),
     "rollouts.create": ("200", "`dry_run`: the plan.", rollouts.PreviewOut),
-    "diffs.compare": ("202", "These are many machines: a job to watch.", answers.JobOut),
+    "diffs.compare": ("202", "These are many machines: a job to watch.", jobs.JobOut),
 }
 # Lists that are narrowed by the name of something else.
 NARROWED = frozenset({"deployments.listing", "variables.listing"})

@@ -27,6 +27,31 @@ class PowerIn(BaseModel):
     action: Literal["on", "off", "cycle"]
 
 
+class PowerActionOut(BaseModel):
+    """An order to the BMC worker. `outcome` is null while it is carried out."""
+
+    model_config = ConfigDict(extra="allow")
+    id: int
+    goal: str
+    phase: str
+    outcome: str | None
+    error_code: str | None
+    error: str | None
+    requested_by: str
+    requested_at: str
+    finished_at: str | None
+    log: list[Any]
+
+
+class PowerOut(BaseModel):
+    """The power state, when it was seen, and the last order."""
+
+    model_config = ConfigDict(extra="allow")
+    power: Literal["on", "off", "unknown"]
+    seen_at: str | None
+    action: PowerActionOut | None
+
+
 @bp.get("/machines/<key>/power")
 def show(key: str) -> dict[str, Any]:
     """The power state, when it was seen, and the last power action"""

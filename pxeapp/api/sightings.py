@@ -39,6 +39,18 @@ class AdoptedOut(BaseModel):
     dry_run: bool
 
 
+class SightingOut(BaseModel):
+    """A machine seen on the wire."""
+
+    model_config = ConfigDict(extra="allow")
+    mac: str
+    machine_id: int | None
+    address: str | None
+    arch: str | None
+    first_seen: str
+    last_seen: str
+
+
 @bp.get("/sightings")
 @bp.input(SightingQuery, location="query", arg_name="query")
 @bp.output(Page)

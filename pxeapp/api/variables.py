@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from apiflask import APIBlueprint
+from pydantic import BaseModel, ConfigDict
 
 from pxeapp.answers import knowledge, roles
 from pxeapp.api.context import context
@@ -19,6 +20,13 @@ class VariableQuery(PageQuery):
     """Which role's; the built-in ones are every role's. Left out: those of all roles."""
 
     role: str = ""
+
+
+class VariableOut(BaseModel):
+    """A variable that can be said, or that holds."""
+
+    model_config = ConfigDict(extra="allow")
+    name: str
 
 
 @bp.get("/variables")

@@ -74,6 +74,21 @@ class DeliveryQuery(PageQuery):
     outcome: Literal["", "waiting", "delivered", "failed"] = ""
 
 
+class WebhookOut(BaseModel):
+    """A webhook; its secret only in the answer that makes it."""
+
+    name: str
+    url: str
+    events: list[str]
+    enabled: bool
+    problem: str
+    failing_since: str | None
+    version: int
+    created_at: str
+    updated_at: str
+    secret: str | None = Field(default=None, description="Only once, in the answer that made it.")
+
+
 @bp.get("/webhooks")
 @bp.input(PageQuery, location="query", arg_name="query")
 def listing(query: PageQuery) -> dict[str, Any]:

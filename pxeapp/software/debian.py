@@ -11,10 +11,11 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import select
 
@@ -53,13 +54,14 @@ def add(
     actor: str,
     now: dt.datetime,
     name: str = "",
+    remember: Mapping[str, Any] = {},
     progress: releases.Progress = lambda _line: None,
     accept_unsigned: bool = False,
 ) -> Release:
     """Add or refresh `debian-VERSION`, or another `name`; idempotent: when nothing is new, nothing is changed.
 
     `accept_unsigned` allows installer components that only the mirror's own index vouches for, where that index does
-    not match the signed Release file. Takes a minute or two, most of it downloading.
+    not match the signed Release file. `remember` goes into its settings. Takes a minute or two, most of it downloading.
     """
     if version not in CODENAMES:
         known = f"Use one of: {', '.join(CODENAMES)}."
@@ -88,7 +90,12 @@ def add(
             version=version,
             install_url=f"{{node_url}}/mirror/{MIRROR}",
             repositories=_repositories(settings, suite),
-            settings={"suite": suite, "installer_version": netboot.version, **components.as_settings()},
+            settings={
+                "suite": suite,
+                "installer_version": netboot.version,
+                **components.as_settings(),
+                **remember,
+            },
         )
         release = releases.register(
             database,

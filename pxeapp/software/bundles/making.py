@@ -12,6 +12,7 @@ import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,8 @@ def make(run: Run, extras: Extras) -> dict[str, Any]:
     with run.busy(f"Reading what goes into {name}"):
         contents = collect(run, extras)
     signer = signing.signer(run.database, open_vault(run.settings.data_dir), actor=run.actor, now=run.now())
+    if run.begun > 1:
+        _take_up(run, target, stage, contents, signer)
     stage.mkdir(parents=True, exist_ok=True)
     head, plan = _planned(run, stage, contents, signer, room)
     total = sum(contents.sizes.values())
@@ -125,9 +128,7 @@ def _planned(run: Run, stage: Path, contents: Contents, signer: Signer, room: in
     files = [stage / name for name in (INDEX, SIGNATURE, KEY)]
     if all(path.is_file() for path in files):
         head = Head(*(path.read_bytes() for path in files))
-        before = index.decode(head.index, what=str(stage))
-        wanted = _index(run, contents, before.parts, before.made_at, before.made_on)
-        if head.index == index.encode(wanted) and head.key == signer.public.encode():
+        if (before := _as_before(run, contents, signer, head)) is not None:
             return head, before
     for path in stage.iterdir():
         path.unlink()
@@ -138,6 +139,34 @@ def _planned(run: Run, stage: Path, contents: Contents, signer: Signer, room: in
     for path, content in zip(files, (head.index, head.signature, head.key), strict=True):
         path.write_bytes(content)
     return head, plan
+
+
+def _take_up(run: Run, target: Path, stage: Path, contents: Contents, signer: Signer) -> None:
+    """What a try that was killed in the last moment has made is this bundle: somebody may have fetched a part of it."""
+    first = next(iter(sorted(target.glob(f"{run.subject}.001-of-*"))), None)
+    if first is None or stage.exists():
+        return
+    said = []
+    try:
+        with first.open("rb") as part:
+            for member in islice(ustar.members(part, what=first.name), 3):
+                part.seek(member.start)
+                said.append(part.read(member.size))
+        if len(said) < 3 or _as_before(run, contents, signer, head := Head(*said)) is None:
+            return
+    except Invalid:  # it is no whole one, and is made anew
+        return
+    target.rename(stage)
+    for name, content in head.members(1)[:3]:
+        (stage / name).write_bytes(content)
+
+
+def _as_before(run: Run, contents: Contents, signer: Signer, head: Head) -> Index | None:
+    """The plan of an earlier try, where the content is still the same and signed by the same key."""
+    before = index.decode(head.index, what=run.subject)
+    wanted = _index(run, contents, before.parts, before.made_at, before.made_on)
+    same = head.index == index.encode(wanted) and head.key == signer.public.encode()
+    return before if same else None
 
 
 def _divided(run: Run, contents: Contents, room: int, made_at: str, made_on: str) -> Index:

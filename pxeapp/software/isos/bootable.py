@@ -8,8 +8,9 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from pxeapp import systems
 from pxeapp.errors import Conflict
@@ -47,6 +48,7 @@ class Making:
     manifest: Manifest
     iso: str  # its path in the tree, where it is served whole
     iso_bytes: int
+    made_of: Mapping[str, Any]  # what the release remembers of it, see service.made_of
     replace: bool  # a release of that name, if there is one
 
     @property
@@ -135,8 +137,9 @@ def _debian(making: Making) -> Release:
     if medium.kind == NETINST:
         # It installs a base system and asks a mirror for the rest, so a machine needs the mirror anyway.
         return debian.add(
-            run.database, run.settings, major, name=making.release, actor=run.actor, now=run.now(), progress=run.says
-        )
+            run.database, run.settings, major, name=making.release, remember=making.made_of, actor=run.actor,
+            now=run.now(), progress=run.says,
+        )  # fmt: skip
     with netboot.found(run, making.manifest, major) as installer:
         netboot.refuse_misfit(run.store, making.manifest, medium.codename, installer)
         said = Description(
@@ -164,6 +167,7 @@ def _registered(making: Making, said: Description, kernel: str, initrd: str) -> 
 
 def _register(making: Making, said: Description, kernel: Path, initrd: Path) -> Release:
     run = making.run
+    said = replace(said, settings={**said.settings, **making.made_of})
     row = releases.register(
         run.database, run.settings, said, kernel=kernel, initrd=initrd, origin=f"media:{making.name}",
         actor=run.actor, now=run.now(), replace_existing=making.replace,

@@ -94,18 +94,18 @@ def _imported(run: Run, wanted: Wanted, source: Source, journal: taking.Journal)
         "files": len(manifest), "bytes": manifest.bytes, "manifest": manifest.save(run.store),
     }  # fmt: skip
     with run.busy(f"Publishing the medium {name}"), service.alone(run.settings):
-        replaced = _publish(run, name, manifest, said, replace=wanted.replace)
+        _publish(run, name, manifest, said, release=release, replace=wanted.replace)
         with run.database.read() as session:
-            replace = _may_replace(session, wanted, name, release)
-            others = [each for each in service.used_by(session, name) if replaced and each != release]
+            replace = _may_replace(session, wanted, name, release, source)
     making = bootable.Making(
-        run, wanted, name, release, medium, found, manifest, iso.name if whole else "", iso.size, replace
-    )
+        run, wanted, name, release, medium, found, manifest, iso.name if whole else "", iso.size,
+        service.made_of(name, source.sha256), replace,
+    )  # fmt: skip
     remark = _release(making) if release else ""
-    if remarks := [each for each in (_others(others), remark) if each]:
+    if remark:
         with run.database.write() as session:
             row = service.get(session, name)
-            row.remarks = [*row.remarks, *remarks]
+            row.remarks = [*row.remarks, remark]
     journal.forget()
     return {"media": name, "release": "" if remark else release, "remark": remark}
 
@@ -119,15 +119,19 @@ def _names(run: Run, wanted: Wanted, medium: Medium, source: Source) -> tuple[st
     with run.database.read() as session:
         if not wanted.replace:
             service.refuse_taken(session, name, but_of=source.sha256)
-        mine = _may_replace(session, wanted, name, release)
+        mine = _may_replace(session, wanted, name, release, source)
     if release:
         releases.must_be_free(run.database, release, replace_existing=mine)
     return name, release
 
 
-def _may_replace(session: Session, wanted: Wanted, name: str, release: str) -> bool:
-    """Whether a release of that name is to be replaced: on purpose, or since an import that was killed has made it."""
-    return wanted.replace or release in service.used_by(session, name)
+def _may_replace(session: Session, wanted: Wanted, name: str, release: str, source: Source) -> bool:
+    """Whether a release of that name is to be replaced: on purpose, or since an import that was killed has made it.
+
+    One that installs from a mirror, as a netinst's does, names the medium nowhere but in what it remembers.
+    """
+    ours = service.is_made_of(session, release, name, source.sha256)
+    return wanted.replace or ours or release in service.used_by(session, name)
 
 
 def _taken(
@@ -173,10 +177,10 @@ def _manifest(files: Mapping[str, Taken], iso: Image, source: Source, *, whole: 
         raise refused(error.sentence, "It was tampered with; take the distribution's own.") from error
 
 
-def _publish(run: Run, name: str, manifest: Manifest, said: dict[str, Any], *, replace: bool) -> bool:
+def _publish(run: Run, name: str, manifest: Manifest, said: dict[str, Any], *, release: str, replace: bool) -> None:
     """Serve the tree and write the row, in this order: a row without a tree would be a release that does not boot.
 
-    Returns whether another tree was served under that name before.
+    Releases other than `release` that boot a kernel of an image before are named in it, after a crash as well.
     """
     with run.database.read() as session:
         if not replace:
@@ -189,9 +193,11 @@ def _publish(run: Run, name: str, manifest: Manifest, said: dict[str, Any], *, r
     tree.publish(run.store, manifest, service.folder(run.settings) / name, keep=keep)
     with run.database.write() as session:
         saved = service.save(session, name, said, replace=replace, actor=run.actor, now=run.now())
+        if before or saved.previous:
+            others = [each for each in service.booting_another(session, name, manifest) if each != release]
+            saved.remarks = [*saved.remarks, *_others(others)]
         if before and not keep:
             saved.previous = ""
-    return bool(before)
 
 
 def _release(making: bootable.Making) -> str:
@@ -215,10 +221,10 @@ def _remarks(dropped: Sequence[str], iso: Image, *, whole: bool) -> list[str]:
     return [f"Links that lead to their own folder or to nothing were left out: {shown}."]
 
 
-def _others(names: Sequence[str]) -> str:
-    if not names:
-        return ""
-    return f"Releases that boot a kernel of the image before install from it, too: {', '.join(names[:10])}."
+def _others(names: Sequence[str]) -> list[str]:
+    """A remark, or none."""
+    said = f"Releases that boot a kernel of the image before install from it, too: {', '.join(names[:10])}."
+    return [said] if names else []
 
 
 def _refuse_hwe(wanted: Wanted, medium: Medium, found: Listing) -> None:

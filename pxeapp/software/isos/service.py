@@ -25,6 +25,7 @@ from pxeapp.software.content.store import Store
 from pxeapp.software.isos.models import SoftwareMedium
 from pxeapp.software.models import Release
 
+MEDIUM = "medium"  # of a release's settings, see made_of
 LOST = "Its files are not on this disk: import the image again."
 SHOWN = (
     "name", "title", "layout", "family", "version", "kind", "label", "source", "iso_sha256", "iso_bytes", "iso",
@@ -69,6 +70,24 @@ def used_by(session: Session, name: str) -> list[str]:
         for row in session.scalars(select(Release).order_by(Release.name))
         if names.search(json.dumps(releases.body(row)))
     ]
+
+
+def made_of(name: str, iso_sha256: str) -> dict[str, Any]:
+    """What a release remembers, in its settings, of the import that made it: a retry of that import finds its own."""
+    return {MEDIUM: {"name": name, "iso_sha256": iso_sha256}}
+
+
+def is_made_of(session: Session, release: str, name: str, iso_sha256: str) -> bool:
+    """Whether the import of this image under this name has made the release; it need not install from the medium."""
+    row = session.scalar(select(Release).where(Release.name == release))
+    return row is not None and row.settings.get(MEDIUM) == made_of(name, iso_sha256)[MEDIUM]
+
+
+def booting_another(session: Session, name: str, manifest: Manifest) -> list[str]:
+    """The releases that install from this medium, and boot a kernel that is not on it."""
+    known = {entry.sha256 for entry in manifest}
+    users = select(Release).where(Release.name.in_(used_by(session, name))).order_by(Release.name)
+    return [row.name for row in session.scalars(users) if row.kernel_sha256 not in known]
 
 
 def refuse_taken(session: Session, name: str, *, but_of: str = "") -> None:

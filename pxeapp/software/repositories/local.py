@@ -26,7 +26,7 @@ def publish(run: Run) -> dict[str, Any]:
     with run.database.read() as session:
         row = publishing.get(session, run.subject)
     there = lists.load(run.store, row.packages)
-    kept, removed = _without(row, there, run.options.get("remove", []))
+    kept, removed = _without(row, there, run.options.get("remove", []), again=run.begun > 1)
     added = _inspected(run, row, kept, run.options.get("add", []))
     packages = list({package.identity: package for package in [*kept, *(each.package for each in added)]}.values())
     publishing.check([*kept, *(each.package for each in added)], ())
@@ -50,15 +50,18 @@ def publish(run: Run) -> dict[str, Any]:
 
 
 def _without(
-    row: SoftwareRepository, there: Sequence[Package], remove: Sequence[str]
+    row: SoftwareRepository, there: Sequence[Package], remove: Sequence[str], *, again: bool
 ) -> tuple[list[Package], list[Package]]:
-    """What stays and what goes: `name` is every version of it, `name=version` that one."""
+    """What stays and what goes: `name` is every version of it, `name=version` that one.
+
+    What is not there when the task is begun `again` was removed by the try that was killed before it could say so.
+    """
     gone: set[tuple[str, str, str]] = set()
     problems = []
     for number, said in enumerate(remove):
         name, _, version = said.partition("=")
         found = {each.identity for each in there if each.name == name and version in ("", each.version)}
-        if not found:
+        if not found and not again:
             fix = f"See: pxeapp repository packages {row.name} {name[:60]}"
             problems.append(FieldProblem(f"remove.{number}", f"{said[:100]!r} is not in {row.name}.", fix))
         gone |= found

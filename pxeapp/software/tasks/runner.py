@@ -141,7 +141,7 @@ class Runner:
             row.started_at = row.started_at or moment
             run = Run(
                 self._settings, self._database, self._store, row.id, row.kind, row.subject, dict(row.options),
-                row.requested_by, owner,
+                row.requested_by, owner, row.begun,
             )  # fmt: skip
             if row.cancelled or row.begun > BEGUN:
                 row.finished_at, row.lease_owner, row.lease_until = moment, None, None

@@ -46,6 +46,7 @@ class Run:
     options: dict[str, Any]
     actor: str  # who asked for it
     owner: str
+    begun: int = 1  # how often: what was begun before may have been done already, all but for saying so
     stopping: bool = False  # the process ends; set by another thread
     _told_at: float = field(default=0.0, init=False)
 

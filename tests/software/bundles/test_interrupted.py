@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from sqlalchemy import update
 
 from pxeapp.db import now
-from pxeapp.software.bundles import service
+from pxeapp.software.bundles import making, service
+from pxeapp.software.bundles.models import Bundle
 from pxeapp.software.content.store import Incoming
 from pxeapp.software.snapshots.models import Snapshot
-from pxeapp.software.tasks.models import SoftwareTask
 from pxeapp.software.tasks.running import Run, Stopped
+from tests.software import killing
 from tests.software.bundles.conftest import OPS, Appliance, needs_gpg
 
 pytestmark = needs_gpg
@@ -37,10 +37,6 @@ class Disk(NamedTuple):
     free: int
 
 
-class Killed(BaseException):
-    """As if the process were gone: nobody handles it."""
-
-
 def stop_after(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
     """The work ends at the so manieth word of it, as when its process ends."""
     left = [times]
@@ -49,7 +45,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
     def counted(self: Run, *args: Any, **said: Any) -> None:
         left[0] -= 1
         if left[0] < 0:
-            raise Killed
+            raise killing.Killed
         progress(self, *args, **said)
 
     monkeypatch.setattr(Run, "progress", counted)
@@ -64,12 +60,12 @@ def test_making_goes_on_behind_the_parts_that_are_whole(
         stop_after(patched, times)
         with large.database.write() as session:
             service.create(session, large.settings, "site", said, replace=True, actor=OPS, now=now())
-        with pytest.raises(Killed):
+        with pytest.raises(killing.Killed):
             large.work()
     assert not (large.settings.data_dir / "bundles/site").exists()
     stage = large.settings.data_dir / "bundles/.making-site"
     whole = {path.name: path.stat().st_ino for path in stage.glob("site.*-of-*")} if stage.is_dir() else {}
-    free(large)
+    killing.free(large.database)
     large.work()
     parts = large.parts("site")
     assert whole.items() <= {path.name: path.stat().st_ino for path in parts}.items()
@@ -93,11 +89,11 @@ def test_importing_goes_on_and_nothing_is_used_before_all_is_there(
     monkeypatch.setattr(Incoming, "write", counted)
     with monkeypatch.context() as patched:
         stop_after(patched, times)
-        with pytest.raises(Killed):
+        with pytest.raises(killing.Killed):
             other.bring(parts, trust=[large.fingerprint])
     assert other.rows(Snapshot) == []
     before = written["bytes"]
-    free(other)
+    killing.free(other.database)
     (task, *_) = other.work()
     assert task.problem == ""
     assert other.served("snapshots/large") == large.served("snapshots/large")
@@ -105,12 +101,51 @@ def test_importing_goes_on_and_nothing_is_used_before_all_is_there(
     assert written["bytes"] < total + MIB, (before, total)  # hardly anything was read twice
 
 
-def free(appliance: Appliance) -> None:
-    """The lease of the killed worker is over."""
-    with appliance.database.write() as session:
-        session.execute(
-            update(SoftwareTask).where(SoftwareTask.finished_at.is_(None)).values(lease_until=None, lease_owner=None)
-        )
+@pytest.mark.parametrize("recorded", [False, True])
+def test_making_that_was_killed_when_all_parts_were_there_ends_with_these_very_parts(
+    large: Appliance, other: Appliance, monkeypatch: pytest.MonkeyPatch, recorded: bool
+) -> None:
+    with large.database.write() as session:
+        said = {"snapshots": ["large"], "part_size": 2 * MIB}
+        service.create(session, large.settings, "site", said, replace=False, actor=OPS, now=now())
+    if recorded:
+        killing.killed_at_the_end(large.settings, large.database)
+    else:
+        with killing.killed_at(monkeypatch, making, "record"):
+            large.work()
+        killing.free(large.database)
+    before = {path.name: path.stat().st_ino for path in large.parts("site")}
+    (task, *_) = large.work()
+    assert (task.outcome, task.problem) == ("done", "")
+    assert {path.name: path.stat().st_ino for path in large.parts("site")} == before
+    assert task.result["identity"] == large.rows(Bundle)[0].identity
+    assert other.bring(large.parts("site"), trust=[large.fingerprint]).problem == ""
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_an_import_that_was_killed_when_all_was_taken_finds_its_own(
+    source: Appliance, other: Appliance, monkeypatch: pytest.MonkeyPatch, recorded: bool
+) -> None:
+    source.add_release()
+    source.save_template("lang en_US.UTF-8\n")
+    source.make("site", snapshots=["2026-11"], releases=["debian-13"], templates=True)
+    paths = other.lay(source.parts("site"))
+    with other.database.write() as session:
+        said = {"paths": paths, "trust": [source.fingerprint]}
+        service.take(session, other.settings, said, kind=service.IMPORT, actor=OPS, now=now())
+    if recorded:
+        killing.killed_at_the_end(other.settings, other.database)
+    else:
+        with killing.killed_at(monkeypatch, making, "record"):
+            other.work()
+        killing.free(other.database)
+    (task, *_) = other.work()
+    assert (task.outcome, task.problem) == ("done", "")
+    assert task.result["same"]["releases"] == ["debian-13"]
+    assert task.result["same"]["snapshots"] == ["2026-11"]
+    assert task.result["kept"]["templates"] == []
+    assert [(row.name, row.direction) for row in other.rows(Bundle)] == [("site", "imported")]
+    assert other.served("snapshots/2026-11") == source.served("snapshots/2026-11")
 
 
 def test_a_full_disk_is_a_sentence_before_anything_is_written(

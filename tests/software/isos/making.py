@@ -71,10 +71,12 @@ def repository(folder: Path, *rpms: Path) -> Path:
     return folder
 
 
-def el(folder: Path, *, name: str = "Rocky Linux", version: str = "9.4", arch: str = "x86_64") -> Path:
+def el(
+    folder: Path, *, name: str = "Rocky Linux", version: str = "9.4", arch: str = "x86_64", kernel: bytes = KERNEL
+) -> Path:
     """What every tree of the CentOS family boots from; `finish_el` writes its .treeinfo."""
     write(folder, {
-        "images/pxeboot/vmlinuz": KERNEL, "images/pxeboot/initrd.img": INITRD, "images/install.img": STAGE2,
+        "images/pxeboot/vmlinuz": kernel, "images/pxeboot/initrd.img": INITRD, "images/install.img": STAGE2,
         ".discinfo": f"1700000000.1\n{version}\n{arch}\nALL\n", "EFI/BOOT/grub.cfg": "set timeout=60\n",
         "LICENSE": "GPL",
     })  # fmt: skip

@@ -340,7 +340,7 @@ def test_replacing_is_on_purpose_and_keeps_the_files_of_before_beside(
     importing(dvd, release="nine")
     importing(dvd)
     making.repository(tmp_path / "tree/BaseOS")
-    newer = making.iso(making.el(tmp_path / "tree", version="9.5"), tmp_path / "newer.iso")
+    newer = making.iso(making.el(tmp_path / "tree", version="9.5", kernel=b"newer"), tmp_path / "newer.iso")
     assert "There is a medium rocky-9.4 already" in _order_problem(importing, Wanted(path=dvd.name, name="rocky-9.4"))
     task = importing(newer, name="rocky-9.4", replace=True)
     assert task["state"] == "done", task["problem"]

@@ -26,10 +26,11 @@ from pxeapp.db import now
 from pxeapp.errors import Conflict
 from pxeapp.software.content import space
 from pxeapp.software.content.store import Store
-from pxeapp.software.mirrors import fetching, line, service
+from pxeapp.software.mirrors import fetching, line, service, sync
 from pxeapp.software.models import Release
 from pxeapp.software.repositories import openpgp
 from pxeapp.software.tasks.models import SoftwareTask
+from tests.software import killing
 from tests.software.mirrors.conftest import Appliance
 from tests.software.mirrors.upstream import SUITE, Archive, Server, deb
 from tests.software.repositories import served
@@ -153,6 +154,30 @@ def test_a_sync_that_failed_left_what_came_in_and_the_next_one_goes_on(
     before = upstream.packages_asked()
     assert appliance.sync()["problem"] == ""
     assert (upstream.packages_asked(), appliance.row().problem) == (before + 1, "")
+
+
+@pytest.mark.parametrize("already", [False, True])
+def test_a_sync_that_was_killed_when_all_was_published_ends_at_the_next_try(
+    already: bool, appliance: Appliance, archive: Archive, upstream: Server, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    appliance.create()
+    if already:
+        appliance.sync()
+        archive.add(deb(tmp_path, "web", "2.0"))
+        archive.publish()
+    with appliance.database.write() as session:
+        number = service.sync(session, "web", actor="user:ops", now=now()).id
+    with killing.killed_at(monkeypatch, sync, "_remember"):
+        appliance.work()
+    killing.free(appliance.database)
+    manifest, asked = appliance.row().manifest, upstream.packages_asked()
+    killing.killed_at_the_end(appliance.settings, appliance.database)
+    appliance.work()
+    assert (appliance.task(number)["state"], appliance.task(number)["problem"]) == ("done", "")
+    assert upstream.packages_asked() == asked
+    assert appliance.row().mirror["state"]["unsatisfied"] == []
+    assert appliance.row().manifest == manifest or not already  # what was published first of all is signed anew
 
 
 LIES: list[tuple[Callable[[bytes], bytes], str]] = [

@@ -19,6 +19,7 @@ from pxeapp.software.repositories.models import SoftwareRepository
 from pxeapp.software.repositories.signing import Signer
 from pxeapp.software.tasks.models import SoftwareTask
 from pxeapp.software.tasks.runner import Runner
+from tests.software import killing
 from tests.software.repositories import built, served
 from tests.software.repositories.conftest import NOW
 
@@ -144,6 +145,21 @@ def test_what_is_not_there_is_not_removed(shop: Shop) -> None:
     assert "'gamma' is not in tools" in failed.problem
     assert "'alpha=9' is not in tools" in failed.problem
     assert shop.packages() == ["alpha 1.0"]
+
+
+def test_an_edit_that_was_killed_when_all_was_published_ends_at_the_next_try(shop: Shop) -> None:
+    shop.create()
+    shop.work()
+    shop.edit(built.deb(shop.folder, "alpha"), built.deb(shop.folder, "beta"))
+    add = [shop.file(built.deb(shop.folder, "gamma"))]
+    with shop.database.write() as session:
+        service.edit(session, "tools", add=add, remove=("alpha", "beta=1.0"), actor="ann", now=NOW)
+    killing.killed_at_the_end(shop.settings, shop.database)
+    generation = shop.row().manifest
+    assert shop.packages() == ["gamma 1.0"]
+    done = shop.work()
+    assert (done.outcome, done.problem, done.result["added_count"]) == ("done", "", 1)
+    assert (shop.packages(), shop.row().manifest) == (["gamma 1.0"], generation)
 
 
 def test_packages_are_listed_page_by_page_and_searched(shop: Shop) -> None:

@@ -7,10 +7,11 @@ import pytest
 from pxeapp.db import now
 from pxeapp.errors import Conflict, Invalid, NotFound
 from pxeapp.software.content.manifest import Manifest
-from pxeapp.software.snapshots import publishing, service, verifying
+from pxeapp.software.snapshots import channels, publishing, service, verifying
 from pxeapp.software.snapshots.pins import Pin
 from pxeapp.software.snapshots.service import Holder
 from pxeapp.software.tasks import service as tasks
+from tests.software import killing
 from tests.software.snapshots.conftest import OPS, Site
 
 
@@ -36,6 +37,26 @@ def test_it_stays_what_it_was_while_its_repositories_change_and_go(site: Site) -
     assert row["digest"] == digest
     assert row["published_at"] is not None
     assert [(each["name"], each["package_count"]) for each in row["repositories"]] == [("nova", 1)]
+
+
+def test_what_was_killed_when_all_was_served_ends_at_the_next_try(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.publish("nova", {"nova_1": "one"})
+    with site.database.write() as session:
+        service.take(session, "s", actor=OPS, now=now())
+    killing.killed_at_the_end(site.settings, site.database)
+    before = site.served("snapshots/s")
+    (published,) = site.work()
+    assert (published.outcome, site.served("snapshots/s")) == ("done", before)
+    with site.database.write() as session:
+        channels.promote(session, "s", "dev", actor=OPS, now=now())
+    with killing.killed_at(monkeypatch, publishing, "update"):  # the trees are there, the row does not say so
+        site.work()
+    killing.free(site.database)
+    killing.killed_at_the_end(site.settings, site.database)
+    (moved,) = site.work()
+    assert (moved.outcome, site.served("channels/dev")) == ("done", before)
+    with site.database.read() as session:
+        assert channels.get(session, "dev").published == "s"
 
 
 def test_taking_the_same_again_is_the_one_that_is_there_and_other_content_is_refused(site: Site) -> None:

@@ -8,39 +8,25 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from netaddr import AddrFormatError, IPNetwork
+from netaddr import IPNetwork
 
+from pxeapp.config import values
+from pxeapp.config.values import Grant, Listen
 from pxeapp.errors import ConfigError
+
+__all__ = [
+    "CLIENT_VARIABLES", "DEFAULTS", "PREFIX", "ClientSettings", "DhcpMode", "Effective", "Grant", "Listen", "Settings",
+    "effective", "load", "load_client",
+]  # fmt: skip
 
 PREFIX = "PXEAPP_"
 DhcpMode = Literal["off", "proxy", "full"]
-
-
-@dataclass(frozen=True, slots=True)
-class Listen:
-    """An address and port to listen on, written `HOST:PORT`."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """What a group of an identity provider, or a role of Keystone, may do here."""
-
-    group: str
-    role: str
-    projects: tuple[str, ...] | None = None  # None: all machines
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,21 +146,9 @@ DEFAULTS: dict[str, str] = {
 }
 # What `pxeapp` reads as the client of an appliance elsewhere; the appliance itself takes no notice of them.
 CLIENT_VARIABLES = frozenset({"PXEAPP_PROFILE", "PXEAPP_URL", "PXEAPP_TOKEN_FILE", "PXEAPP_CA_FILE"})
-ROLES = ("viewer", "operator", "admin")
-_WEB_URL = re.compile(r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~+-]+)*/?")
 _SCOPES = re.compile(r"[!#-\[\]-~]+( [!#-\[\]-~]+)*")  # RFC 6749's scope-token
-_LISTEN = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
 _INTERFACE = re.compile(r"[^\s/:]{1,15}")  # what Linux takes; it ends up in dnsmasq's configuration
-# Machines are given this in boot scripts, kernel command lines and answer files: no space, quote or brace.
-_NODE_URL = re.compile(r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?(/[A-Za-z0-9._~+-]+)*/?")
-# Both end up in nginx's configuration: nothing that could mean something there.
-_UPSTREAM_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
-_PATH = r"(/[A-Za-z0-9._~+-]+)*/?"
-_UPSTREAM_URL = re.compile(
-    rf"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{{1,5}})?{_PATH}|http\+unix:///[A-Za-z0-9._/~+-]+:{_PATH}"
-)
 _PASSWORD = re.compile(r"(://[^/@\s:]*:)\S*@")  # up to the last @: a password may hold one, and a slash
-PRIVATE_NETWORKS = "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,169.254.0.0/16,127.0.0.0/8"
 
 
 def load(environ: Mapping[str, str] | None = None, *, toml: Path | None = None) -> Settings:
@@ -267,7 +241,7 @@ def _shown(value: Any) -> str:
 
 def _build(raw: Mapping[str, str]) -> Settings:
     data_dir = Path(raw["data_dir"]).absolute()
-    node_listen = _listen("node_listen", raw["node_listen"])
+    node_listen = values.listen("node_listen", raw["node_listen"])
     dhcp = raw["dhcp"]
     if dhcp not in ("off", "proxy", "full"):
         raise ConfigError(f"PXEAPP_DHCP is {dhcp!r}.", hint="Use off, proxy or full.")
@@ -292,44 +266,44 @@ def _build(raw: Mapping[str, str]) -> Settings:
         data_dir=data_dir,
         database_url=raw["database_url"] or f"sqlite:///{data_dir / 'pxeapp.db'}",
         queue_url=raw["queue_url"] or f"sqlite:///{data_dir / 'queue.db'}",
-        http_listen=_listen("http_listen", raw["http_listen"]),
+        http_listen=values.listen("http_listen", raw["http_listen"]),
         node_listen=node_listen,
-        node_tls_listen=_listen("node_tls_listen", raw["node_tls_listen"]) if raw["node_tls_listen"] else None,
-        node_tls_certificate=_present_file("node_tls_certificate", raw["node_tls_certificate"]),
-        node_tls_key=_present_file("node_tls_key", raw["node_tls_key"]),
-        node_url=_node_url(raw["node_url"], node_listen),
-        tftp_listen=_listen("tftp_listen", raw["tftp_listen"]),
-        tftp_networks=_networks("tftp_networks", raw["tftp_networks"] or PRIVATE_NETWORKS),
+        node_tls_listen=values.listen("node_tls_listen", raw["node_tls_listen"]) if raw["node_tls_listen"] else None,
+        node_tls_certificate=values.present_file("node_tls_certificate", raw["node_tls_certificate"]),
+        node_tls_key=values.present_file("node_tls_key", raw["node_tls_key"]),
+        node_url=values.node_url(raw["node_url"], node_listen),
+        tftp_listen=values.listen("tftp_listen", raw["tftp_listen"]),
+        tftp_networks=values.networks("tftp_networks", raw["tftp_networks"] or values.PRIVATE_NETWORKS),
         dhcp=dhcp,  # type: ignore[arg-type]  # checked above
         dhcp_interface=raw["dhcp_interface"],
-        bmc_networks=_networks("bmc_networks", raw["bmc_networks"] or PRIVATE_NETWORKS),
+        bmc_networks=values.networks("bmc_networks", raw["bmc_networks"] or values.PRIVATE_NETWORKS),
         admin_password_file=password_file,
-        trusted_proxies=_networks("trusted_proxies", raw["trusted_proxies"]),
-        mirror_upstreams=_upstreams("mirror_upstreams", raw["mirror_upstreams"]),
-        fetch_networks=_networks("fetch_networks", raw["fetch_networks"]),
-        bundle_keys=_fingerprints("bundle_keys", raw["bundle_keys"]),
-        installs_at_once=_number("installs_at_once", raw["installs_at_once"], 1, 10_000),
-        starts_per_minute=_number("starts_per_minute", raw["starts_per_minute"], 1, 60_000),
-        public_url=_web_url("public_url", raw["public_url"]),
-        session_idle_minutes=_number("session_idle_minutes", raw["session_idle_minutes"], 1, 100_000),
-        session_hours=_number("session_hours", raw["session_hours"], 1, 10_000),
-        totp_roles=_roles("totp_roles", raw["totp_roles"]),
-        oidc_issuer=_web_url("oidc_issuer", raw["oidc_issuer"], slash=True),
+        trusted_proxies=values.networks("trusted_proxies", raw["trusted_proxies"]),
+        mirror_upstreams=values.upstreams("mirror_upstreams", raw["mirror_upstreams"]),
+        fetch_networks=values.networks("fetch_networks", raw["fetch_networks"]),
+        bundle_keys=values.fingerprints("bundle_keys", raw["bundle_keys"]),
+        installs_at_once=values.number("installs_at_once", raw["installs_at_once"], 1, 10_000),
+        starts_per_minute=values.number("starts_per_minute", raw["starts_per_minute"], 1, 60_000),
+        public_url=values.web_url("public_url", raw["public_url"]),
+        session_idle_minutes=values.number("session_idle_minutes", raw["session_idle_minutes"], 1, 100_000),
+        session_hours=values.number("session_hours", raw["session_hours"], 1, 10_000),
+        totp_roles=values.roles("totp_roles", raw["totp_roles"]),
+        oidc_issuer=values.web_url("oidc_issuer", raw["oidc_issuer"], slash=True),
         oidc_client_id=raw["oidc_client_id"].strip(),
-        oidc_client_secret_file=_secret_file("oidc_client_secret_file", raw["oidc_client_secret_file"]),
+        oidc_client_secret_file=values.secret_file("oidc_client_secret_file", raw["oidc_client_secret_file"]),
         oidc_scopes=raw["oidc_scopes"].strip(),
         oidc_name_claim=raw["oidc_name_claim"].strip(),
         oidc_groups_claim=raw["oidc_groups_claim"].strip(),
-        oidc_roles=_grants("oidc_roles", raw["oidc_roles"]),
+        oidc_roles=values.grants("oidc_roles", raw["oidc_roles"]),
         oidc_label=raw["oidc_label"].strip()[:60],
-        keystone_url=_web_url("keystone_url", raw["keystone_url"]),
-        keystone_roles=_grants("keystone_roles", raw["keystone_roles"]),
-        requests_per_minute=_number("requests_per_minute", raw["requests_per_minute"], 10, 1_000_000),
-        webhook_networks=_networks("webhook_networks", raw["webhook_networks"]),
-        rollout_networks=_networks("rollout_networks", raw["rollout_networks"]),
-        require_if_match=_switch("require_if_match", raw["require_if_match"]),
-        console_recording=_switch("console_recording", raw["console_recording"]),
-        console_keep_days=_number("console_keep_days", raw["console_keep_days"], 1, 3650),
+        keystone_url=values.web_url("keystone_url", raw["keystone_url"]),
+        keystone_roles=values.grants("keystone_roles", raw["keystone_roles"]),
+        requests_per_minute=values.number("requests_per_minute", raw["requests_per_minute"], 10, 1_000_000),
+        webhook_networks=values.networks("webhook_networks", raw["webhook_networks"]),
+        rollout_networks=values.networks("rollout_networks", raw["rollout_networks"]),
+        require_if_match=values.switch("require_if_match", raw["require_if_match"]),
+        console_recording=values.switch("console_recording", raw["console_recording"]),
+        console_keep_days=values.number("console_keep_days", raw["console_keep_days"], 1, 3650),
     )
 
 
@@ -355,77 +329,6 @@ def _one_text(value: Any) -> str:
     if isinstance(value, dict):
         return ",".join(f"{key}={inner}" for key, inner in value.items())
     return str(value)
-
-
-def _listen(name: str, value: str) -> Listen:
-    match = _LISTEN.fullmatch(value)
-    if match is None or int(match["port"]) > 65535:
-        raise ConfigError(f"PXEAPP_{name.upper()} is {value!r}.", hint="Write HOST:PORT, for example 0.0.0.0:8080.")
-    return Listen(match["host"].strip("[]"), int(match["port"]))
-
-
-def _number(name: str, value: str, least: int, most: int) -> int:
-    if not value.isascii() or not value.isdigit() or len(value) > 9 or not least <= int(value) <= most:
-        raise ConfigError(f"PXEAPP_{name.upper()} is {value!r}.", hint=f"Use a whole number from {least} to {most}.")
-    return int(value)
-
-
-def _switch(name: str, value: str) -> bool:
-    if value.lower() not in ("on", "off", "true", "false"):
-        raise ConfigError(f"PXEAPP_{name.upper()} is {value!r}.", hint="Use on or off.")
-    return value.lower() in ("on", "true")
-
-
-def _web_url(name: str, value: str, *, slash: bool = False) -> str:
-    """An address of ours or of a provider. An issuer is kept to the letter: its tokens are compared with it."""
-    if value and not _WEB_URL.fullmatch(value):
-        raise ConfigError(f"PXEAPP_{name.upper()} is {value!r}.", hint="Write http(s)://HOST, or with :PORT and /PATH.")
-    return value if slash else value.rstrip("/")
-
-
-def _roles(name: str, value: str) -> frozenset[str]:
-    found = frozenset(part.strip() for part in value.split(",") if part.strip())
-    if not found <= set(ROLES):
-        raise ConfigError(f"PXEAPP_{name.upper()} is {value!r}.", hint=f"Use {', '.join(ROLES)}, separated by commas.")
-    return found
-
-
-def _grants(name: str, value: str) -> tuple[Grant, ...]:
-    """`GROUP=ROLE` or `GROUP=ROLE:PROJECT+PROJECT`, separated by commas; a group may itself hold an equals sign."""
-    found = []
-    for part in filter(None, (piece.strip() for piece in value.split(","))):
-        group, _, right = part.rpartition("=")
-        role, colon, projects = right.partition(":")
-        listed = tuple(filter(None, (each.strip() for each in projects.split("+"))))
-        if not group.strip() or role.strip() not in ROLES or (colon and (not listed or role.strip() == "admin")):
-            raise ConfigError(
-                f"PXEAPP_{name.upper()} has {part!r}.",
-                hint=f"Write GROUP=ROLE or GROUP=ROLE:PROJECT+PROJECT, with ROLE one of {', '.join(ROLES)}; "
-                "an admin works with all projects.",
-            )
-        found.append(Grant(group.strip(), role.strip(), listed if colon else None))
-    return tuple(found)
-
-
-def _secret_file(name: str, value: str) -> Path | None:
-    if not value:
-        return None
-    path = Path(value)
-    if not (path.is_file() and os.access(path, os.R_OK)):
-        raise ConfigError(
-            f"PXEAPP_{name.upper()} names {value!r}, which cannot be read.", hint="Create it, readable by this user."
-        )
-    return path
-
-
-def _present_file(name: str, value: str) -> Path | None:
-    """A file that one of the processes reads; others may run as somebody who cannot."""
-    if not value:
-        return None
-    path = Path(value)
-    if not (path.is_absolute() and path.is_file()):
-        raise ConfigError(f"PXEAPP_{name.upper()} names {value!r}, which is no file.", hint="Write its whole path.")
-    return path
 
 
 def _refuse_half_tls(raw: Mapping[str, str]) -> None:
@@ -455,57 +358,6 @@ def _refuse_half_oidc(raw: Mapping[str, str]) -> None:
         )
     if not _SCOPES.fullmatch(raw["oidc_scopes"].strip()) or "openid" not in raw["oidc_scopes"].split():
         raise ConfigError(f"PXEAPP_OIDC_SCOPES is {raw['oidc_scopes']!r}.", hint="Write openid profile email.")
-
-
-def _networks(name: str, value: str) -> tuple[IPNetwork, ...]:
-    try:
-        return tuple(IPNetwork(part.strip()) for part in value.split(",") if part.strip())
-    except (AddrFormatError, ValueError) as error:
-        raise ConfigError(
-            f"PXEAPP_{name.upper()} is {value!r}: {error}.", hint="Write networks as 10.0.0.0/24, separated by commas."
-        ) from error
-
-
-def _fingerprints(name: str, value: str) -> frozenset[str]:
-    found = {part.replace(" ", "").upper() for part in value.split(",") if part.strip()}
-    if wrong := sorted(each for each in found if not re.fullmatch("[0-9A-F]{40}", each)):
-        hint = "Write all 40 digits of each fingerprint, as pxeapp bundle verify shows them."
-        raise ConfigError(f"PXEAPP_{name.upper()} holds {wrong[0]!r}, which is no fingerprint.", hint=hint)
-    return frozenset(found)
-
-
-def _upstreams(name: str, value: str) -> dict[str, str]:
-    pairs: dict[str, str] = {}
-    for part in filter(None, (piece.strip() for piece in value.split(","))):
-        key, equals, url = part.partition("=")
-        if not equals or not _UPSTREAM_NAME.fullmatch(key) or not _UPSTREAM_URL.fullmatch(url):
-            raise ConfigError(
-                f"PXEAPP_{name.upper()} has {part!r}.",
-                hint="Write NAME=http://host/path (https, or http+unix:///SOCKET:/path for a mirror door), "
-                "comma separated; names in lower case with digits and dashes.",
-            )
-        pairs[key] = url.rstrip("/")
-    return pairs
-
-
-def _node_url(value: str, listen: Listen) -> str:
-    if not value:
-        host = _own_address() if listen.host in ("0.0.0.0", "::") else listen.host  # noqa: S104 - compared, not bound
-        return f"http://{Listen(host, listen.port)}"
-    match = _NODE_URL.fullmatch(value)
-    if match is None or not 0 < int(match["port"] or 80) <= 65535:
-        raise ConfigError(f"PXEAPP_NODE_URL is {value!r}.", hint="Write how machines reach us: http://10.0.0.1:8081.")
-    return value.rstrip("/")
-
-
-def _own_address() -> str:
-    """The address this host would use towards the outside; nothing is sent."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))
-            return str(probe.getsockname()[0])
-        except OSError:
-            return "127.0.0.1"
 
 
 assert {field.name for field in fields(Settings)} == set(DEFAULTS)  # noqa: S101 - a setting without a default is our bug

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pxeapp.software.mirrors import installer
+from pxeapp.software.mirrors import installer, skew
 from pxeapp.software.mirrors import selection as selections
 from pxeapp.software.mirrors.closure import Rules, Unsatisfied, close
 from pxeapp.software.mirrors.needs import Atom, Need
@@ -36,6 +36,7 @@ class Choice:
 
     chosen: tuple[Candidate, ...]
     unsatisfied: tuple[Unsatisfied, ...]
+    remarks: tuple[str, ...] = ()
 
     @property
     def bytes(self) -> int:
@@ -60,6 +61,10 @@ def choose(reading: Reading, selection: Selection, names: Mapping[str, Sequence[
             kept |= {id(each): each for each in more if _is_for(each, selection)}
         elif selection.versions == "all":
             kept |= {id(each): each for each in more if each.name in named}
+    if selection.everything and selection.versions == "newest":
+        beside = skew.older(reading.pools, kept.keys())
+        kept |= {id(each): each for each in beside.chosen}
+        unknown += beside.unsatisfied
     if selection.source:
         built = {each.package.source for each in kept.values()}
         sources = [each for each in reading.sources if selection.everything or _file(each) in built]
@@ -71,7 +76,7 @@ def choose(reading: Reading, selection: Selection, names: Mapping[str, Sequence[
         kept |= {id(each): each for each in ours or components(reading.components)}
     once = {each.package.identity: each for each in reversed(list(kept.values()))}  # the same file in two sources
     ordered = sorted(once.values(), key=lambda each: (each.name, each.version, each.package.path))
-    return Choice(tuple(ordered), (*unknown, *closure.unsatisfied))
+    return Choice(tuple(ordered), (*unknown, *closure.unsatisfied), skew.remarks(ordered))
 
 
 def components(udebs: Sequence[Candidate]) -> list[Candidate]:

@@ -17,7 +17,7 @@ class Deb:
 
     __slots__ = (
         "__dict__", "_provides", "_text", "_where", "architecture", "essential", "foreign", "name", "priority",
-        "source", "version",
+        "same", "source", "version",
     )  # fmt: skip
 
     def __init__(self, text: str, source: int, where: str) -> None:
@@ -29,7 +29,9 @@ class Deb:
         self.architecture = _field(text, "Architecture")
         self.priority = _field(text, "Priority")
         self.essential = _field(text, "Essential") == "yes"
-        self.foreign = _field(text, "Multi-Arch") in ("foreign", "allowed")
+        multi_arch = _field(text, "Multi-Arch")
+        self.foreign = multi_arch in ("foreign", "allowed")
+        self.same = multi_arch == "same"
         self._provides = _field(text, "Provides")
 
     @property
@@ -52,6 +54,12 @@ class Deb:
         strong = (need for name in deb_needs.STRONG for need in deb_needs.read(self.fields.get(name, "")))
         weak = (need for name in deb_needs.WEAK for need in deb_needs.read(self.fields.get(name, ""), weak=True))
         return (*strong, *weak)
+
+    def exact(self) -> Sequence[Need]:
+        """What it asks of others in one version and no other; read without the other fields."""
+        fields = [_field(self._text, name) for name in deb_needs.STRONG]
+        needs = [need for text in fields if "(=" in text for need in deb_needs.read(text)]
+        return [need for need in needs if any(atom.relation == "=" for atom in need.any_of)]
 
     def against(self) -> Sequence[Atom]:
         """What it cannot be installed beside."""

@@ -50,11 +50,18 @@ class Candidate(Protocol):
         """Whether it serves packages of other architectures too (Multi-Arch: foreign, or allowed)."""
 
     @property
+    def same(self) -> bool:
+        """Whether it may be there for several architectures at once, all of one version (Multi-Arch: same)."""
+
+    @property
     def package(self) -> Package:
         """What it is for everybody else."""
 
     def needs(self) -> Sequence[Need]:
         """What it asks of others, the weak ones too."""
+
+    def exact(self) -> Sequence[Need]:
+        """What it asks of others in one version and no other, as far as that may be skewed; see skew.py."""
 
     def against(self) -> Sequence[Atom]:
         """What it cannot be installed beside."""

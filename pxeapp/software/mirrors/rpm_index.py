@@ -35,6 +35,7 @@ class Rpm:
     priority = ""
     essential = False
     foreign = False
+    same = False
 
     def __init__(
         self,
@@ -67,6 +68,10 @@ class Rpm:
         """What it requires; what it recommends is weak."""
         strong = [need for entry in self._requires for need in _needs(entry, weak=False)]
         return [*strong, *(need for entry in self._weak for need in _needs(entry, weak=True))]
+
+    def exact(self) -> Sequence[Need]:
+        """None that may be skewed: a repository is published when all of its architectures are built."""
+        return ()
 
     def against(self) -> Sequence[Atom]:
         """What it cannot be installed beside; a rich conflict is left to who installs."""

@@ -95,9 +95,11 @@ def _synced(
         except Changed as error:
             run.says(f"{error.sentence} Looking once more")
             reading, found, count = _fetched(run, at, chosen, names, before)
+        about = _about(reading, found, names)
         digest = _digest(reading, chosen, names)
         if published and digest == before.get("digest"):
-            _remember(run, {**before, "synced_at": run.now().isoformat(), "tried_at": run.now().isoformat()})
+            moment = run.now().isoformat()
+            _remember(run, {**before, **about, "synced_at": moment, "tried_at": moment})
             return {**_figures(found), "changed": False, "fetched": {"packages": 0, "bytes": 0}}
         run.says(f"Publishing {len(found.chosen)} packages")
         packages = [_published(each, chosen) for each in found.chosen]
@@ -106,7 +108,6 @@ def _synced(
             tell=lambda says: run.says(says) if says else run.progress(count.bytes),
         )  # fmt: skip
         publishing.publish(run.settings, run.database, run.store, run.subject, packages, how)
-    about = _about(reading, found, names)
     moment = run.now().isoformat()
     _remember(run, {**about, "digest": digest, "said": _said(chosen), "synced_at": moment, "tried_at": moment})
     fetched = {"packages": count.fetched, "bytes": count.bytes}
@@ -203,7 +204,7 @@ def _about(reading: Reading, found: Choice, names: Names) -> dict[str, Any]:
     return {
         "names": {role: list(packages) for role, packages in names.items()},
         "unsatisfied": [asdict(each) for each in found.unsatisfied[:SHOWN]],
-        "remarks": list(reading.remarks),
+        "remarks": [*reading.remarks, *found.remarks],
         "dated": reading.dated.isoformat() if reading.dated else None,
     }
 

@@ -111,6 +111,25 @@ def test_what_is_missing_upstream_is_named_with_who_asked(appliance: Appliance, 
     assert [each["what"] for each in result["unsatisfied"]] == ["components of the installer (udebs)"]
 
 
+def test_what_apt_refuses_to_install_together_is_said_with_its_versions(
+    appliance: Appliance, archive: Archive, tmp_path: Path
+) -> None:
+    for arch, version in (("amd64", "2.0"), ("i386", "1.0")):
+        archive.add(deb(tmp_path / arch, "libsame", version, arch=arch, Multi_Arch="same"))
+    archive.publish(architectures=("amd64", "i386"))
+    appliance.create(packages=["libsame"], architectures=["amd64", "i386"])
+    task = appliance.sync()
+    said = appliance.row().mirror["state"]["remarks"]
+    assert (task["problem"], task["result"]["remarks"]) == ("", said)
+    assert "libsame (2.0 for amd64, 1.0 for i386). Sync again when" in said[0]
+    # Nothing of it is said once the upstream is whole, nor of one architecture alone.
+    archive.add(deb(tmp_path / "later", "libsame", "2.0", arch="i386", Multi_Arch="same"))
+    archive.publish(architectures=("amd64", "i386"))
+    appliance.sync()
+    assert appliance.row().mirror["state"]["remarks"] == []
+    assert appliance.preview(packages=["libsame"])["result"]["remarks"] == []
+
+
 def test_a_preview_fetches_no_package(appliance: Appliance, upstream: Server) -> None:
     result = appliance.preview()["result"]
     assert (result["packages"], result["to_fetch"]["packages"], result["unsatisfied"]) == (3, 3, [])

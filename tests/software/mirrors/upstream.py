@@ -11,6 +11,7 @@ import subprocess
 import threading
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import product
 from pathlib import Path
 
 from pxeapp.software.repositories import openpgp
@@ -65,13 +66,16 @@ class Archive:
         (self.root / name).write_bytes(path.read_bytes())
         return name
 
-    def publish(self, *, suite: str = SUITE, now: dt.datetime | None = None) -> None:
+    def publish(
+        self, *, suite: str = SUITE, now: dt.datetime | None = None, architectures: tuple[str, ...] = ("amd64",)
+    ) -> None:
         """Indices of all that is in the pool, and the Release file over them."""
         debs, udebs = sorted(self.root.rglob("*.deb")), sorted(self.root.rglob("*.udeb"))
         files: dict[str, bytes] = {}
-        for folder, found in (("main", debs), ("main/debian-installer", udebs)):
-            text = "\n".join(self._paragraph(path) for path in found).encode()
-            name = f"{folder}/binary-amd64/Packages"
+        for arch, (folder, found) in product(architectures, (("main", debs), ("main/debian-installer", udebs))):
+            here = [path for path in found if path.stem.rpartition("_")[2] in (arch, "all")]
+            text = "\n".join(self._paragraph(path) for path in here).encode()
+            name = f"{folder}/binary-{arch}/Packages"
             files |= {name: text, f"{name}.gz": gzip.compress(text, mtime=0), f"{name}.xz": lzma.compress(text)}
         dists = self.root / "dists" / suite
         for name, content in files.items():
@@ -82,7 +86,8 @@ class Archive:
         until = f"Valid-Until: {self.valid_until:%a, %d %b %Y %H:%M:%S} UTC\n" if self.valid_until else ""
         release = (
             f"Origin: Test\nSuite: {suite}\nCodename: {suite}\nDate: {moment:%a, %d %b %Y %H:%M:%S} UTC\n{until}"
-            f"Architectures: all amd64\nNo-Support-for-Architecture-all: Packages\nComponents: main\nSHA256:\n{sums}"
+            f"Architectures: all {' '.join(architectures)}\nNo-Support-for-Architecture-all: Packages\n"
+            f"Components: main\nSHA256:\n{sums}"
         ).encode()
         for name in ("InRelease", "Release", "Release.gpg"):
             (dists / name).unlink(missing_ok=True)

@@ -24,7 +24,7 @@ from pxeapp.config import Settings
 from pxeapp.db import Database, now
 from pxeapp.lab.client import Api
 from pxeapp.lab.fleet.machine import Appliance
-from pxeapp.software import releases
+from pxeapp.software import adding
 from pxeapp.software.releases import Description
 from tests.ports import free_port, free_ports
 
@@ -137,7 +137,7 @@ class LoopbackAppliance:
             name=RELEASE, family="rocky", version="9", install_url="{node_url}/repo/rocky/9/BaseOS/x86_64/os"
         )
         with self.database() as database:
-            releases.add_from_directory(
+            adding.from_directory(
                 database,
                 self.settings,
                 described,

@@ -20,7 +20,7 @@ from pxeapp.bmc.models import SelEntry
 from pxeapp.cli import COMMANDS, WHERE, Where, main, where
 from pxeapp.config import load
 from pxeapp.db import Database, now
-from pxeapp.software import releases
+from pxeapp.software import adding
 from pxeapp.software.releases import Description
 
 MACHINES = """
@@ -46,7 +46,7 @@ def appliance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     settings = load()
     database = Database(settings.database_url)
     debian = Description(name="debian-13", family="debian", version="13", install_url="{node_url}/mirror/debian")
-    releases.add_from_directory(
+    adding.from_directory(
         database, settings, debian, tmp_path, kernel="linux", initrd="initrd.gz", actor="test", now=now()
     )
     database.dispose()

@@ -16,7 +16,7 @@ from pxeapp.api.paging import Page, PageQuery, page
 from pxeapp.api.versions import routes
 from pxeapp.db import now
 from pxeapp.errors import Conflict, FieldProblem, Invalid, NotFound
-from pxeapp.software import releases
+from pxeapp.software import adding, releases
 from pxeapp.software.models import Release
 from pxeapp.software.releases import Description
 
@@ -118,7 +118,7 @@ def _create(said: ReleaseIn) -> Response:
         repositories=tuple(said.repositories),
         settings=said.settings,
     )
-    row = releases.add_from_url(
+    row = adding.from_url(
         context().database,
         context().settings,
         description,
@@ -126,7 +126,7 @@ def _create(said: ReleaseIn) -> Response:
         kernel_sha256=said.kernel_sha256.lower(),
         initrd_url=said.initrd_url,
         initrd_sha256=said.initrd_sha256.lower(),
-        files=[releases.Remote(file.name, file.url, file.sha256.lower()) for file in said.files],
+        files=[adding.Remote(file.name, file.url, file.sha256.lower()) for file in said.files],
         actor=actor().label,
         now=now(),
     )

@@ -58,11 +58,11 @@ def add_directory(
     name: str, directory: Path, kernel: str, initrd: str, files: tuple[str, ...], *, replace: bool, **said: Any
 ) -> None:
     """Add release NAME from files in DIRECTORY; they are copied, hashed and then bootable."""
-    from pxeapp.software import releases  # cost: see _open
+    from pxeapp.software import adding, releases  # cost: see _open
 
     settings, database, now = _open()
     with working(f"Copying and hashing the files of {name} ..."):
-        added = releases.add_from_directory(
+        added = adding.from_directory(
             database,
             settings,
             releases.Description(name, **said),
@@ -97,11 +97,11 @@ def add_url(
     **said: Any,
 ) -> None:
     """Add release NAME from URLs; nothing is kept unless all checksums are right."""
-    from pxeapp.software import releases  # cost: see _open
+    from pxeapp.software import adding, releases  # cost: see _open
 
     settings, database, now = _open()
     with working(f"Fetching the files of {name} ..."):
-        added = releases.add_from_url(
+        added = adding.from_url(
             database,
             settings,
             releases.Description(name, **said),
@@ -109,7 +109,7 @@ def add_url(
             kernel_sha256=kernel_sha256,
             initrd_url=initrd_url,
             initrd_sha256=initrd_sha256,
-            files=[releases.Remote(*file) for file in files],
+            files=[adding.Remote(*file) for file in files],
             actor=_actor(),
             now=now,
             replace_existing=replace,

@@ -22,7 +22,7 @@ from sqlalchemy import select
 from pxeapp.config import Settings
 from pxeapp.db import Database
 from pxeapp.errors import FieldProblem, Invalid, PxeError
-from pxeapp.software import apt_sources, media, questions, releases, upstreams
+from pxeapp.software import adding, apt_sources, media, questions, releases, upstreams
 from pxeapp.software.models import Release
 from pxeapp.software.private_apt import PrivateApt
 from pxeapp.software.udebs import build
@@ -55,7 +55,7 @@ def add(
     now: dt.datetime,
     name: str = "",
     remember: Mapping[str, Any] = {},
-    progress: releases.Progress = lambda _line: None,
+    progress: adding.Progress = lambda _line: None,
     accept_unsigned: bool = False,
 ) -> Release:
     """Add or refresh `debian-VERSION`, or another `name`; idempotent: when nothing is new, nothing is changed.
@@ -97,7 +97,7 @@ def add(
                 **remember,
             },
         )
-        release = releases.register(
+        release = adding.register(
             database,
             settings,
             description,
@@ -112,7 +112,7 @@ def add(
     return release
 
 
-def netboot(settings: Settings, version: str, work: Path, progress: releases.Progress) -> Netboot:
+def netboot(settings: Settings, version: str, work: Path, progress: adding.Progress) -> Netboot:
     """The network installer's files alone: of the package that is installed here, or else the mirror's."""
     if (here := _installed(version, progress)) is not None:
         return here
@@ -129,7 +129,7 @@ def unpack(deb: Path, version: str, work: Path, package_version: str) -> Netboot
     return Netboot(target / "linux", target / "initrd.gz", package_version)
 
 
-def _reading(settings: Settings, suite: str, work: Path, progress: releases.Progress) -> tuple[Upstream, PrivateApt]:
+def _reading(settings: Settings, suite: str, work: Path, progress: adding.Progress) -> tuple[Upstream, PrivateApt]:
     """The mirror, and an apt that has read it."""
     upstream = upstreams.named(settings, MIRROR)
     own = apt_sources.mirrors(apt_sources.read()).get(MIRROR)
@@ -157,7 +157,7 @@ def _unchanged(database: Database, settings: Settings, name: str, netboot: Netbo
     return release if build.is_in_place(settings, release.settings) else None
 
 
-def _catalogue(site: build.Site, suite: str, release: Release, initrd: Path, progress: releases.Progress) -> None:
+def _catalogue(site: build.Site, suite: str, release: Release, initrd: Path, progress: adding.Progress) -> None:
     """Keep what this installer can be asked; preseeds are checked against it. A release is added without it too."""
     progress("Reading which questions the installer knows")
     path = questions.place(site.settings, release)
@@ -173,7 +173,7 @@ def _catalogue(site: build.Site, suite: str, release: Release, initrd: Path, pro
         progress(f"Known: {found.sentence}")
 
 
-def _netboot(apt: PrivateApt, version: str, work: Path, progress: releases.Progress) -> Netboot:
+def _netboot(apt: PrivateApt, version: str, work: Path, progress: adding.Progress) -> Netboot:
     if (here := _installed(version, progress)) is not None:
         return here
     package = PACKAGE.format(version=version)
@@ -181,7 +181,7 @@ def _netboot(apt: PrivateApt, version: str, work: Path, progress: releases.Progr
     return unpack(apt.download([package])[package], version, work, apt.version(package))
 
 
-def _installed(version: str, progress: releases.Progress) -> Netboot | None:
+def _installed(version: str, progress: adding.Progress) -> Netboot | None:
     installed = INSTALLED / INSIDE.format(version=version)
     if not (installed / "linux").is_file() or not (installed / "initrd.gz").is_file():
         return None

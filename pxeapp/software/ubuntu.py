@@ -17,7 +17,7 @@ from pxeapp import systems
 from pxeapp.config import Settings
 from pxeapp.db import Database
 from pxeapp.errors import FieldProblem, Invalid
-from pxeapp.software import fetch, media, releases
+from pxeapp.software import adding, fetch, media, releases
 from pxeapp.software.isos import contents, image, layouts, listing, live_server
 from pxeapp.software.models import Release
 
@@ -42,7 +42,7 @@ def add(
     actor: str,
     now: dt.datetime,
     replace_existing: bool = False,
-    progress: releases.Progress = lambda _line: None,
+    progress: adding.Progress = lambda _line: None,
 ) -> Release:
     """Add a release from an ISO, a path or an http(s) URL. Takes as long as the ISO takes to copy, twice."""
     settings.media_dir.mkdir(parents=True, exist_ok=True)
@@ -71,7 +71,7 @@ def add(
             settings=wanted.settings,
         )
         progress(f"Copying {path.name} ({path.stat().st_size // 1024**2} MiB)")
-        release = releases.register(
+        release = adding.register(
             database,
             settings,
             description,
@@ -88,13 +88,13 @@ def add(
     return release
 
 
-def _local(iso: str, sha256: str, settings: Settings, work: Path, progress: releases.Progress) -> Path:
+def _local(iso: str, sha256: str, settings: Settings, work: Path, progress: adding.Progress) -> Path:
     """The ISO as a file with a name that can stand in a URL, of the checksum that was said."""
     plain = re.sub(r"[^A-Za-z0-9._+~-]", "-", iso.rstrip("/").rpartition("/")[2]).lstrip(".") or "ubuntu.iso"
     name = plain if plain.endswith(".iso") else f"{plain}.iso"
     if re.match(r"https?://", iso):
         progress(f"Fetching {iso}")
-        limits = fetch.Limits(max_bytes=releases.MAX_FILE_BYTES, deadline_s=4 * 3600.0)
+        limits = fetch.Limits(max_bytes=adding.MAX_FILE_BYTES, deadline_s=4 * 3600.0)
         fetch.fetch(iso, work / name, sha256=sha256, networks=settings.fetch_networks, limits=limits)
         return work / name
     path = Path(iso)

@@ -24,7 +24,7 @@ from pxeapp.app import create_app
 from pxeapp.config import Settings
 from pxeapp.db import now
 from pxeapp.processes.serve import prepare
-from pxeapp.software import releases
+from pxeapp.software import adding
 from pxeapp.software.releases import Description
 from pxeapp.ui import live
 from pxeapp.wiring import create_context
@@ -105,7 +105,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, dict[s
     (folder / "linux").write_bytes(b"kernel")
     (folder / "initrd.gz").write_bytes(b"initrd")
     debian = Description(name="debian-13", family="debian", version="13", install_url="{node_url}/mirror/debian")
-    releases.add_from_directory(
+    adding.from_directory(
         context.database, settings, debian, folder, kernel="linux", initrd="initrd.gz", actor="test", now=now()
     )
     tokens = {}

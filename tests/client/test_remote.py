@@ -33,7 +33,7 @@ from pxeapp.db import Database, now
 from pxeapp.machines import selectors
 from pxeapp.machines.models import Machine
 from pxeapp.provisioning.models import Deployment
-from pxeapp.software import releases
+from pxeapp.software import adding
 from pxeapp.software.releases import Description
 from pxeapp.vault import Vault, open_vault
 from tests.consoles.conftest import wait_until
@@ -77,7 +77,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
             (folder / name).write_bytes(name.encode())
         settings = config.load({"PXEAPP_DATA_DIR": str(folder / "data")})
         debian = Description(name="debian-13", family="debian", version="13", install_url="{node_url}/mirror/debian")
-        releases.add_from_directory(
+        adding.from_directory(
             database, settings, debian, folder, kernel="linux", initrd="initrd.gz", actor="test", now=now()
         )
         rack.fill(database, vault, now=now())

@@ -33,7 +33,7 @@ from pxeapp.machines.models import Machine, Network
 from pxeapp.provisioning import steps
 from pxeapp.provisioning.models import Deployment
 from pxeapp.provisioning.queue import Queue
-from pxeapp.software import releases
+from pxeapp.software import adding, releases
 from pxeapp.vault import open_vault
 from tests.doctor.patients import LONG_AGO, NOW, add_machine, with_
 from tests.ports import free_port
@@ -406,7 +406,7 @@ def test_an_altered_release_fails_and_its_row_stays_as_it_is(patient: Patient, t
     for name in ("linux", "initrd.gz"):
         (tmp_path / name).write_bytes(name.encode())
     said = releases.Description(name="debian-13", family="debian", version="13")
-    releases.add_from_directory(
+    adding.from_directory(
         patient.database,
         patient.settings,
         said,

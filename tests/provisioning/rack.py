@@ -30,7 +30,7 @@ from pxeapp.provisioning.node_app import create_node_app
 from pxeapp.provisioning.queue import Queue
 from pxeapp.provisioning.reconciler import Reconciler
 from pxeapp.provisioning.steps import Step
-from pxeapp.software import releases
+from pxeapp.software import adding
 from pxeapp.software.releases import Description
 from pxeapp.wiring import create_provisioner
 from tests.migrated import migrate
@@ -128,7 +128,7 @@ def built(tmp_path: Path, rack_database_url: str = "", *, node_url: str = "http:
         machine = Machine(name="node1", mac=MAC, state=State.ENROLLED, created_at=present(), updated_at=present())
         machine.bmc = Bmc(type="fake", address="node1")
         session.add(machine)
-    releases.add_from_directory(
+    adding.from_directory(
         provisioner.database,
         settings,
         Description(

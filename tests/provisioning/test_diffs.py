@@ -22,7 +22,7 @@ from pxeapp.machines.service import Site, networks_known
 from pxeapp.provisioning import diffs, proposals
 from pxeapp.provisioning.diffs import Comparison, Look
 from pxeapp.provisioning.proposals import Proposal, Selection
-from pxeapp.software import releases
+from pxeapp.software import adding, releases
 from pxeapp.software.releases import Description
 from pxeapp.templates import TemplateError, pool
 from tests.provisioning.rack import Rack, rack
@@ -50,7 +50,7 @@ def site(rack: Rack, tmp_path: Path) -> Rack:
     (tmp_path / "deb").mkdir()
     for name in ("linux", "initrd.gz"):
         (tmp_path / "deb" / name).write_bytes(b"x")
-    releases.add_from_directory(
+    adding.from_directory(
         own.database,
         own.settings,
         Description(name="debian-13", family="debian", version="13", install_url="{node_url}/mirror/debian"),

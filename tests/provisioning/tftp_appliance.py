@@ -16,7 +16,7 @@ from pxeapp import config
 from pxeapp.db import now
 from pxeapp.machines.lifecycle import State
 from pxeapp.machines.models import Machine
-from pxeapp.software import releases
+from pxeapp.software import adding, releases
 from pxeapp.software.releases import Description
 from pxeapp.wiring import create_provisioner
 from tests.boot.tftp.wire import Address, Client, fetch, number, request
@@ -104,7 +104,7 @@ def _prepare(folder: Path, environ: dict[str, str]) -> tuple[str, str]:
     (files / "initrd.img").write_bytes(LARGE)
     with provisioner.database.write() as session:
         session.add(Machine(name="node1", mac=MAC, state=State.ENROLLED, created_at=now(), updated_at=now()))
-    releases.add_from_directory(
+    adding.from_directory(
         provisioner.database,
         provisioner.settings,
         Description(name="rocky-9", family="rocky", version="9", installer="kickstart", install_url="{node_url}/repo"),

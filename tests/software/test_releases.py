@@ -14,7 +14,7 @@ from pxeapp.config import Settings
 from pxeapp.db import Base, Database
 from pxeapp.errors import Conflict, Invalid, NotFound
 from pxeapp.prepared import reading
-from pxeapp.software import media, releases
+from pxeapp.software import adding, media, releases
 from pxeapp.software.models import Release
 from pxeapp.software.releases import Description
 from pxeapp.storage.faults import DatabaseUnavailable
@@ -37,7 +37,7 @@ def tree(tmp_path: Path) -> Path:
 def add(database: Database, settings: Settings, tree: Path, said: Description = ROCKY, **more: object) -> Release:
     """Add the tree as a release."""
     names = {"kernel": "images/vmlinuz", "initrd": "images/initrd.img", "actor": "user:test", "now": NOW}
-    return releases.add_from_directory(database, settings, said, tree, **{**names, **more})  # type: ignore[arg-type]
+    return adding.from_directory(database, settings, said, tree, **{**names, **more})  # type: ignore[arg-type]
 
 
 def folders(settings: Settings) -> set[str]:
@@ -244,7 +244,7 @@ def test_a_release_from_urls_needs_both_checksums_right(
     good = hashlib.sha256(b"initrd").hexdigest()
 
     def fetched(initrd_sha256: str) -> Release:
-        return releases.add_from_url(
+        return adding.from_url(
             database, settings, ROCKY, kernel_url=f"{upstream.url}/k",
             kernel_sha256=hashlib.sha256(b"kernel").hexdigest(), initrd_url=f"{upstream.url}/i",
             initrd_sha256=initrd_sha256, actor="user:test", now=NOW,
@@ -261,7 +261,7 @@ def test_urls_without_checksum_or_with_another_scheme_are_refused_by_field(
     database: Database, settings: Settings
 ) -> None:
     with pytest.raises(Invalid) as caught:
-        releases.add_from_url(
+        adding.from_url(
             database, settings, ROCKY, kernel_url="ftp://x.example/k", kernel_sha256="", initrd_url="http://x.example/i",
             initrd_sha256="zz", actor="user:test", now=NOW,
         )  # fmt: skip

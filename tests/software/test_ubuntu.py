@@ -18,9 +18,10 @@ from pxeapp.db import Database
 from pxeapp.errors import Conflict, Invalid
 from pxeapp.prepared import reading
 from pxeapp.provisioning import facts
-from pxeapp.software import media, releases, ubuntu
+from pxeapp.software import adding, media, releases, ubuntu
+from pxeapp.software.adding import Remote
 from pxeapp.software.models import Release
-from pxeapp.software.releases import Description, Remote
+from pxeapp.software.releases import Description
 from tests.software.conftest import Reply, UpstreamServer
 
 pytestmark = pytest.mark.skipif(shutil.which("bsdtar") is None, reason="libarchive-tools is not installed")
@@ -164,7 +165,7 @@ def test_kernel_initrd_and_iso_come_from_three_urls(
         upstream.replies[f"/{name}"] = Reply(name.encode())
     sums = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("k", "i", "iso")}
     said = Description("jammy", "ubuntu", "22.04", settings={"net_image": "{media}/a.squashfs"})
-    row = releases.add_from_url(
+    row = adding.from_url(
         database, settings, said, kernel_url=f"{upstream.url}/k", kernel_sha256=sums["k"],
         initrd_url=f"{upstream.url}/i", initrd_sha256=sums["i"],
         files=[Remote("live/jammy.iso", f"{upstream.url}/iso", sums["iso"])], actor="user:test", now=NOW,
@@ -174,7 +175,7 @@ def test_kernel_initrd_and_iso_come_from_three_urls(
     assert row.settings["net_image"] == f"{place}/a.squashfs"
     assert list(row.settings["files"].values()) == [sums["iso"]]
     with pytest.raises(Invalid) as refused:
-        releases.add_from_url(
+        adding.from_url(
             database, settings, said, kernel_url=f"{upstream.url}/k", kernel_sha256=sums["k"],
             initrd_url=f"{upstream.url}/i", initrd_sha256=sums["i"], files=[Remote("../x.iso", "ftp://h/x", "0")],
             actor="user:test", now=NOW,

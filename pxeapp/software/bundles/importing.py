@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import select
 
 from pxeapp.errors import Conflict, Invalid
-from pxeapp.software import releases
+from pxeapp.software import adding
 from pxeapp.software.bundles import checking, making, reading
 from pxeapp.software.bundles.checking import Wishes
 from pxeapp.software.bundles.extras import Extra, Extras
@@ -170,7 +170,7 @@ def _take_release(run: Run, entry: ReleaseEntry) -> bool:
             target.parent.mkdir(parents=True, exist_ok=True)
             run.store.link(sha256, target)
         with run.busy(f"Adding release {entry.name}"):
-            releases.add_from_directory(
+            adding.from_directory(
                 run.database, run.settings, checking.description(entry), stage, kernel=entry.kernel,
                 initrd=entry.initrd, files=[name for name in entry.files if name not in (entry.kernel, entry.initrd)],
                 actor=run.actor, now=run.now(), replace_existing=True,

@@ -14,7 +14,7 @@ from typing import Any
 
 from pxeapp import systems
 from pxeapp.errors import Conflict
-from pxeapp.software import debian, questions, releases, upstreams
+from pxeapp.software import adding, debian, questions, upstreams
 from pxeapp.software.content.manifest import Manifest
 from pxeapp.software.isos import layouts, live_server, netboot, service
 from pxeapp.software.isos.listing import Listing
@@ -168,7 +168,7 @@ def _registered(making: Making, said: Description, kernel: str, initrd: str) -> 
 def _register(making: Making, said: Description, kernel: Path, initrd: Path) -> Release:
     run = making.run
     said = replace(said, settings={**said.settings, **making.made_of})
-    row = releases.register(
+    row = adding.register(
         run.database, run.settings, said, kernel=kernel, initrd=initrd, origin=f"media:{making.name}",
         actor=run.actor, now=run.now(), replace_existing=making.replace,
     )  # fmt: skip

@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from pxeapp.errors import Invalid, NotFound, PxeError
-from pxeapp.software import fetch, releases
+from pxeapp.software import adding, fetch, releases
 from pxeapp.software.content import space, tree
 from pxeapp.software.content.manifest import Entry, Manifest
 from pxeapp.software.isos import (
@@ -121,7 +121,7 @@ def _names(run: Run, wanted: Wanted, medium: Medium, source: Source) -> tuple[st
             service.refuse_taken(session, name, but_of=source.sha256)
         mine = _may_replace(session, wanted, name, release, source)
     if release:
-        releases.must_be_free(run.database, release, replace_existing=mine)
+        adding.must_be_free(run.database, release, replace_existing=mine)
     return name, release
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pxeapp.db import now
-from pxeapp.software import releases
+from pxeapp.software import adding
 from pxeapp.software.isos import service
 from pxeapp.software.releases import Description
 from tests.api.conftest import Api
@@ -50,7 +50,7 @@ def test_media_are_listed_and_shown_with_who_installs_from_them(api: Api) -> Non
     kernel = api.context.settings.data_dir / "kernel"
     kernel.write_bytes(b"kernel")
     description = Description("nine", "rocky", "9", install_url=service.url("rocky-9.4"))
-    releases.register(
+    adding.register(
         api.context.database, api.context.settings, description, kernel=kernel, initrd=kernel, origin="test",
         actor="user:ops", now=now(),
     )  # fmt: skip

@@ -25,7 +25,7 @@ from pxeapp.processes.serve import prepare
 from pxeapp.provisioning import grants, steps, tokens
 from pxeapp.provisioning.models import Deployment, NodeToken, Served
 from pxeapp.provisioning.steps import Step
-from pxeapp.software import releases
+from pxeapp.software import adding
 from pxeapp.software.releases import Description
 from pxeapp.vault import open_vault
 from tests.bench import cpu
@@ -161,7 +161,7 @@ class Appliance:
         files.mkdir()
         (files / "vmlinuz").write_bytes(os.urandom(1024))
         (files / "initrd.img").write_bytes(os.urandom(1024 * 1024) * initrd_mb)
-        releases.add_from_directory(
+        adding.from_directory(
             self.database,
             self.settings,
             Description(

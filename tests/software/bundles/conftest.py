@@ -14,7 +14,7 @@ from sqlalchemy import select
 from pxeapp import config
 from pxeapp.answers import site_templates
 from pxeapp.db import Base, Database, now
-from pxeapp.software import releases
+from pxeapp.software import adding
 from pxeapp.software.bundles import service
 from pxeapp.software.content.store import Store
 from pxeapp.software.releases import Description
@@ -91,7 +91,7 @@ class Appliance(Site):
             name=name, family="debian", version="13", install_url="{media}/images",
             repositories=[{"name": "nova", "url": "{node_url}/repo/nova", "suite": "stable"}], **said,
         )  # fmt: skip
-        releases.add_from_directory(
+        adding.from_directory(
             self.database, self.settings, about, folder, kernel="linux", initrd="initrd.gz", files=["images/extra.img"],
             actor=OPS, now=now(), replace_existing=True,
         )  # fmt: skip

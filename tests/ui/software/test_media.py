@@ -7,7 +7,7 @@ from http import HTTPStatus
 from pxeapp.accounts import service as users
 from pxeapp.accounts.permissions import OPERATOR
 from pxeapp.db import now
-from pxeapp.software import releases
+from pxeapp.software import adding
 from pxeapp.software.isos import service
 from pxeapp.software.releases import Description
 from pxeapp.software.tasks import service as tasks
@@ -59,7 +59,7 @@ def test_a_medium_that_a_release_installs_from_is_not_deleted(api: Api) -> None:
         imported(api, name)
     kernel = api.context.settings.data_dir / "kernel"
     kernel.write_bytes(b"kernel")
-    releases.register(
+    adding.register(
         api.context.database, api.context.settings,
         Description("nine", "rocky", "9", install_url=service.url("rocky-9.4")), kernel=kernel, initrd=kernel,
         origin="test", actor="user:ops", now=now(),

@@ -65,7 +65,7 @@ class Upstream:
 
 
 def parse(name: str, url: str, *, proxy: str = "", networks: tuple[IPNetwork, ...] | None = None) -> Upstream:
-    """An upstream from its URL, whose form config.py or cache/service.py has checked: http, https or http+unix."""
+    """An upstream from its URL, whose form config or cache/service.py has checked: http, https or http+unix."""
     if url.startswith(DOOR_PREFIX):
         path, _, rest = url.removeprefix(DOOR_PREFIX).partition(":")
         return Upstream(name, "unix", "door", 80, rest.rstrip("/"), socket=path)

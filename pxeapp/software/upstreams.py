@@ -8,13 +8,14 @@ without any route out.
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import logging
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 from urllib.parse import quote, unquote, urlsplit
 
@@ -73,6 +74,15 @@ def parse(name: str, url: str, *, proxy: str = "", networks: tuple[IPNetwork, ..
     scheme: Literal["http", "https"] = "https" if parts.scheme == "https" else "http"
     port = parts.port or (443 if scheme == "https" else 80)
     return Upstream(name, scheme, parts.hostname or "", port, parts.path.rstrip("/"), proxy=proxy, networks=networks)
+
+
+def behind_door(upstream: Upstream, socket: str) -> Upstream:
+    """One behind an HTTP proxy, which nginx does not speak: through a door of our own on this socket.
+
+    Its host is another one for each address, so that nothing is taken for what came from the address before.
+    """
+    door = parse(upstream.name, f"{DOOR_PREFIX}{socket}:/{upstream.name}")
+    return replace(door, host=f"door-{hashlib.sha256(str(upstream).encode()).hexdigest()[:16]}")
 
 
 def defaults(settings: Settings) -> dict[str, Upstream]:

@@ -187,7 +187,7 @@ class Following:
             threading.Thread(target=self._door.serve_forever, name="proxy-door", daemon=True).start()
         elif self._door is not None:
             self._door.known = proxied
-        doors = {name: upstreams.parse(name, f"{upstreams.DOOR_PREFIX}{path}:/{name}") for name in proxied}
+        doors = {name: upstreams.behind_door(each, str(path)) for name, each in proxied.items()}
         return {
             name: replace(each, upstream=doors[name], aliases=_named(each)) if name in doors else each
             for name, each in known.items()

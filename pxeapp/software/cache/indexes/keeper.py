@@ -71,6 +71,7 @@ class Keeper:
         self._sets: dict[str, _Set] = {}
         self._loyal: OrderedDict[tuple[str, str], tuple[str, float]] = OrderedDict()
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix=f"indexes-{known.name}")
+        self._purged = self._shelf.purged()
         for said in self._shelf.saved():
             if (record := self._restored(said)) is not None:
                 self._sets[record.root] = _Set(record)
@@ -81,6 +82,7 @@ class Keeper:
 
     def answer(self, path: str, client: str) -> Answer:
         """What to give to a client that asks for this path below the upstream."""
+        self._follow_purges()
         try:
             spot = heads.spot(path)
             if spot is not None:
@@ -96,12 +98,14 @@ class Keeper:
 
     def report(self) -> list[dict[str, Any]]:
         """The sets as the upstream's state shows them."""
+        self._follow_purges()
         with self._guard:
             found = sorted(self._sets.items())
         return [_shown(each.record) for _, each in found if each.current is not None]
 
     def problem(self) -> str:
         """What is wrong with the sets, as one text; empty: nothing."""
+        self._follow_purges()
         with self._guard:
             return " ".join(dict.fromkeys(each.record.problem for each in self._sets.values() if each.record.problem))
 
@@ -114,6 +118,9 @@ class Keeper:
         if file is None:
             file, fresh = self._companion(held, current, spot.path), True
             current = held.current or current
+        if not self._shelf.has(file):
+            self._drop(held)
+            raise Unavailable(f"{spot.path} of {spot.root or '/'} was purged a moment ago.", hint="Try again.")
         self._note_loyal(client, spot.root, current)
         return Answer("miss" if fresh else "hit", self._shelf.path(file))
 
@@ -244,8 +251,7 @@ class Keeper:
         except (PxeError, OSError) as error:
             said = str(error) if isinstance(error, PxeError) else f"It could not be written: {error}."
             if not record.generations:
-                with self._guard:
-                    self._sets.pop(record.root, None)
+                self._drop(held)
                 raise
             log.warning("%s keeps its former indexes: %s", self.known.name, said)
             record.problem = said
@@ -259,8 +265,27 @@ class Keeper:
             self.fetched_bytes += size
 
     def _save(self, held: _Set) -> None:
-        if held.record.generations:
-            self._shelf.save(held.record)
+        """Write it down, unless it was purged meanwhile; the set that has come after it, then, is another one."""
+        with self._guard:
+            present = self._sets.get(held.record.root) is held
+        if present and held.record.generations and not self._shelf.save(held.record):
+            self._drop(held)
+
+    def _drop(self, held: _Set) -> None:
+        with self._guard:
+            if self._sets.get(held.record.root) is held:
+                del self._sets[held.record.root]
+
+    def _follow_purges(self) -> None:
+        """What an operator has purged, in another process, is fetched anew when somebody asks for it."""
+        stamp = self._shelf.purged()
+        if stamp == self._purged:
+            return
+        with self._guard:
+            self._purged = stamp
+            for root, held in list(self._sets.items()):
+                if held.record.kept and not self._shelf.keeps(held.record):
+                    del self._sets[root]
 
     def _note_loyal(self, client: str, root: str, generation: Generation) -> None:
         with self._guard:
@@ -284,7 +309,9 @@ class Keeper:
     def _restored(self, said: dict[str, Any]) -> Record | None:
         """A set as it was written down; None for one that is not whole any more: it is made anew when asked."""
         try:
-            record = Record(said["kind"], said["root"], [], dict(said["wanted"]), said["checked"], said["problem"])
+            record = Record(
+                said["kind"], said["root"], [], dict(said["wanted"]), said["checked"], said["problem"], kept=True
+            )
             for each in said["generations"]:
                 made = Generation(
                     files_of(each["heads"]), Head({}), each["at"], each["source"], files_of(each["files"]),

@@ -1,16 +1,19 @@
 """Where one upstream's index sets lie: files by their SHA-256, and a small file for each set that says which it has.
 
 A set's generations are kept, the newest first, so that a client in the middle of an update still finds what the Release
-file that it has names. A file appears whole or not at all, and a set changes by one rename.
+file that it has names. A file appears whole or not at all, and a set changes by one rename. Whoever purges a set does
+so in another process: its record goes, and a note says that something went, which the keeper looks for.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -59,6 +62,7 @@ class Record:
     wanted: dict[str, float] = field(default_factory=dict)  # what was asked for, as heads.py remembers it, and when
     checked: float = 0.0  # when the upstream last said that this is its newest
     problem: str = ""
+    kept: bool = False  # it was written down; one that is not there any more was purged
 
 
 class Shelf:
@@ -123,8 +127,8 @@ class Shelf:
             partial.unlink(missing_ok=True)
         return file
 
-    def save(self, record: Record) -> None:
-        """Write a set's record down; whoever reads it sees the old one or this one."""
+    def save(self, record: Record) -> bool:
+        """Write a set's record down; whoever reads it sees the old one or this one. False: it was purged meanwhile."""
         text = json.dumps(
             {
                 "kind": record.kind,
@@ -145,10 +149,51 @@ class Shelf:
                 ],
             }
         )
-        target = self._sets / f"{hashlib.sha256(record.root.encode()).hexdigest()[:24]}.json"
-        partial = target.with_suffix(".part")
-        partial.write_text(text)
-        partial.replace(target)
+        target = self._record(record.root)
+        with self._alone():
+            if record.kept and not target.exists():
+                return False
+            partial = target.with_suffix(".part")
+            partial.write_text(text)
+            partial.replace(target)
+            record.kept = True
+        return True
+
+    def keeps(self, record: Record) -> bool:
+        """Whether its record is there."""
+        return self._record(record.root).exists()
+
+    def purged(self) -> object:
+        """Changes with every purge."""
+        try:
+            found = self._note.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_ino, found.st_mtime_ns
+
+    @classmethod
+    def purge(cls, folder: Path, means: Callable[[str], bool]) -> tuple[list[str], list[int]]:
+        """Throw away each set with an index whose path below the upstream is meant; their roots, and files' sizes."""
+        if not folder.is_dir():
+            return [], []
+        shelf, gone, stay = cls(folder), list[dict[str, Any]](), list[dict[str, Any]]()
+        with shelf._alone():
+            for said in shelf.saved():
+                (gone if any(map(means, _paths(said))) else stay).append(said)
+            if not gone:
+                return [], []
+            for said in gone:
+                shelf._record(said["root"]).unlink()
+            needed = {file for said in stay for file in _files(said)}
+            sizes = []
+            for file in {file for said in gone for file in _files(said)} - needed:
+                if shelf.has(file):
+                    shelf.path(file).unlink(missing_ok=True)
+                    sizes.append(file.size)
+            note = shelf._partial()  # at last: until then nobody fetches anew what is about to go
+            note.touch()
+            note.replace(shelf._note)
+        return sorted(said["root"] or "/" for said in gone), sizes
 
     def saved(self) -> Iterator[dict[str, Any]]:
         """Every record as it was written; one that cannot be read is left out, and its set is made anew when asked."""
@@ -176,6 +221,20 @@ class Shelf:
             if path.stat().st_ctime < old:
                 path.unlink(missing_ok=True)
 
+    @property
+    def _note(self) -> Path:
+        return self.folder / "purged"
+
+    def _record(self, root: str) -> Path:
+        return self._sets / f"{hashlib.sha256(root.encode()).hexdigest()[:24]}.json"
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Records are written, or thrown away, by one process after the other."""
+        with (self.folder / ".lock").open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
     def _partial(self) -> Path:
         return self.folder / f".part-{os.urandom(8).hex()}"
 
@@ -189,6 +248,18 @@ class Shelf:
 def files_of(said: dict[str, Any]) -> dict[str, File]:
     """Files as a record writes them."""
     return {path: File(str(sha256), int(size)) for path, (sha256, size) in said.items()}
+
+
+def _paths(said: dict[str, Any]) -> Iterator[str]:
+    """Below the upstream, of everything that a record has."""
+    for each in said["generations"]:
+        for path in (*each["heads"], *each["files"]):
+            yield f"{said['root']}/{path}" if said["root"] else path
+
+
+def _files(said: dict[str, Any]) -> Iterator[File]:
+    for each in said["generations"]:
+        yield from (*files_of(each["heads"]).values(), *files_of(each["files"]).values())
 
 
 def _plain(files: dict[str, File]) -> dict[str, tuple[str, int]]:

@@ -277,8 +277,7 @@ PERMISSIONS: dict[str, str] = {
     "appliance.observe": OPERATOR,  # whoever may deploy may stop everything
     "repositories.publish": OPERATOR,
     "ui.publish_repository": OPERATOR,
-    "upstreams.seed": OPERATOR,
-    "ui.seed_upstream": OPERATOR,
+    **dict.fromkeys(("upstreams.seed", "ui.seed_upstream", "upstreams.purge", "ui.purge_upstream"), OPERATOR),
     "tasks.cancel": OPERATOR,
     **dict.fromkeys((f"snapshots.{what}" for what in ("create", "verify", "promote")), OPERATOR),
     "channels.rollback": OPERATOR,
@@ -388,6 +387,7 @@ WHOLE: frozenset[str] = frozenset(
         "appliance.observe", "health.metrics", "reports.durations", "reports.success", "reports.failures",
         "reports.repairs", "reports.inventory", "ui.reports_page", "ui.settings", "ui.doctor_part", "ui.run_doctor",
         "breaker.reset", "ui.reset_breaker", "upstreams.seed", "ui.seed_upstream",
+        "upstreams.purge", "ui.purge_upstream",
         "ui.take_snapshot", "ui.control_snapshot", "ui.roll_channel_back",
         "roles.delete", "repositories.publish", "ui.publish_repository", "mirrors.sync", "mirrors.preview",
         "ui.control_mirror",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pxeapp.db import now
-from pxeapp.software.cache import statistics
+from pxeapp.software.cache import configured, packages, statistics
 from pxeapp.software.cache.access_log import summed
 from tests.api.conftest import Api
 
@@ -19,6 +19,11 @@ def rocky(api: Api) -> dict[str, Any]:
     made = api.of("admin").post("/software/upstreams", json=SAID)
     assert made.status_code == HTTPStatus.CREATED, made.text
     return dict(made.json)
+
+
+def known_as(api: Api, name: str) -> configured.Configured:
+    with api.read() as session:
+        return configured.effective(session, api.context.settings)[name]
 
 
 def fields(answer: Any) -> list[str]:
@@ -73,6 +78,52 @@ def test_an_alias_belongs_to_one_upstream(api: Api, rocky: dict[str, Any]) -> No
     admin = api.of("admin")
     other = {"name": "other", "url": "http://o.example.org/x", "aliases": ["DL.example.org/pub/rocky/"]}
     assert fields(admin.post("/software/upstreams", json=other)) == ["aliases[0]"]
+
+
+def test_a_new_address_is_taken_and_the_audit_has_both(api: Api, rocky: dict[str, Any]) -> None:
+    admin = api.of("admin")
+    mirror = {"name": "web", "sources": [{"upstream": "rocky", "path": "9/BaseOS/x86_64/os"}], "family": "el",
+              "packages": ["chrony"]}  # fmt: skip
+    assert admin.post("/software/mirrors", json=mirror).status_code == HTTPStatus.CREATED
+    changed = admin.patch("/software/upstreams/rocky", json={"url": "https://near.example.org/rocky/"})
+    assert (changed.json["url"], changed.json["mirrors"]) == ("https://near.example.org/rocky", ["web"])
+    row = next(each for each in admin.get("/audit?limit=20").json["items"] if each["action"] == "upstream.change")
+    assert (row["before"]["url"], row["after"]["url"]) == (SAID["url"], "https://near.example.org/rocky")
+
+
+def test_an_address_is_not_changed_where_nothing_would_be_served_or_another_answers(
+    api: Api, rocky: dict[str, Any]
+) -> None:
+    admin = api.of("admin")
+    admin.post("/software/upstreams", json={"name": "other", "url": "http://o.example.org/x", "aliases": ["b.org/c"]})
+    assert fields(admin.patch("/software/upstreams/rocky", json={"url": "http://B.org/c/"})) == ["url"]
+    admin.patch("/software/upstreams/rocky", json={"offline": True})
+    elsewhere = {"url": "https://near.example.org/rocky"}
+    refused = admin.patch("/software/upstreams/rocky", json=elsewhere)
+    assert fields(refused) == ["url"]
+    assert "pxeapp cache online rocky" in refused.json["errors"][0]["fix"]
+    assert admin.patch("/software/upstreams/rocky", json={"freshness_s": 60}).status_code == HTTPStatus.OK
+    both = admin.patch("/software/upstreams/rocky", json={**elsewhere, "offline": False})
+    assert (both.status_code, both.json["url"]) == (HTTPStatus.OK, elsewhere["url"])
+
+
+def test_what_came_wrong_is_purged_and_the_second_time_there_is_nothing(api: Api, rocky: dict[str, Any]) -> None:
+    own = api.context.settings
+    package = packages.place(own.data_dir / "cache/packages", known_as(api, "rocky"), "9/x.rpm")
+    package.parent.mkdir(parents=True)
+    package.write_bytes(b"what came wrong")
+    operator, where = api.of("operator"), "/software/upstreams/rocky/purge"
+    assert api.of("viewer").post(where, json={"path": "9/x.rpm"}).status_code == HTTPStatus.FORBIDDEN
+    found = {"name": "rocky", "path": "9/x.rpm", "sets": []}
+    assert operator.post(where, json={"path": "/9/x.rpm"}).json == {**found, "files": 1, "bytes": 15}
+    assert operator.post(where, json={"path": "9/x.rpm"}).json == {**found, "files": 0, "bytes": 0}
+    assert fields(operator.post(where, json={"path": "../x"})) == ["path"]
+    assert fields(operator.post(where, json={})) == ["path"]
+    assert operator.post(where.replace("rocky", "none"), json={"path": "/"}).status_code == HTTPStatus.NOT_FOUND
+    (row,) = [each for each in api.of("admin").get("/audit").json["items"] if each["action"] == "upstream.purge"]
+    assert row["details"] == {"path": "9/x.rpm", "files": 1, "bytes": 15, "sets": []}
+    api.of("admin").patch("/software/upstreams/rocky", json={"offline": True})
+    assert operator.post(where, json={"path": "9/x.rpm"}).status_code == HTTPStatus.CONFLICT
 
 
 def test_only_administrators_change_upstreams_and_everybody_sees_them(api: Api, rocky: dict[str, Any]) -> None:

@@ -386,7 +386,7 @@ STOPS: tuple[Stop, ...] = (
     Stop("repositories.retire_key", before=_two_keys),
     Stop("repositories.list_keys"),
     *map(Stop, ("upstreams.create", "upstreams.change", "upstreams.show", "upstreams.listing")),
-    *map(Stop, ("upstreams.show_statistics", "upstreams.seed", "upstreams.delete")),
+    *map(Stop, ("upstreams.show_statistics", "upstreams.purge", "upstreams.seed", "upstreams.delete")),
     Stop("media.create", before=_an_image_lies_there),
     Stop("media.listing", before=_imported),
     *map(Stop, ("media.show", "media.delete")),

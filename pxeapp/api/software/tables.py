@@ -14,6 +14,7 @@ ONE: dict[str, type[BaseModel]] = {
     **dict.fromkeys((f"upstreams.{what}" for what in ("show", "create", "change")), upstreams.UpstreamOut),
     "upstreams.show_statistics": upstreams.UpstreamStatisticsOut,
     "upstreams.seed": tasks.TaskOut,
+    "upstreams.purge": upstreams.PurgeOut,
     "media.show": media.MediumOut,
     "media.create": tasks.TaskOut,
     **dict.fromkeys(("snapshots.show", "snapshots.create"), snapshots.SnapshotOut),

@@ -17,9 +17,10 @@ from pxeapp.api.paging import PageQuery, listed
 from pxeapp.api.software.choices import RoleIn, SourceIn, Word
 from pxeapp.api.software.tasks import ordered
 from pxeapp.db import now
-from pxeapp.software.cache import configured, seeding, service, statistics
+from pxeapp.software.cache import configured, purging, seeding, service, statistics
 from pxeapp.software.cache.configured import Configured
 from pxeapp.software.cache.models import UpstreamState
+from pxeapp.software.mirrors import service as mirrors
 
 bp = APIBlueprint("upstreams", __name__, url_prefix="/api/v1/software", tag="Software")
 Url = Annotated[str, Field(max_length=500, description="http or https; empty: the default's, where there is one.")]
@@ -87,6 +88,25 @@ class SeedIn(BaseModel):
     installer: bool = Field(default=False, description="Kernel, boot loaders, and the installer's own components.")
 
 
+class PurgeIn(BaseModel):
+    """What is thrown away, so that the next request fetches it anew."""
+
+    model_config = ConfigDict(extra="forbid")
+    path: Annotated[str, Field(min_length=1, max_length=purging.LONGEST)] = Field(
+        description="Below the upstream: a file, or a folder with a slash at its end; / is everything."
+    )
+
+
+class PurgeOut(BaseModel):
+    """What went. An index goes with its whole set; the second time nothing is there."""
+
+    name: str
+    path: str
+    files: int
+    bytes: int
+    sets: list[str] = Field(description="The roots of the index sets that went.")
+
+
 class UpstreamSetOut(BaseModel):
     """An index set that is here: a Release file or repomd.xml, with the indexes of it that were asked for."""
 
@@ -114,6 +134,7 @@ class UpstreamOut(BaseModel):
     aliases: list[str]
     keyring: str
     version: int
+    mirrors: list[str] = Field(description="Those that read it; from a new address with their next sync.")
     problem: str
     sets: list[UpstreamSetOut]
 
@@ -197,7 +218,10 @@ def create(said: UpstreamIn) -> Response:
 @bp.patch("/upstreams/<name>")
 @bp.input(UpstreamChange, arg_name="said")
 def change(name: str, said: UpstreamChange) -> Response:
-    """Change an upstream, one of the settings too; the front follows within seconds"""
+    """Change an upstream, one of the settings too; the front follows within seconds
+
+    Packages that are cached of a former address are not served any more; mirrors read the new one with their next sync.
+    """
     own = context()
     with own.database.write() as session:
         etags.check(service.get(session, own.settings, name).wire())
@@ -237,11 +261,20 @@ def seed(name: str, said: SeedIn) -> Response:
         return ordered(seeding.order(session, known, name, said.model_dump(), actor=actor().label, now=now()))
 
 
+@bp.post("/upstreams/<name>/purge")
+@bp.input(PurgeIn, arg_name="said")
+def purge(name: str, said: PurgeIn) -> dict[str, Any]:
+    """Throw a file of the cache away, or all below a folder, so that the next request fetches it anew"""
+    own = context()
+    return purging.purge(own.database, own.settings, name, said.path, actor=actor().label, now=now())
+
+
 def shown_with_state(session: Session, known: Configured) -> dict[str, Any]:
     """An upstream with what the front sees of it."""
     state = session.get(UpstreamState, known.name)
     return {
         **known.wire(),
+        "mirrors": mirrors.readers(session).get(known.name, []),
         "problem": state.problem if state else "",
         "sets": [_set(each) for each in state.sets] if state else [],
     }

@@ -12,6 +12,7 @@ from pxeapp.client import appliance, at
 from pxeapp.client.watching import timeout
 from pxeapp.commandline import agree, as_json, moment, print_json, print_table, yes
 from pxeapp.errors import Invalid, NotFound
+from pxeapp.sentences import few
 from pxeapp.software.content.space import shown as size_shown
 from pxeapp.software.mirrors.commands import read_source, read_variable
 from pxeapp.software.task_commands import followed, wait
@@ -80,7 +81,8 @@ def show(name: str, as_json: bool) -> None:
         "limit": size_shown(found["max_bytes"]), "fresh for": _length(found["freshness_s"]),
         "state": "offline" if found["offline"] else "online",
         "packages": "kept" if found["keep_packages"] else "passed through",
-        "also asked as": ", ".join(found["aliases"]), "keyring": found["keyring"], "problem": found["problem"],
+        "also asked as": ", ".join(found["aliases"]), "read by mirrors": few(found["mirrors"], 10),
+        "keyring": found["keyring"], "problem": found["problem"],
     }  # fmt: skip
     for field, value in said.items():
         if value:
@@ -110,15 +112,19 @@ def change(name: str, aliases: tuple[str, ...], no_aliases: bool, **said: Any) -
         wanted["aliases"] = list(aliases)
     own = appliance()
     try:
-        own.get(at("software", "upstreams", name))
+        before = own.get(at("software", "upstreams", name))
     except NotFound:
         if not wanted.get("url"):
             raise Invalid(f"{name} is new, and needs an address.", hint="Add --url http://HOST/PATH.") from None
         own.post("/software/upstreams", {"name": name, **wanted})
         click.echo(f"{name} was added; machines find it at /mirror/{name}.")
         return
-    own.patch(at("software", "upstreams", name), wanted)
+    found = own.patch(at("software", "upstreams", name), wanted)
     click.echo(f"{name} was changed.")
+    if found["url"] != before["url"]:
+        click.echo(f"Packages that are cached of {before['url']} are not served any more; they are fetched anew.")
+        if found["mirrors"]:
+            click.echo(f"With their next sync these mirrors read the new address: {few(found['mirrors'], 10)}.")
 
 
 @cache.command("remove")
@@ -197,6 +203,30 @@ def seed(name: str, wait: bool, timeout: float | None, as_json: bool, **said: An
                    f"{result['present']} were there; {result['indexes']} indexes.")  # fmt: skip
         for each in result["unsatisfied"]:
             click.echo(f"Nobody has {each['what']} ({', '.join(each['by'])}).")
+
+
+@cache.command("purge")
+@click.argument("name", metavar="UPSTREAM")
+@click.argument("path")
+@yes
+@as_json
+def purge(name: str, path: str, yes: bool, as_json: bool) -> None:
+    """Throw PATH of an upstream away, so that the next request fetches it anew; a folder ends with /, / is everything.
+
+    An index goes with its whole set.
+    """
+    if path.endswith("/"):
+        agree(f"Everything of {name} below {path} is thrown away, and fetched anew by whoever asks for it.", yes=yes)
+    found = appliance().post(at("software", "upstreams", name, "purge"), {"path": path})
+    if as_json:
+        print_json(found)
+        return
+    for root in found["sets"]:
+        click.echo(f"The index set {root} went as a whole.")
+    if found["files"]:
+        click.echo(f"{found['files']} files, {size_shown(found['bytes'])} went; the next request fetches anew.")
+    else:
+        click.echo(f"Nothing of {found['path']} was here. A folder is written with / at its end.")
 
 
 def _selected(said: Mapping[str, Any]) -> dict[str, Any]:

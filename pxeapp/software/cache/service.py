@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from pxeapp import audit, pinned
 from pxeapp.config import Settings
 from pxeapp.errors import Conflict, FieldProblem, Invalid, NotFound
+from pxeapp.software import upstreams
 from pxeapp.software.cache import configured
 from pxeapp.software.cache.configured import Configured
 from pxeapp.software.cache.models import SoftwareUpstream, UpstreamDay, UpstreamMissing, UpstreamState
@@ -115,6 +116,9 @@ def _save(
     ]  # fmt: skip
     problems += _problems(settings, values, followed=own is not None)
     problems += _taken(known, name, values["aliases"])
+    url = values["url"] or (own.url if own is not None else "")
+    if not problems and (before is None or url != before.url):
+        problems += _moved(known, name, url, before.url if before is not None and values["offline"] else "")
     if problems:
         raise Invalid("The upstream cannot be saved.", problems=problems)
     if row is None:
@@ -197,6 +201,26 @@ def _taken(known: Mapping[str, Configured], name: str, aliases: Iterable[str]) -
         if alias in whose:
             fix = "Take it away there first."
             yield FieldProblem(f"aliases[{number}]", f"{alias} is answered by {whose[alias]}.", fix)
+
+
+def _moved(known: Mapping[str, Configured], name: str, url: str, kept_from: str) -> Iterable[FieldProblem]:
+    """What stands against a new address; `kept_from` is the former one of an upstream that is offline.
+
+    Packages come from the new one from then on, and those of the former one are not served any more: by the same name
+    it may be something else there. Of an upstream that is offline nothing would be left.
+    """
+    upstream = upstreams.parse(name, url)
+    address = f"{upstream.authority.lower()}{upstream.path}"
+    answering = next((each.name for each in known.values() if each.name != name and address in each.aliases), "")
+    if answering:
+        yield FieldProblem("url", f"{address} is an alias of {answering}.", "Take it away there first.")
+    if kept_from:
+        yield FieldProblem(
+            "url",
+            f"cannot change while {name} is offline: packages that are here came from {kept_from}, and none would be "
+            "served any more.",
+            f"First: pxeapp cache online {name}.",
+        )
 
 
 def addresses(upstream: Configured) -> tuple[str, ...]:

@@ -43,6 +43,16 @@ def listing(session: Session, *, after: str = "", limit: int) -> Sequence[Softwa
     return session.scalars(query.order_by(SoftwareRepository.name).limit(limit)).all()
 
 
+def readers(session: Session) -> dict[str, list[str]]:
+    """Which mirrors read an upstream, by its name; or by a URL, where no upstream was named."""
+    found: dict[str, list[str]] = {}
+    query = select(SoftwareRepository.name, SoftwareRepository.mirror).where(SoftwareRepository.origin == MIRROR)
+    for name, given in session.execute(query.order_by(SoftwareRepository.name)):
+        for upstream in dict.fromkeys(source["upstream"] for source in given.get("sources", ())):
+            found.setdefault(upstream, []).append(name)
+    return found
+
+
 def said(session: Session, known: Collection[str], given: Mapping[str, Any]) -> Selection:
     """A selection from what an operator sends, completed by its release; raises Invalid with all that is wrong.
 

@@ -1,4 +1,4 @@
-"""Channels: promotion from one to the next, rollback, their history, and their end. Rows; trees are made by publishing.py."""
+"""Channels: promotion from one to the next, rollback, history, and end. Rows; trees are made by publishing.py."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -17,7 +17,7 @@ from pxeapp.api.context import actor, context
 from pxeapp.api.software.upstreams import shown_with_state
 from pxeapp.db import now
 from pxeapp.errors import FieldProblem, Invalid, NotFound, PxeError
-from pxeapp.software.cache import configured, seeding, service, statistics
+from pxeapp.software.cache import configured, purging, seeding, service, statistics
 from pxeapp.software.cache.configured import Configured
 from pxeapp.software.content.space import shown as size_shown
 from pxeapp.software.tasks import service as tasks
@@ -79,11 +79,13 @@ def change_upstream(name: str) -> ResponseReturnValue:
     form = request.form
 
     def change(session: Session) -> None:
+        shown = _kept(service.get(session, context().settings, name).wire())
         values = {
             "url": form.get("url", "").strip(),
             "kind": form.get("kind", ""),
-            "max_bytes": _number("max_gib", form.get("max_gib", "")) * GIB,
-            "freshness_s": _number("freshness_minutes", form.get("freshness_minutes", "")) * 60,
+            # The form rounds both: what nobody has touched stays what it is.
+            "max_bytes": _changed(form, shown, "max_gib", GIB),
+            "freshness_s": _changed(form, shown, "freshness_minutes", 60),
             "keep_packages": "keep_packages" in form,
             "aliases": form.get("aliases", "").split(),
             "keyring": form.get("keyring", "").strip(),
@@ -123,6 +125,19 @@ def seed_upstream(name: str) -> ResponseReturnValue:
     return _act(name, order, dict(form))
 
 
+@bp.post("/software/cache/<name>/purge")
+def purge_upstream(name: str) -> ResponseReturnValue:
+    """Throw away what came wrong, and say on the same page what went."""
+    own, form = context(), {"path": request.form.get("path", "").strip()}
+    try:
+        went = purging.purge(own.database, own.settings, name, form["path"], actor=actor().label, now=now())
+    except PxeError as error:
+        if error.status == HTTPStatus.NOT_FOUND:
+            raise
+        return _one(name, problem=in_full(error), errors=_errors(error), form=form), error.status
+    return _one(name, went={**went, "size": size_shown(went["bytes"])})
+
+
 @bp.post("/software/cache/<name>/delete")
 def delete_upstream(name: str) -> ResponseReturnValue:
     """Forget it."""
@@ -154,6 +169,24 @@ def _number(field: str, text: str) -> int:
             "The upstream cannot be saved.", problems=[FieldProblem(field, "is no whole number.", "Write 20.")]
         )
     return int(text)
+
+
+def _changed(form: Mapping[str, str], shown: Mapping[str, str], field: str, unit: int) -> int | None:
+    said = form.get(field, "")
+    return None if said == shown[field] else _number(field, said) * unit
+
+
+def _kept(shown: Mapping[str, Any]) -> dict[str, str]:
+    """How an upstream is kept, as the form has it."""
+    return {
+        "url": shown["url"],
+        "kind": shown["kind"],
+        "max_gib": str(max(1, shown["max_bytes"] // GIB)),
+        "freshness_minutes": str(shown["freshness_s"] // 60),
+        "aliases": "\n".join(shown["aliases"]),
+        "keyring": shown["keyring"],
+        "keep_packages": "1" if shown["keep_packages"] else "",
+    }
 
 
 def _errors(error: PxeError) -> dict[str, str]:
@@ -191,20 +224,19 @@ def _line(session: Session, known: Configured) -> dict[str, Any]:
 
 
 def _one(
-    name: str, *, problem: str = "", errors: dict[str, str] | None = None, form: dict[str, str] | None = None
+    name: str,
+    *,
+    problem: str = "",
+    errors: dict[str, str] | None = None,
+    form: dict[str, str] | None = None,
+    went: dict[str, Any] | None = None,
 ) -> str:
     found = _detail(name)
-    shown = found["upstream"]
-    filled = form or {
-        "url": shown["url"],
-        "kind": shown["kind"],
-        "max_gib": str(max(1, shown["max_bytes"] // GIB)),
-        "freshness_minutes": str(shown["freshness_s"] // 60),
-        "aliases": "\n".join(shown["aliases"]),
-        "keyring": shown["keyring"],
-        "keep_packages": "1" if shown["keep_packages"] else "",
-    }
-    return render_template("software/upstream.html", problem=problem, errors=errors or {}, form=filled, **found)
+    typed = form or {}
+    kept = typed if "max_gib" in typed else _kept(found["upstream"])
+    return render_template(
+        "software/upstream.html", problem=problem, errors=errors or {}, form=typed, kept=kept, went=went, **found
+    )
 
 
 def _detail(name: str) -> dict[str, Any]:
@@ -226,6 +258,7 @@ def _detail(name: str) -> dict[str, Any]:
         "tasks": [task_line(row) for row in (*going, *(each for each in last if not going))],
         "may_change": not verdict(actor(), "upstreams.change", "PATCH"),
         "may_delete": bool(known.version) and not verdict(actor(), "upstreams.delete", "DELETE"),
+        "may_purge": not known.offline and not verdict(actor(), "upstreams.purge", "POST"),
         "may_seed": not known.offline and not verdict(actor(), "upstreams.seed", "POST"),
     }
 

@@ -73,6 +73,29 @@ def test_one_of_the_settings_is_changed_and_is_then_what_it_was(run: Run) -> Non
     assert json.loads(run("cache", "show", "debian", "--json").output)["origin"] == "settings"
 
 
+def test_a_new_address_says_what_becomes_of_what_is_here(run: Run) -> None:
+    run("cache", "set", "near", "--url", "http://near.invalid/debian")
+    run("mirror", "create", "web", "--from", "near trixie main", "--package", "memcached", "--no-sync")
+    assert "web" in run("cache", "show", "near").output
+    assert "mirrors" not in run("cache", "set", "near", "--freshness", "1h").output
+    told = run("cache", "set", "near", "--url", "http://nearer.invalid/debian").output
+    assert "Packages that are cached of http://near.invalid/debian are not served any more" in told
+    assert "these mirrors read the new address: web." in told
+    run("cache", "offline", "near")
+    refused = run("cache", "set", "near", "--url", "http://near.invalid/debian", fails=True).output
+    assert "url: cannot change while near is offline" in refused
+    assert "offline here" in run("cache", "purge", "near", "pool/x.deb", fails=True).output
+
+
+def test_what_is_purged_is_counted_and_a_folder_is_agreed_to(run: Run) -> None:
+    assert "Nothing of pool/x.deb was here" in run("cache", "purge", "debian", "/pool/x.deb").output
+    assert "Nothing was done" in run("cache", "purge", "debian", "pool/", fails=True).output
+    assert json.loads(run("cache", "purge", "debian", "pool/", "--yes", "--json").output) == {
+        "name": "debian", "path": "pool/", "files": 0, "bytes": 0, "sets": [],
+    }  # fmt: skip
+    assert "path: '../x' is no path" in run("cache", "purge", "debian", "../x", fails=True).output
+
+
 def test_statistics_say_what_was_spared_and_what_was_missing(run: Run) -> None:
     told = run("cache", "statistics", "debian").output
     assert "3 from the cache, 0 from the upstream (100 % of packages)" in told

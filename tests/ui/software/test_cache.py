@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from http import HTTPStatus
+from typing import Any
 
 from pxeapp.accounts import service as users
 from pxeapp.accounts.permissions import OPERATOR
 from pxeapp.db import now
-from pxeapp.software.cache import configured, service, statistics
+from pxeapp.software.cache import configured, packages, service, statistics
 from pxeapp.software.cache.access_log import summed
 from pxeapp.software.cache.configured import Configured
 from pxeapp.software.tasks import service as tasks
@@ -63,6 +64,45 @@ def test_what_was_asked_and_what_is_wrong_is_shown_and_nothing_in_it_is_a_tag(ap
     assert "The upstream &lt;i&gt;lies&lt;/i&gt;." in text
     assert "100 %" in admin.get("/software/cache").text
     assert "9/BaseOS" in admin.get("/software/cache/rocky/part").text
+
+
+def test_the_form_has_what_is_there_and_what_nobody_touched_stays(api: Api) -> None:
+    added(api)
+    with api.write() as session:
+        said = {"max_bytes": 512 * 1024**2, "freshness_s": 90, "aliases": ["dl.example.net/rocky"]}
+        service.change(session, api.context.settings, "rocky", said, actor="user:ops", now=now())
+    admin = person(api)
+    text = admin.get("/software/cache/rocky").text
+    assert all(f'value="{each}"' in text for each in (KEPT["url"], "1"))
+    assert "dl.example.net/rocky</textarea>" in text
+    shown = {**KEPT, "max_gib": "1", "freshness_minutes": "1", "keep_packages": "1", "aliases": ""}
+    moved = {**shown, "url": "http://near.example.org/rocky"}
+    assert admin.post("/software/cache/rocky", **moved).status_code == HTTPStatus.SEE_OTHER
+    found = known(api)
+    assert (found.url, found.max_bytes, found.freshness_s) == (moved["url"], 512 * 1024**2, 90)
+    assert admin.post("/software/cache/rocky/switch", to="offline").status_code == HTTPStatus.SEE_OTHER
+    refused = admin.post("/software/cache/rocky", **shown)
+    assert refused.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+    assert "cannot change while rocky is offline" in refused.text
+    seeded = admin.post("/software/cache/rocky/seed", release="rocky-9", packages="chrony").text
+    assert f'value="{moved["url"]}"' in seeded  # the other form has what is there, as before
+
+
+def test_what_came_wrong_is_thrown_away_by_its_button(api: Api) -> None:
+    added(api)
+    package = packages.place(api.context.settings.data_dir / "cache/packages", known(api), "9/x.rpm")
+    package.parent.mkdir(parents=True)
+    package.write_bytes(b"x" * 2048)
+    admin = person(api)
+
+    def purged(path: str, name: str = "rocky") -> Any:
+        return admin.client.post(f"/software/cache/{name}/purge", data={"csrf": admin.csrf, "path": path})
+
+    assert "1 file went: 2.0 KiB." in purged("9/x.rpm").text
+    assert "Nothing of 9/x.rpm was here." in purged("9/x.rpm").text
+    wrong = purged("../x")
+    assert (wrong.status_code, 'value="../x"' in wrong.text) == (422, True)
+    assert purged("/", "none").status_code == HTTPStatus.NOT_FOUND
 
 
 def test_an_operator_seeds_and_only_an_admin_switches_it_off(api: Api) -> None:

@@ -5,7 +5,8 @@
   const PIECE = 8 * 2 ** 20, TRIES = 5;
   const pause = (tried) => new Promise((done) => setTimeout(done, 1000 * tried));
   for (const form of document.querySelectorAll("form[data-upload]")) {
-    const input = form.querySelector("input[type=file]"), sent = form.querySelector(".sent"), button = form.querySelector("button");
+    const input = form.querySelector("input[type=file]"), sent = form.querySelector(".sent"), buttons = form.querySelectorAll("button");
+    const lock = (on) => buttons.forEach((each) => { each.disabled = on; });
     const tell = (part) => {
       sent.hidden = false;
       sent.querySelector("progress").value = part;
@@ -38,10 +39,10 @@
     };
     input.closest("[hidden]")?.removeAttribute("hidden");
     form.addEventListener("submit", async (event) => {
-      const file = input.files[0];
-      if (!file || button.disabled) return;
+      const file = input.files[0], pressed = event.submitter;
+      if (!file || buttons[0].disabled) return;
       event.preventDefault();
-      button.disabled = true;
+      lock(true);
       try {
         if (input.multiple) {
           const lines = [];
@@ -51,11 +52,12 @@
           form.elements.upload.value = await send(file);
           form.elements.filename.value = file.name;
         }
+        if (pressed?.name) form.append(Object.assign(document.createElement("input"), { type: "hidden", name: pressed.name, value: pressed.value }));
         form.submit();
       } catch (error) {
         sent.hidden = false;
         sent.querySelector("span").textContent = error instanceof TypeError ? form.dataset.failed : error.message;
-        button.disabled = false;
+        lock(false);
       }
     });
   }

@@ -7,9 +7,11 @@ refused one has brought into the store is named by nothing, and goes with the ne
 from __future__ import annotations
 
 import datetime as dt
+import re
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,8 +38,12 @@ INCOMING = "incoming"  # below data_dir: where an operator lays files for the ap
 
 def import_(run: Run, extras: Extras) -> dict[str, Any]:
     """The task: raises with every objection, or says what was taken, what was there, and what of ours was kept."""
+    with parts(run) as paths:
+        return _imported(run, extras, reading.opened(paths, trusted=partial(trusts, run)))
+
+
+def _imported(run: Run, extras: Extras, found: Opened) -> dict[str, Any]:
     wishes = Wishes(bool(run.options.get("replace_releases")), bool(run.options.get("replace_templates")))
-    found = reading.opened(paths(run), trusted=partial(trusts, run))
     _refuse_lacking(run, found.index)
     missing = {sha256: size for sha256, size in found.index.blobs.items() if not run.store.has(sha256)}
     space.need(run.store.root, sum(missing.values()), for_what=f"Bundle {found.index.name}")
@@ -53,7 +59,11 @@ def import_(run: Run, extras: Extras) -> dict[str, Any]:
 
 def verify(run: Run) -> dict[str, Any]:
     """The task: hash all of it, say who signed it and whether that is somebody whom this appliance trusts."""
-    found = reading.opened(paths(run), trusted=None)
+    with parts(run) as paths:
+        return _verified(run, reading.opened(paths, trusted=None))
+
+
+def _verified(run: Run, found: Opened) -> dict[str, Any]:
     total = found.index.bytes
     found.verify(lambda done: run.progress(done, total, unit="bytes", says=f"Hashing {found.index.name}"))
     return {
@@ -64,10 +74,23 @@ def verify(run: Run) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def paths(run: Run) -> list[Path]:
-    """The parts: uploads by their hash, or files that were laid below `data_dir/incoming`."""
+@contextmanager
+def parts(run: Run) -> Iterator[list[Path]]:
+    """Until the block ends: uploads by their hash, and files that were laid below `data_dir/incoming`.
+
+    Sentences name a part by its file, so that uploads whose names are known go by those.
+    """
     uploads = [run.store.path(sha256) for sha256 in run.options.get("uploads", ())]
-    return [*uploads, *within(run.settings.data_dir, run.options.get("paths", ()))]
+    names = [re.sub(r"[^A-Za-z0-9._+~-]", "-", str(each)) for each in run.options.get("names", ())]
+    root = run.settings.data_dir / "cache"
+    root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="bundle-", dir=root) as folder:
+        for number, name in enumerate(names[: len(uploads)]):
+            link = Path(folder) / f"{number:03d}" / (name.lstrip(".")[:200] or "part")
+            link.parent.mkdir()
+            link.symlink_to(uploads[number].resolve())
+            uploads[number] = link
+        yield [*uploads, *within(run.settings.data_dir, run.options.get("paths", ()))]
 
 
 def within(data_dir: Path, said: Sequence[str]) -> list[Path]:

@@ -58,7 +58,10 @@ def create(
 def take(
     session: Session, settings: Settings, said: dict[str, Any], *, kind: str, actor: str, now: dt.datetime
 ) -> SoftwareTask:
-    """Order the import, or the verification, of parts: `uploads` by hash, or `paths` below data_dir/incoming."""
+    """Order the import, or the verification, of parts: `uploads` by hash, or `paths` below data_dir/incoming.
+
+    `names` are what the uploads are called, one for each.
+    """
     store = Store(settings.data_dir / "software")
     for sha256 in said.get("uploads", ()):
         if not store.has(sha256):
@@ -71,7 +74,7 @@ def take(
     if not paths and not said.get("uploads"):
         problem = FieldProblem("uploads", "names no part.", "Send the parts, or lay them on the appliance.")
         raise Invalid("Nothing was ordered.", problems=[problem])
-    subject = paths[0].name if paths else said["uploads"][0]
+    subject = paths[0].name if paths else (said.get("names") or said["uploads"])[0]
     return tasks.order(session, kind, subject[:120], said, actor=actor, now=now)
 
 

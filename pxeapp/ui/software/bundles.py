@@ -15,10 +15,13 @@ from pxeapp.accounts.permissions import verdict
 from pxeapp.api.context import actor, context
 from pxeapp.api.paging import row_number
 from pxeapp.db import now
-from pxeapp.errors import FieldProblem, Invalid, PxeError
+from pxeapp.errors import FieldProblem, Invalid, NotFound, PxeError
+from pxeapp.sentences import few
 from pxeapp.software.bundles import service
+from pxeapp.software.bundles.index import MOST_PARTS
 from pxeapp.software.bundles.models import Bundle
 from pxeapp.software.content.space import shown as size_shown
+from pxeapp.software.content.store import SHA256, Store
 from pxeapp.software.models import Release
 from pxeapp.software.repositories import signing
 from pxeapp.software.snapshots import service as snapshots
@@ -36,8 +39,8 @@ KINDS = (service.CREATE, service.IMPORT, service.VERIFY)
 
 @bp.get("/software/bundles")
 def bundles() -> ResponseReturnValue:
-    """All of them, and the forms."""
-    return _page({})
+    """All of them, and the forms; with `parts` that of the import is of what a task was given."""
+    return _page(_given_before(row_number(request.args.get("parts", ""))))
 
 
 @bp.get("/software/bundles/part")
@@ -67,12 +70,12 @@ def create_bundle() -> ResponseReturnValue:
 
 @bp.post("/software/bundles/import")
 def import_bundle() -> ResponseReturnValue:
-    """Order the import, or only the verification, of parts that lie below incoming."""
-    form: dict[str, Any] = {name: request.form.get(name, "").strip() for name in ("path", "trust")}
+    """Order the import, or only the verification, of parts: uploaded (lines of hash and name), or below incoming."""
+    form: dict[str, Any] = {name: request.form.get(name, "").strip() for name in ("upload", "path", "trust")}
     form |= {name: bool(request.form.get(name)) for name in ("replace_releases", "replace_templates")}
     verify = request.form.get("act") == "verify"
     try:
-        options: dict[str, Any] = {"paths": [form["path"]] if form["path"] else []}
+        options = _parts(form["upload"], form["path"])
         if not verify:
             options |= {"trust": _fingerprints(form["trust"])}
             options |= {name: form[name] for name in ("replace_releases", "replace_templates")}
@@ -97,6 +100,45 @@ def delete_bundle(name: str) -> ResponseReturnValue:
     return redirect(url_for("ui.bundles"), HTTPStatus.SEE_OTHER)
 
 
+def _parts(upload: str, path: str) -> dict[str, Any]:
+    """Where the parts are; raises Invalid for what was not sent, and for both at once."""
+    lines = [line.partition(" ") for line in upload.splitlines() if line.strip()]
+    if lines and path:
+        problem = FieldProblem("path", "is said, and parts were sent as well.", "Empty it, or open the page anew.")
+        raise Invalid("Nothing was ordered.", problems=[problem])
+    if len(lines) > MOST_PARTS:
+        problem = FieldProblem("uploads", f"are more than {MOST_PARTS} files.", "Send the parts of one bundle.")
+        raise Invalid("Nothing was ordered.", problems=[problem])
+    store = Store(context().settings.data_dir / "software")
+    gone = [name or sha256 for sha256, _, name in lines if not SHA256.fullmatch(sha256) or not store.has(sha256)]
+    if gone:
+        said = f"{few([each[:200] for each in gone], 3)} was not sent, or too long ago."
+        raise Invalid("Nothing was ordered.", problems=[FieldProblem("uploads", said, "Send all parts again.")])
+    return {
+        "uploads": [sha256 for sha256, _, _ in lines],
+        "names": [name[:200] or sha256 for sha256, _, name in lines],
+        "paths": [path] if path else [],
+    }
+
+
+def _given_before(number: int) -> dict[str, Any]:
+    """The parts of a verification, or of an import that was refused: what has come in need not be sent again."""
+    if not number or verdict(actor(), "bundles.take", "POST"):
+        return {}
+    with context().database.read() as session:
+        task = tasks.get(session, number)
+    if task.kind not in (service.IMPORT, service.VERIFY):
+        raise NotFound(f"Task {number} had no parts.")
+    said = task.options
+    names = said.get("names") or said.get("uploads", ())
+    paths = said.get("paths", ())
+    return {
+        "upload": "\n".join(f"{sha256} {name}" for sha256, name in zip(said.get("uploads", ()), names, strict=True)),
+        "path": paths[0] if len(paths) == 1 else "",
+        "trust": ", ".join(said.get("trust", ())),
+    }
+
+
 def _fingerprints(text: str) -> list[str]:
     """Commas between them; the blanks within one, as programs show it, do not matter."""
     found = [re.sub(r"\s", "", each).upper() for each in text.split(",") if each.strip()]
@@ -117,7 +159,8 @@ def _page(form: dict[str, Any], *, problem: str = "", errors: dict[str, str] | N
         keys = [row.fingerprint for row in signing.in_use(session)]
     return render_template(
         "software/bundles.html", problem=problem, errors=errors or {}, form=form, releases=releases, snapshots=kept,
-        keys=keys, sizes=SIZES, incoming=context().settings.data_dir / "incoming", **_list(),
+        keys=keys, sent=len(form.get("upload", "").splitlines()), sizes=SIZES,
+        incoming=context().settings.data_dir / "incoming", **_list(),
     )  # fmt: skip
 
 
@@ -131,6 +174,7 @@ def _list() -> dict[str, Any]:
             "bundles": [_line(row) for row in rows[:PAGE]],
             "at_work": _at_work(session),
             "may_change": not verdict(actor(), "bundles.create", "POST"),
+            "may_import": not verdict(actor(), "bundles.take", "POST"),
         }
 
 

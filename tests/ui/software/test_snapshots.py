@@ -150,3 +150,57 @@ def test_a_bundle_is_ordered_and_imported_by_forms(api: Api) -> None:
     with api.read() as session:
         kinds = set(session.scalars(select(SoftwareTask.kind)))
     assert kinds & {bundles.IMPORT, bundles.VERIFY} == set()
+
+
+def sent(api: Api, *names: str) -> str:
+    """Parts as the page's script leaves them: lines of hash and name."""
+    store = site(api).store
+    return "\n".join(f"{store.add_bytes(name.encode()).sha256} {name}" for name in names)
+
+
+def test_parts_that_were_sent_are_verified_and_then_imported_without_being_sent_again(api: Api) -> None:
+    made = taken(api, "a")
+    admin = person(api)
+    assert (
+        admin.post("/software/bundles", name="site", snapshots="a", part_size="0").status_code == HTTPStatus.SEE_OTHER
+    )
+    made.work()
+    (part,) = sorted((made.settings.data_dir / "bundles/site").iterdir())
+    line = f"{made.store.add_file(part).sha256} {part.name}"
+    ordered = admin.post("/software/bundles/import", upload=line, act="verify")
+    assert ordered.status_code == HTTPStatus.SEE_OTHER, ordered.text
+    (verified,) = made.work()
+    assert (verified.outcome, verified.subject) == ("done", part.name)
+    assert f'href="/software/bundles?parts={verified.id}#import"' in admin.get("/software/bundles/part").text
+    page = admin.get(f"/software/bundles?parts={verified.id}").text
+    assert f'name="upload" value="{line}"' in page
+    assert "One part has been sent already." in page
+    assert admin.post("/software/bundles/import", upload=line, act="import").status_code == HTTPStatus.SEE_OTHER
+    (imported,) = made.work()
+    assert (imported.outcome, imported.problem) == ("done", "")
+    assert not list((made.settings.data_dir / "cache").glob("bundle-*"))
+    assert admin.get("/software/bundles?parts=1").status_code == HTTPStatus.NOT_FOUND  # another kind of task
+    viewer = somebody(api, VIEWER)
+    assert line not in viewer.get(f"/software/bundles?parts={verified.id}").text
+
+
+def test_what_is_wrong_with_parts_that_were_sent_is_said_by_their_names(api: Api) -> None:
+    admin, made = person(api), site(api)
+    lines = sent(api, "site.001-of-002", "no part at all.iso")
+    wrong = admin.post("/software/bundles/import", upload=f"{lines}\n{'0' * 64} site.002-of-002", trust="x")
+    assert wrong.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+    assert "site.002-of-002 was not sent, or too long ago." in wrong.text
+    assert "Send all parts again." in wrong.text
+    said = {"csrf": admin.csrf, "upload": lines, "path": "site.001-of-002"}
+    both = admin.client.post("/software/bundles/import", data=said)
+    assert "is said, and parts were sent as well" in both.text
+    kept = admin.post("/software/bundles/import", upload=lines, trust="abc")
+    assert "2 parts have been sent already." in kept.text  # a wrong fingerprint costs no second hour of sending
+    many = "\n".join([lines.splitlines()[0]] * 1000)
+    assert "are more than 999 files" in admin.post("/software/bundles/import", upload=many).text
+    with api.read() as session:
+        assert not tasks.listing(session, limit=1)
+    assert admin.post("/software/bundles/import", upload=lines, act="verify").status_code == HTTPStatus.SEE_OTHER
+    (task,) = made.work()
+    assert "site.001-of-002 is no bundle" in task.problem or "site.001-of-002 is cut off" in task.problem
+    assert f"parts={task.id}#import" in admin.get("/software/bundles/part").text

@@ -39,10 +39,30 @@ def test_several_files_are_sent_and_ordered_by_their_hashes(
     with page.expect_navigation():
         page.click("form[data-upload] button")
     with served.database.read() as session:
-        (task,) = session.scalars(select(SoftwareTask)).all()
+        task = session.scalars(select(SoftwareTask).where(SoftwareTask.subject == "tools")).one()
     assert task.options["add"] == [
         {"sha256": hashlib.sha256(content).hexdigest(), "name": name, "component": ""}
         for name, content in files.items()
     ]
+    assert heard == []
+    page.context.close()
+
+
+def test_a_bundles_parts_are_sent_and_only_verified_by_the_button_that_was_pressed(
+    served: Appliance, chromium: Browser, tmp_path: Path
+) -> None:
+    files = {f"site.00{number}-of-002": bytes([number]) * 4096 for number in (1, 2)}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    page = signed_in(chromium, served.url)
+    heard = complaints(page)
+    page.goto(f"{served.url}/software/bundles")
+    page.set_input_files("#f-file", [tmp_path / name for name in files])
+    with page.expect_navigation():
+        page.click("button[value=verify]")
+    with served.database.read() as session:
+        task = session.scalars(select(SoftwareTask).where(SoftwareTask.kind == "bundle.verify")).one()
+    assert task.options["uploads"] == [hashlib.sha256(content).hexdigest() for content in files.values()]
+    assert (task.options["names"], task.subject) == (list(files), "site.001-of-002")
     assert heard == []
     page.context.close()

@@ -6,7 +6,7 @@ its own `output` what it answers.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.json_schema import models_json_schema
@@ -49,34 +49,6 @@ class Selected(BaseModel):
     """Only the fields that `?fields=` asked for."""
 
     model_config = ConfigDict(extra="allow")
-
-
-# There are two of this name, so the document calls this one by its module, and so do generated clients: it cannot
-# stand with its routes, in webhooks.py, without being renamed for them.
-class ChangeOut(BaseModel):
-    """A change, as webhooks and event streams tell it."""
-
-    model_config = ConfigDict(extra="allow")
-    id: int
-    event: str
-    at: str
-    subject: str
-    actor: str
-    details: dict[str, Any]
-
-
-class DeliveryOut(BaseModel):
-    """What a webhook was sent."""
-
-    id: int
-    event: str
-    body: ChangeOut
-    outcome: Literal["waiting", "delivered", "failed"]
-    attempts: int
-    status: int | None
-    problem: str
-    created_at: str
-    finished_at: str | None
 
 
 ONE: dict[str, type[BaseModel]] = {
@@ -138,9 +110,9 @@ ONE: dict[str, type[BaseModel]] = {
     "webhooks.create": webhooks.WebhookOut,
     "webhooks.change": webhooks.WebhookOut,
     "webhooks.replace": webhooks.WebhookOut,
-    "webhooks.test": DeliveryOut,
-    "webhooks.replay": DeliveryOut,
-    "webhooks.delivery": DeliveryOut,
+    "webhooks.test": webhooks.DeliveryOut,
+    "webhooks.replay": webhooks.DeliveryOut,
+    "webhooks.delivery": webhooks.DeliveryOut,
     **software.ONE,
 }
 MANY: dict[str, type[BaseModel]] = {
@@ -174,7 +146,7 @@ MANY: dict[str, type[BaseModel]] = {
     "rollouts.events": rollouts.RolloutEventOut,
     "clouds.listing": clouds.CloudOut,
     "webhooks.listing": webhooks.WebhookOut,
-    "webhooks.deliveries": DeliveryOut,
+    "webhooks.deliveries": webhooks.DeliveryOut,
     **software.MANY,
 }
 # Lists without pages, as the tools that read them want them.

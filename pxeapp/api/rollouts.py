@@ -85,7 +85,7 @@ class PlannedWaveOut(_Open):
     names: list[str] = []
 
 
-class GroupOut(BaseModel):
+class InvariantOut(BaseModel):
     """What an invariant means for some machines: the arithmetic."""
 
     invariant: str
@@ -103,7 +103,7 @@ class PlanOut(BaseModel):
     max_unavailable: int
     max_failures: int
     max_failures_per_wave: int | None
-    groups: list[GroupOut]
+    groups: list[InvariantOut]
     notes: list[str]
 
 

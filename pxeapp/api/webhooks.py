@@ -89,6 +89,32 @@ class WebhookOut(BaseModel):
     secret: str | None = Field(default=None, description="Only once, in the answer that made it.")
 
 
+class ChangeOut(BaseModel):
+    """A change, as webhooks and event streams tell it."""
+
+    model_config = ConfigDict(extra="allow")
+    id: int
+    event: str
+    at: str
+    subject: str
+    actor: str
+    details: dict[str, Any]
+
+
+class DeliveryOut(BaseModel):
+    """What a webhook was sent."""
+
+    id: int
+    event: str
+    body: ChangeOut
+    outcome: Literal["waiting", "delivered", "failed"]
+    attempts: int
+    status: int | None
+    problem: str
+    created_at: str
+    finished_at: str | None
+
+
 @bp.get("/webhooks")
 @bp.input(PageQuery, location="query", arg_name="query")
 def listing(query: PageQuery) -> dict[str, Any]:

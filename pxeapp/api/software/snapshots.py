@@ -85,7 +85,7 @@ class SnapshotOut(BaseModel):
     held_by: list[str]
 
 
-class ChangeOut(BaseModel):
+class PackageChangeOut(BaseModel):
     """A package that differs. `altered`: other content under the same version."""
 
     kind: Literal["altered", "downgraded", "removed", "upgraded", "added"]
@@ -99,7 +99,7 @@ class SourceChangesOut(BaseModel):
     """What differs of one source package."""
 
     source: str
-    changes: list[ChangeOut]
+    changes: list[PackageChangeOut]
 
 
 class AdvisoryOut(BaseModel):

@@ -18,11 +18,13 @@ from pxeapp.software.udebs import plan
 
 # What debootstrap installs; Essential packages count with them whatever their priority says.
 BASE = ("required", "important")
-# What Debian's installer puts on a disk besides: taken where the sources have it, since architectures differ.
+# What Debian's installer puts on a disk besides, as `apt-install` stands in its components; taken where the sources
+# have it, since architectures differ. Without zstd or busybox it stops before the kernel (base-installer, library.sh).
 INSTALLED = (
     *("linux-image-{arch}", "grub-pc", "grub-efi-{arch}", "grub-efi-{arch}-signed", "shim-signed", "efibootmgr"),
-    *("initramfs-tools", "busybox", "console-setup", "keyboard-configuration", "locales", "tasksel", "lvm2", "mdadm"),
-    *("xfsprogs", "dosfstools", "e2fsprogs", "parted", "laptop-detect", "installation-report", "linux-generic"),
+    *("initramfs-tools", "busybox", "zstd", "console-setup", "keyboard-configuration", "locales", "tasksel"),
+    *("lvm2", "mdadm", "xfsprogs", "dosfstools", "e2fsprogs", "parted", "pciutils", "usbutils", "eject"),
+    *("ca-certificates", "laptop-detect", "installation-report", "linux-generic"),
     *("kernel", "grub2-pc", "grub2-efi-x64", "shim-x64", "dracut-config-generic", "dnf"),
 )
 GROUPS_OF_BASE = ("core",)  # rpm: what every installation of EL has

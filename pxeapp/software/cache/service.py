@@ -17,10 +17,12 @@ from sqlalchemy.orm import Session
 from pxeapp import audit, pinned
 from pxeapp.config import Settings
 from pxeapp.errors import Conflict, FieldProblem, Invalid, NotFound
+from pxeapp.sentences import few
 from pxeapp.software import upstreams
 from pxeapp.software.cache import configured
 from pxeapp.software.cache.configured import Configured
 from pxeapp.software.cache.models import SoftwareUpstream, UpstreamDay, UpstreamMissing, UpstreamState
+from pxeapp.software.mirrors import service as mirrors
 
 # All of these end up in nginx's configuration: nothing that could mean something there.
 NAME = r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$"
@@ -64,7 +66,10 @@ def change(
 
 
 def delete(session: Session, settings: Settings, name: str, *, actor: str, now: dt.datetime) -> None:
-    """Forget the row, with what was counted; a default is what it was before. Raises Conflict for a bare default."""
+    """Forget the row, with what was counted; a default is what it was before.
+
+    Raises Conflict for a bare default, and for one that mirrors would miss.
+    """
     before = get(session, settings, name)
     row = _row(session, name)
     if row is None:
@@ -72,6 +77,12 @@ def delete(session: Session, settings: Settings, name: str, *, actor: str, now: 
         raise Conflict(
             f"{name} comes from {where}, and has no row that could be removed.",
             hint=f"Take it out there, or switch it off: pxeapp cache offline {name}",
+        )
+    readers = mirrors.readers(session).get(name, []) if name not in configured.defaults(settings) else []
+    if readers:
+        raise Conflict(
+            f"{name} is read by mirrors: {few(readers, 10)}.",
+            hint="Have them read another upstream, or delete them first: pxeapp mirror delete NAME",
         )
     session.delete(row)
     for table in (UpstreamState, UpstreamDay, UpstreamMissing):

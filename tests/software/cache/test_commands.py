@@ -23,7 +23,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("appliance")
     environ = {
         "PXEAPP_DATA_DIR": str(folder),
-        "PXEAPP_MIRROR_UPSTREAMS": "debian=http://mirror.invalid/debian",
+        "PXEAPP_MIRROR_UPSTREAMS": "debian=http://mirror.invalid/debian,ports=http://ports.invalid/debian",
         "HOME": str(folder),
     }
     database = Database(f"sqlite:///{folder / 'pxeapp.db'}")
@@ -71,6 +71,18 @@ def test_one_of_the_settings_is_changed_and_is_then_what_it_was(run: Run) -> Non
     assert json.loads(run("cache", "show", "debian", "--json").output)["origin"] == "operator"
     run("cache", "set", "debian", "--url", "")
     assert json.loads(run("cache", "show", "debian", "--json").output)["origin"] == "settings"
+
+
+def test_an_upstream_that_mirrors_read_is_not_removed(run: Run) -> None:
+    run("cache", "set", "near", "--url", "http://near.invalid/debian")
+    run("cache", "set", "ports", "--freshness", "1h")
+    for name, upstream in (("web", "near"), ("base", "ports")):
+        run("mirror", "create", name, "--from", f"{upstream} trixie main", "--package", "memcached", "--no-sync")
+    assert "near is read by mirrors: web." in run("cache", "remove", "near", "--yes", fails=True).output
+    run("cache", "remove", "ports", "--yes")  # it is what it was before, and goes on being read
+    run("mirror", "delete", "web", "--yes")
+    run("cache", "remove", "near", "--yes")
+    assert "near" not in run("cache", "list").output
 
 
 def test_a_new_address_says_what_becomes_of_what_is_here(run: Run) -> None:

@@ -11,7 +11,6 @@ import hashlib
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -151,30 +150,24 @@ class Store:
         then nothing stays. `name` is what the file is called in that sentence.
         `durable=False`: the disk confirms it later, with others; only within unsynced.together, which lists its hash.
         """
-        folder = self._made(self.incoming)
-        if key:
-            path = self.partial_path(key)
-            path.touch(mode=0o600)
-        else:
-            handle, made = tempfile.mkstemp(prefix="once-", dir=folder)
-            os.close(handle)
-            path = Path(made)
-        keep = bool(key)
+        path = self.partial_path(key or os.urandom(16).hex())
+        descriptor = self._begun(path, shared=bool(key))
+        stays = bool(key)
         try:
-            with path.open("r+b") as out:
-                _lock(out, key)
+            with os.fdopen(descriptor, "r+b") as out:
                 incoming = Incoming(path, out)
                 yield incoming
                 out.flush()
                 if durable:
-                    os.fsync(out.fileno())
-                keep = False
+                    os.fsync(descriptor)
+                stays = False
                 _agree(name or "The file", incoming.sha256, sha256)
-                path.chmod(MODE)
+                os.fchmod(descriptor, MODE)
                 self._place(path, incoming.sha256, durable=durable)
+                stays = True  # in the pool
                 incoming.settle(Blob(incoming.sha256, incoming.received))
         finally:
-            if not keep:
+            if not stays:
                 path.unlink(missing_ok=True)
 
     def partial(self, key: str) -> int:
@@ -209,10 +202,29 @@ class Store:
             raise NotFound(f"The store has no file {sha256}.", hint="Was it removed by hand? Import or sync it again.")
         return path
 
+    def _begun(self, path: Path, *, shared: bool) -> int:
+        """The descriptor of what is coming in; of one that others may bring in as well, with its lock.
+
+        Thousands come in a row: folders are made where they turn out to be missing.
+        """
+        while True:
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | (0 if shared else os.O_EXCL)
+            try:
+                descriptor = os.open(path, flags, 0o600)
+            except FileNotFoundError:
+                self._made(path.parent)
+                continue
+            if not shared or _locked(descriptor, path):
+                return descriptor
+            os.close(descriptor)
+
     def _place(self, path: Path, sha256: str, *, durable: bool = True) -> None:
         target = self.path(sha256)
-        self._made(target.parent)
-        path.rename(target)
+        try:
+            path.rename(target)
+        except FileNotFoundError:
+            self._made(target.parent)
+            path.rename(target)
         if durable:
             sync_folder(target.parent)  # a name that is lost with the power would be a hole in somebody's manifest
 
@@ -222,12 +234,15 @@ class Store:
         return folder
 
 
-def _lock(handle: BinaryIO, key: str) -> None:
-    if not key:
-        return
+def _locked(descriptor: int, path: Path) -> bool:
+    """Take the lock; False: what was opened lies in the pool by now, and must not be written to. Raises Conflict."""
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
     except BlockingIOError as error:
+        os.close(descriptor)
         raise Conflict("This file is coming in already.", hint="Wait for it, or stop that one.") from error
 
 

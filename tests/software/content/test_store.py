@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import subprocess
@@ -89,6 +90,28 @@ def test_one_key_comes_in_once_at_a_time(store: Store) -> None:
         with pytest.raises(Conflict), store.receiving(key="k"):
             pass
     assert into.blob.sha256 == SHA
+
+
+def test_who_opened_what_another_finished_meanwhile_does_not_write_to_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken_off(store, b"he", key="k")
+    flock = fcntl.flock
+
+    def slowly(descriptor: int, how: int) -> None:
+        """Between our opening it and our lock, another has brought the rest and placed it."""
+        monkeypatch.setattr(fcntl, "flock", flock)
+        with store.receiving(sha256=SHA, key="k") as other:
+            other.write(b"llo")
+        flock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", slowly)
+    with store.receiving(key="k") as into:
+        assert into.received == 0, "it begins anew, in a file of its own"
+        into.restart()
+        into.write(b"else")
+    assert store.read(SHA) == b"hello"
+    assert store.read(into.blob.sha256) == b"else"
 
 
 def test_without_a_key_nothing_stays_of_what_broke_off(store: Store) -> None:

@@ -268,8 +268,8 @@ def test_what_cannot_be_kept_as_it_was_pauses_it_and_other_edits_do_not(stage: S
 
 
 def test_a_deadline_pauses_it(stage: Stage) -> None:
-    stage.machines(8)
-    number = stage.rollout(spec(order={"canary": 0, "soak": "0s", "deadline": "2h"}))
+    stage.machines(4)
+    number = stage.rollout(spec(order={"canary": 0, "soak": "0s", "deadline": "1h"}))
     slow = {key: type(spread)(300, 400, 500) for key, spread in QUICK.items()}
     row = stage.ends(stage.runner(times=slow), number, in_state="paused")
     assert row.reason_code == waves.TOO_LATE

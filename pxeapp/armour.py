@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+
 BEGIN, END = "-----BEGIN PGP PUBLIC KEY BLOCK-----", "-----END PGP PUBLIC KEY BLOCK-----"
 
 
+def block(keys: bytes) -> str:
+    """Binary keys as one block, since of several in a file apt reads the first; with its checksum, for older rpm."""
+    text = base64.b64encode(keys).decode()
+    lines = [text[at : at + 64] for at in range(0, len(text), 64)]
+    checksum = base64.b64encode(crc24(keys).to_bytes(3, "big")).decode()
+    return "\n".join([BEGIN, "", *lines, f"={checksum}", END]) + "\n"
+
+
 def crc24(data: bytes) -> int:
-    """The checksum of armour, section 6.1; older readers want it."""
+    """The checksum of armour, section 6.1."""
     crc = 0xB704CE
     for byte in data:
         crc ^= byte << 16

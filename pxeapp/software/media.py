@@ -21,6 +21,7 @@ from pxeapp.software.models import Release
 
 # The same as boot scripts accept: no part starts with a dot, nothing that could mean something in a script.
 FILE_PATH = re.compile(r"[A-Za-z0-9_+~-][A-Za-z0-9._+~-]*(/[A-Za-z0-9_+~-][A-Za-z0-9._+~-]*)*")
+_UNFIT = re.compile(r"[^A-Za-z0-9._+~-]")
 CHUNK = 1024 * 1024
 _READY = Prepared(
     select(Release.kernel, Release.initrd, cast(Release.settings, Text)).where(
@@ -70,6 +71,11 @@ def problem(settings: Settings, release: Release) -> str:
         if digest(path) != expected:
             return f"The file {file} has changed since it was verified; add the release again."
     return "" if release.kernel else "No kernel has been added."
+
+
+def plain(said: str) -> str:
+    """A file's name such that it can stand in a URL and a script, but for what it begins with."""
+    return _UNFIT.sub("-", said)
 
 
 def digest(path: Path) -> str:

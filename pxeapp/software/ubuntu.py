@@ -90,7 +90,7 @@ def add(
 
 def _local(iso: str, sha256: str, settings: Settings, work: Path, progress: adding.Progress) -> Path:
     """The ISO as a file with a name that can stand in a URL, of the checksum that was said."""
-    plain = re.sub(r"[^A-Za-z0-9._+~-]", "-", iso.rstrip("/").rpartition("/")[2]).lstrip(".") or "ubuntu.iso"
+    plain = media.plain(iso.rstrip("/").rpartition("/")[2]).lstrip(".") or "ubuntu.iso"
     name = plain if plain.endswith(".iso") else f"{plain}.iso"
     if re.match(r"https?://", iso):
         progress(f"Fetching {iso}")

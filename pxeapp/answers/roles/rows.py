@@ -11,7 +11,6 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pxeapp.sentences import first_few
 from pxeapp import audit, versions
 from pxeapp.answers import storage
 from pxeapp.answers.models import Role
@@ -21,6 +20,7 @@ from pxeapp.answers.spec import PACKAGE, SERVICE
 from pxeapp.errors import Conflict, FieldProblem, Invalid, NotFound
 from pxeapp.machines import sealed
 from pxeapp.machines.models import Machine
+from pxeapp.sentences import first_few
 from pxeapp.templates import Templates
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, StrictBool, StrictInt, Str
 
 from pxeapp.answers.own_keys import is_own_key
 from pxeapp.answers.site.words import Name, Part, Unfit, Url, Words, matching
-from pxeapp.armour import BEGIN, END, crc24, is_public
+from pxeapp.armour import BEGIN, END, block, crc24, is_public
 
 KEY_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]_-]+(/[A-Za-z0-9._~+:@%=&?/-]*)?")
 FIX = f"Paste all of it as lines, from {BEGIN} on, or give its URL."
@@ -116,14 +116,7 @@ class SiteRepository(Part):
     @property
     def armoured(self) -> str:
         """The key as it was given, for a here-document: lines of its own alphabet."""
-        if not self.inline_key:
-            return ""
-        key = _dearmored(self.key)
-        text = base64.b64encode(key).decode()
-        lines = [text[at : at + 64] for at in range(0, len(text), 64)]
-        # Older rpm reads no key without its checksum.
-        checksum = f"={base64.b64encode(crc24(key).to_bytes(3, 'big')).decode()}"
-        return "\n".join([BEGIN, "", *lines, checksum, END]) + "\n"
+        return block(_dearmored(self.key)) if self.inline_key else ""
 
     @property
     def for_preseed(self) -> str:

@@ -7,7 +7,6 @@ refused one has brought into the store is named by nothing, and goes with the ne
 from __future__ import annotations
 
 import datetime as dt
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -19,7 +18,7 @@ from typing import Any
 from sqlalchemy import select
 
 from pxeapp.errors import Conflict, Invalid
-from pxeapp.software import adding
+from pxeapp.software import adding, media
 from pxeapp.software.bundles import checking, making, reading
 from pxeapp.software.bundles.checking import Wishes
 from pxeapp.software.bundles.extras import Extra, Extras
@@ -81,7 +80,7 @@ def parts(run: Run) -> Iterator[list[Path]]:
     Sentences name a part by its file, so that uploads whose names are known go by those.
     """
     uploads = [run.store.path(sha256) for sha256 in run.options.get("uploads", ())]
-    names = [re.sub(r"[^A-Za-z0-9._+~-]", "-", str(each)) for each in run.options.get("names", ())]
+    names = [media.plain(str(each)) for each in run.options.get("names", ())]
     root = run.settings.data_dir / "cache"
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bundle-", dir=root) as folder:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from pxeapp.config import Settings
 from pxeapp.errors import FieldProblem, Invalid
-from pxeapp.software import fetch, releases
+from pxeapp.software import fetch, media, releases
 from pxeapp.software.content.store import SHA256, Store
 from pxeapp.software.isos import service
 from pxeapp.software.repositories.models import RESERVED
@@ -59,7 +59,7 @@ class Wanted:
     def plain(self) -> str:
         """The image's file name, such that it can stand in a URL and a boot script; it ends in .iso."""
         last = self.source.rstrip("/").partition("?")[0].rpartition("/")[2]
-        name = re.sub(r"[^A-Za-z0-9._+~-]", "-", last)[-200:].lstrip(".-") or "image"
+        name = media.plain(last)[-200:].lstrip(".-") or "image"
         return name if name.endswith(".iso") else f"{name}.iso"
 
 

@@ -118,14 +118,6 @@ def binary_keyring(*keys: bytes) -> bytes:
     return b"".join(found)
 
 
-def armoured(keyring: bytes) -> str:
-    """A binary keyring as one armoured block: of a file with several blocks apt reads the first."""
-    text = base64.b64encode(keyring).decode()
-    lines = [text[at : at + 64] for at in range(0, len(text), 64)]
-    checksum = base64.b64encode(armour.crc24(keyring).to_bytes(3, "big")).decode()
-    return "\n".join([armour.BEGIN, "", *lines, f"={checksum}", armour.END]) + "\n"
-
-
 def _unarmoured(block: bytes) -> bytes:
     lines = [line.strip() for line in block.strip().splitlines()]
     while lines and (b":" in lines[0] or not lines[0]):  # headers such as Version and Comment

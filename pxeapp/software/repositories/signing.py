@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import String, Text, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from pxeapp import audit
+from pxeapp import armour, audit
 from pxeapp.config import Settings
 from pxeapp.db import Base, Database, one_at_a_time
 from pxeapp.errors import Conflict, NotFound
@@ -148,7 +148,7 @@ def keep_served(settings: Settings, database: Database, _now: dt.datetime | None
 def armoured(settings: Settings) -> str:
     """The served keys in one block, for what takes a key as text; "" where there is none yet."""
     path = settings.data_dir / "repo" / FOLDER / BINARY
-    return openpgp.armoured(path.read_bytes()) if path.is_file() else ""
+    return armour.block(path.read_bytes()) if path.is_file() else ""
 
 
 def _together(rows: Sequence[SigningKey]) -> str:

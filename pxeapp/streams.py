@@ -184,6 +184,18 @@ class _Line:
             self.out += b"0\r\n\r\n" if self.chunked else b""
 
 
+def _part(line: _Line) -> None:
+    """The end of an answer that nobody carries."""
+    line.stream.close()
+    line.gather()
+    with contextlib.suppress(OSError):
+        line.sock.send(line.out)
+    with contextlib.suppress(OSError):
+        line.sock.shutdown(socket.SHUT_RDWR)
+    with contextlib.suppress(OSError):
+        line.sock.close()
+
+
 class Carrier:
     """The thread that writes all streams of a process, and notices who went away."""
 
@@ -195,6 +207,7 @@ class Carrier:
         self._arriving: list[_Line] = []
         self._thread: threading.Thread | None = None
         self._stopping = False
+        self._over = False  # the goodbye has begun: nobody looks at who arrives now
         self._poller = selectors.DefaultSelector()
         self._bell, self._ear = socket.socketpair()
         self._bell.setblocking(False)
@@ -223,11 +236,16 @@ class Carrier:
     def take(self, sock: socket.socket, stream: Stream, *, chunked: bool) -> None:
         """A socket whose response has begun, from now on ours to write and to close."""
         sock.setblocking(False)
+        line = _Line(sock, stream, chunked=chunked)
         with self._lock:
-            self._arriving.append(_Line(sock, stream, chunked=chunked))
-            if self._thread is None:
+            late = self._over
+            if not late:
+                self._arriving.append(line)
+            if self._thread is None and not late:
                 self._thread = threading.Thread(target=self._run, name="streams", daemon=True)
                 self._thread.start()
+        if late:  # its head was being written while the process was told to end
+            _part(line)
         self._ring()
 
     def wake(self, stream: Stream) -> None:
@@ -344,6 +362,8 @@ class Carrier:
 
     def _goodbye(self) -> None:
         """The end of each answer, as HTTP has it: a client that sees it reconnects at once."""
+        with self._lock:
+            self._over = True
         self._once(0.0)  # who has just arrived
         for line in list(self._lines.values()):
             line.stream.close()

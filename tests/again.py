@@ -1,7 +1,8 @@
-"""The few tests that failed while two ran at a time, once more and alone: those that need a quiet host are named.
+"""The few tests that failed while three ran at a time, once more and alone: those that need a quiet host are named.
 
 Firmware, kernels and dozens of processes share the cores with the tests; a deadline that holds on any rack may pass on
-such a host. What fails again fails; more than a handful is never an accident.
+such a host. What fails again fails; more than a handful is never an accident. Their files run whole: what is built once
+for a file (a cache, a cluster) is at a test as those before it have left it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ def main() -> int:
     if not 0 < len(failed) <= FEW:
         return 1
     print(f"\nOnce more, alone: {len(failed)} that failed beside others.", flush=True)
-    code = subprocess.run([sys.executable, "-m", "pytest", "-p", "no:xdist", *failed], check=False).returncode
+    files = dict.fromkeys(name.partition("::")[0] for name in failed)
+    code = subprocess.run([sys.executable, "-m", "pytest", "-p", "no:xdist", *files], check=False).returncode
     for name in failed if code == 0 else ():
         print(f"UNSTEADY: {name} failed beside other tests and passed alone.", flush=True)
     return code

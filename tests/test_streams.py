@@ -114,6 +114,19 @@ def test_at_the_end_of_the_process_every_client_is_told(carrier: Carrier) -> Non
         Stream(owner="user:eve", carrier=carrier)
 
 
+def test_who_is_handed_over_behind_the_goodbye_is_told_as_well(carrier: Carrier) -> None:
+    first, other = carried(carrier)
+    late, (ours, client) = Stream(owner="user:eve", carrier=carrier), socket.socketpair()
+    client.settimeout(WITHIN_S)
+    carrier.stop()
+    carrier.join()
+    assert (first.closed, all_of(other)[-5:]) == (True, b"0\r\n\r\n")
+    carrier.take(ours, late, chunked=True)
+    assert all_of(client) == b"0\r\n\r\n"
+    assert late.closed
+    assert len(carrier) == 0
+
+
 def test_under_a_server_that_takes_sockets_the_first_chunk_is_followed_by_the_handover(carrier: Carrier) -> None:
     stream = Stream(owner="user:eve", carrier=carrier)
     stream.send(b"data: first\n\n")

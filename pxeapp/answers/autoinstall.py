@@ -16,7 +16,7 @@ from pxeapp.answers import block_yaml, releases
 from pxeapp.answers import site as sites
 from pxeapp.answers.console import consoles, installed, ours
 from pxeapp.answers.network import netplan
-from pxeapp.answers.releases import Subiquity
+from pxeapp.answers.releases import UBUNTU_COMPONENTS, Subiquity
 from pxeapp.answers.roles import work
 from pxeapp.answers.spec import AnswerSpec, Card
 from pxeapp.answers.storage import curtin
@@ -186,6 +186,9 @@ def _apt(spec: AnswerSpec, dialect: Subiquity) -> dict[str, Any]:
     said: dict[str, Any] = {"geoip": False, "preserve_sources_list": False, "security": archive}
     if spec.release.own_key_text:  # an entry without a source of its own: curtin has apt believe the key
         said["sources"] = {"pxeapp": {"key": spec.release.own_key_text}}
+    if spec.release.components:  # a mirror of ours: the suites that belong together are one there, in these parts
+        said["disable_suites"] = ["updates", "security", "backports"]
+        said["disable_components"] = [each for each in UBUNTU_COMPONENTS if each not in spec.release.components]
     if dialect.mirror_selection:
         # An installation without its packages would only fail later, and less clearly.
         return {**said, "mirror-selection": {"primary": [{"uri": spec.release.archive}]}, "fallback": "abort"}

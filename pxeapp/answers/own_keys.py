@@ -1,4 +1,4 @@
-"""The appliance's own repositories: whoever reads one is given the key that it is signed with. Pure.
+"""The appliance's own repositories: whoever reads one is given its key, and is told of what it has. Pure.
 
 Media below /repo/media/ are as their publisher signed them, and what somebody has put below /repo/ by hand is signed by
 whomever they like: neither needs a key of ours.
@@ -33,6 +33,8 @@ class Own:
 
     published: Callable[[str], bool] = lambda _name: False  # whether a repository of this name is published by us
     key_text: Callable[[], str] = lambda: ""  # the key itself, armoured
+    # What the repository at a place below /repo/ (NAME, snapshots/S/NAME, channels/C/NAME) is divided into.
+    components: Callable[[str], tuple[str, ...]] = lambda _place: ()
 
 
 def is_own_key(url: str) -> bool:
@@ -41,18 +43,22 @@ def is_own_key(url: str) -> bool:
 
 
 def release_keyed(release: ReleaseSpec, node_url: str, own: Own) -> ReleaseSpec:
-    """The release, with our key where it reads our repositories and says no other."""
+    """The release, with our key where it reads our repositories and says no other, and with what those have."""
     mirrored = _is_own(release.install_url, node_url, own) or _is_own(release.archive, node_url, own)
     without = tuple(not each.key and _is_own(each.url, node_url, own) for each in release.repositories)
     if not mirrored and not any(without):
         return release
     text = own.key_text() if mirrored and release.installer == releases.Subiquity.installer else ""
     key = _key(release, node_url)
-    return _keyed(release, key, key if mirrored else "", text, without)
+    archive = release.archive if release.installer == releases.Subiquity.installer else release.install_url
+    has = own.components(archive.removeprefix(f"{node_url}{FOLDER}")) if _is_own(archive, node_url, own) else ()
+    return _keyed(release, key, key if mirrored else "", text, without, has)
 
 
 @lru_cache(maxsize=256)
-def _keyed(release: ReleaseSpec, key: str, own_key: str, text: str, without: tuple[bool, ...]) -> ReleaseSpec:
+def _keyed(
+    release: ReleaseSpec, key: str, own_key: str, text: str, without: tuple[bool, ...], has: tuple[str, ...]
+) -> ReleaseSpec:
     """The same object for every machine: what is checked of a release is kept by it."""
     pairs = zip(release.repositories, without, strict=True)
     if own_key:  # a mirror of ours holds whole installers, and is signed: what makes up for a flaw is not for it
@@ -61,6 +67,7 @@ def _keyed(release: ReleaseSpec, key: str, own_key: str, text: str, without: tup
         release,
         own_key=own_key,
         own_key_text=text,
+        components=has,
         repositories=tuple(replace(each, key=key) if lacks else each for each, lacks in pairs),
     )
 

@@ -75,6 +75,9 @@ class Enterprise:
         return GLIBC_CRYPT if self.legacy else XCRYPT
 
 
+UBUNTU_COMPONENTS = ("restricted", "universe", "multiverse")
+
+
 @dataclass(frozen=True, slots=True)
 class Debian:
     """A debian-installer dialect."""
@@ -86,6 +89,11 @@ class Debian:
     netplan: bool = False  # the installed system's network is netplan's, over networkd; else ifupdown's
     memory_mib: int = 1024
     filesystems: tuple[str, ...] = ("ext4", "xfs")
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """Beside main: apt-setup has a question named like each, and writes some of them down unless it is told."""
+        return UBUNTU_COMPONENTS if self.ubuntu else ("contrib", "non-free", "non-free-firmware")
 
     @property
     def inline_keys(self) -> bool:

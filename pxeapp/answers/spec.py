@@ -115,6 +115,7 @@ class ReleaseSpec:
     allow_unauthenticated: bool = False
     own_key: str = ""  # where our key is, when what it is installed from is a repository of ours
     own_key_text: str = ""  # the key itself, armoured, for an installer that takes no address of one
+    components: tuple[str, ...] = ()  # what a repository of ours that it is installed from has; (): not known
     archive: str = ""  # the Debian-style archive that an installer from an ISO takes its packages from
     source: str = ""  # which of the systems on Ubuntu's server ISO, e.g. ubuntu-server-minimal
     snapshot: str = ""  # what it is pinned to, NAME or channel:NAME; its addresses lead there already

@@ -24,6 +24,7 @@ from pxeapp.provisioning.steps import Step
 from pxeapp.software import releases as software_releases
 from pxeapp.software.repositories import signing
 from pxeapp.software.repositories.models import is_published
+from pxeapp.software.snapshots import components
 from pxeapp.templates import Templates
 from pxeapp.templates.versions import recording
 
@@ -107,7 +108,7 @@ def _spec(provisioner: Provisioner, run: Runner, found: Asked) -> AnswerSpec:
         handout.cluster_of(found.cluster_row),
         partial(sealed.opened, provisioner.vault),
         partial(keys.public_key, provisioner.vault),
-        Own(partial(is_published, run), partial(signing.armoured, provisioner.settings)),
+        Own(partial(is_published, run), partial(signing.armoured, provisioner.settings), partial(components.at, run)),
     )
 
 

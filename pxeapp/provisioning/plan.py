@@ -28,6 +28,7 @@ from pxeapp.software import releases as software_releases
 from pxeapp.software.models import Release
 from pxeapp.software.repositories import signing
 from pxeapp.software.repositories.models import SoftwareRepository
+from pxeapp.software.snapshots import components
 from pxeapp.templates import Templates
 from pxeapp.vault import Vault
 
@@ -118,6 +119,7 @@ class Known:
         self._releases: dict[tuple[str, str], ReleaseSpec] = {}
         self._networks: dict[str, NetworkFacts] | None = None
         self._published: frozenset[str] | None = None
+        self._components: dict[str, tuple[str, ...]] = {}
 
     def role(self, name: str) -> RoleFacts:
         """A role; raises NotFound."""
@@ -167,6 +169,12 @@ class Known:
             self._published = frozenset(self._session.scalars(select(row.name).where(row.manifest != "")))
         return name in self._published
 
+    def components(self, place: str) -> tuple[str, ...]:
+        """What the appliance's repository at a place below /repo/ is divided into."""
+        if place not in self._components:
+            self._components[place] = components.seen_by(self._session, place)
+        return self._components[place]
+
     def networks(self) -> dict[str, NetworkFacts]:
         """Every network by name."""
         if self._networks is None:
@@ -200,7 +208,7 @@ def answer_spec(
         known.cluster(machine.cluster, role_name, machine.vars),
         known.opened,
         partial(keys.public_key, tools.vault),
-        Own(known.published, partial(signing.armoured, tools.settings)),
+        Own(known.published, partial(signing.armoured, tools.settings), known.components),
     )
 
 

@@ -21,7 +21,14 @@ from tests.boot import golden
 GOLDEN = Path(__file__).parent / "golden"
 TOOLS = Repository("tools", f"{NODE_URL}/repo/tools", "stable", "main")
 TEXT = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmQINBGdF\n=AbCd\n-----END PGP PUBLIC KEY BLOCK-----\n"
-OWN = own_keys.Own({"tools", "extra", "debian-13", "noble"}.__contains__, lambda: TEXT)
+HAS = {
+    "debian-13": ("main", "non-free-firmware"),
+    "snapshots/2026-11/debian-13": ("main",),
+    "noble": ("main", "universe"),
+}
+OWN = own_keys.Own(
+    {"tools", "extra", "debian-13", "noble"}.__contains__, lambda: TEXT, lambda place: HAS.get(place, ())
+)
 SITE = {"repositories": [{"name": "extra", "url": "{node_url}/repo/extra", "suite": "noble", "components": "main"}]}
 
 
@@ -114,6 +121,41 @@ def test_ubuntus_installer_is_given_the_key_as_text() -> None:
     said = yaml.safe_load(render.render("user-data", found, TEMPLATES))["autoinstall"]
     assert said["apt"]["sources"] == {"pxeapp": {"key": TEXT}}
     assert "[signed-by=/etc/apt/keyrings/tools.gpg]" in render.render("script", found, TEMPLATES)
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("mirror/debian", {}),
+        ("repo/tools", {}),
+        ("repo/debian-13", {"contrib": "false", "non-free": "false", "non-free-firmware": "true"}),
+        ("repo/snapshots/2026-11/debian-13", {"contrib": "false", "non-free": "false", "non-free-firmware": "false"}),
+    ],
+)
+def test_debians_installer_writes_down_no_part_that_a_mirror_of_ours_lacks(place: str, said: dict[str, str]) -> None:
+    """Else each `apt-get update` of the installed system would warn of it."""
+    text = render.render("preseed", spec("debian", "13", install_url=f"{NODE_URL}/{place}"), TEMPLATES)
+    found = dict(re.findall(r"(?m)^d-i apt-setup/(contrib|non-free|non-free-firmware) boolean (\w+)$", text))
+    assert found == said
+    assert "d-i apt-setup/enable-source-repositories boolean false\n" in text
+
+
+def test_ubuntus_older_installer_is_told_the_same() -> None:
+    text = render.render("preseed", spec("ubuntu", "18.04", install_url=f"{NODE_URL}/repo/noble"), TEMPLATES)
+    for component, said in (("restricted", "false"), ("universe", "true"), ("multiverse", "false")):
+        assert f"d-i apt-setup/{component} boolean {said}\n" in text
+
+
+def test_ubuntus_installer_asks_a_mirror_of_ours_for_no_suite_and_no_part_that_it_lacks() -> None:
+    """It would give up: -updates and -security are in the one suite of such a mirror."""
+    said = yaml.safe_load(
+        render.render("user-data", spec("ubuntu", "24.04", archive=f"{NODE_URL}/repo/noble"), TEMPLATES)
+    )
+    apt = said["autoinstall"]["apt"]
+    assert apt["disable_suites"] == ["updates", "security", "backports"]
+    assert apt["disable_components"] == ["restricted", "multiverse"]
+    elsewhere = yaml.safe_load(render.render("user-data", samples.spec("ubuntu", "24.04"), TEMPLATES))
+    assert not {"disable_suites", "disable_components"} & elsewhere["autoinstall"]["apt"].keys()
 
 
 def test_what_is_no_key_does_not_reach_an_answer_file() -> None:

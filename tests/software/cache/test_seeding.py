@@ -76,6 +76,7 @@ def test_what_was_seeded_is_installed_with_the_upstream_gone(site: Site, tmp_pat
     assert ended["result"]["indexes"] >= 2
     site.front.change("debian", offline=True)
     until(lambda: site.front.get("/mirror/debian/pool/none.deb").status == 504, "it is offline")
+    until(lambda: site.front.taken_over, "with all of it")
     asked = site.asked
     apt = Apt(tmp_path / "apt", f"{site.front.settings.node_url}/mirror/debian", SUITE, site.keyring)
     ran = apt.run("update")

@@ -191,11 +191,14 @@ def test_an_index_that_is_signed_by_somebody_else_or_nobody_replaces_none(site: 
     until(lambda: site.front.get(HEAD).body != newest, "ours is taken again")
 
 
-def test_offline_serves_what_it_has_and_writes_down_what_it_has_not(site: Site, apt: Apt) -> None:
-    site.front.get(HEAD)
+def test_offline_serves_what_it_has_and_writes_down_what_it_has_not(site: Site, apt: Apt, tmp_path: Path) -> None:
+    publish(site, tmp_path, "wanted")
+    assert apt.run("update").returncode == 0
+    assert site.front.get("/mirror/debian/pool/main/a/alpha_1.0_all.deb").status == 200
     site.front.change("debian", offline=True)
-    missing = "/mirror/debian/pool/main/d/delta_1.0_all.deb"
+    missing = "/mirror/debian/pool/main/w/wanted_1.0_all.deb"
     until(lambda: site.front.get("/mirror/debian/pool/none.deb").status == 504, "it is offline")
+    until(lambda: site.front.taken_over, "with all of it")
     asked = site.asked
     assert "is switched off here, and the file is not in our cache" in site.front.get(missing).text
     assert apt.run("update").returncode == 0
@@ -208,7 +211,7 @@ def test_offline_serves_what_it_has_and_writes_down_what_it_has_not(site: Site, 
     found = until(
         lambda: [each for each in site.front.statistics("debian")["missing"] if each["why"] == "offline"], "missing"
     )
-    assert "pool/main/d/delta_1.0_all.deb" in [each["path"] for each in found]
+    assert "pool/main/w/wanted_1.0_all.deb" in [each["path"] for each in found]
 
 
 def test_statistics_say_what_the_upstream_was_spared(site: Site) -> None:

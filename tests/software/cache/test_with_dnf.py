@@ -103,6 +103,7 @@ def test_offline_dnf_installs_what_was_fetched_before(
 ) -> None:
     site.front.change("el", offline=True)
     until(lambda: site.front.get("/mirror/el/9/Packages/none.rpm").status == 504, "it is offline")
+    until(lambda: site.front.taken_over, "with all of it")
     asked = site.asked
     dnf = Dnf(tmp_path / "dnf", f"{site.front.settings.node_url}/mirror/el/9", public)
     ran = dnf.run("install", "alpha")

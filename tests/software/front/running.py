@@ -17,7 +17,7 @@ from pxeapp.config import Settings
 from pxeapp.db import Database, now
 from pxeapp.software.cache import configured, counting, service, statistics
 from pxeapp.software.cache.models import UpstreamState
-from pxeapp.software.front import following, process
+from pxeapp.software.front import following, process, program
 from tests.migrated import migrate
 from tests.ports import free_port
 
@@ -115,6 +115,13 @@ class Running:
         finally:
             connection.close()
 
+    @property
+    def taken_over(self) -> bool:
+        """Whether nobody accepts connections any more by a configuration before this one."""
+        group = int((self.settings.run_dir / "front" / "group").read_text())
+        titles = [Path(f"/proc/{pid}/cmdline") for pid in program._members(group)]
+        return sum(_listens(title) for title in titles) == process.WORKERS
+
     def change(self, name: str, **said: Any) -> None:
         """As an operator does."""
         with self.database.write() as session:
@@ -140,3 +147,11 @@ class Running:
     @property
     def log(self) -> str:
         return (self.settings.run_dir / "front" / "access.log").read_text()
+
+
+def _listens(title: Path) -> bool:
+    try:
+        said = title.read_bytes().rstrip(b"\0 ")
+    except OSError:
+        return False
+    return said == b"nginx: worker process"

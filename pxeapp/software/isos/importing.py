@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from pxeapp.errors import Invalid, NotFound, PxeError
+from pxeapp.sentences import few
 from pxeapp.software import adding, fetch, releases
 from pxeapp.software.content import space, tree
 from pxeapp.software.content.manifest import Entry, Manifest
@@ -223,7 +224,7 @@ def _remarks(dropped: Sequence[str], iso: Image, *, whole: bool) -> list[str]:
 
 def _others(names: Sequence[str]) -> list[str]:
     """A remark, or none."""
-    said = f"Releases that boot a kernel of the image before install from it, too: {', '.join(names[:10])}."
+    said = f"Releases that boot a kernel of the image before install from it, too: {few(names, 10)}."
     return [said] if names else []
 
 

@@ -18,6 +18,7 @@ from pxeapp import audit
 from pxeapp.config import Settings
 from pxeapp.db import Database
 from pxeapp.errors import Conflict, NotFound, PxeError
+from pxeapp.sentences import few
 from pxeapp.software import releases
 from pxeapp.software.content import tree
 from pxeapp.software.content.manifest import Manifest
@@ -130,7 +131,7 @@ def delete(database: Database, settings: Settings, name: str, *, actor: str, now
             row = get(session, name)
             if users := used_by(session, name):
                 raise Conflict(
-                    f"{name} is what {', '.join(users[:10])} {'installs' if len(users) == 1 else 'install'} from.",
+                    f"{name} is what {few(users, 10)} {'installs' if len(users) == 1 else 'install'} from.",
                     hint="Have the release install from elsewhere, or delete it first: pxeapp release delete NAME",
                 )
             gone = audit.difference(wire(row), None)

@@ -8,15 +8,18 @@ machine is switched on. Afterwards a rollout moves it to the next snapshot, over
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pxeapp.lab.appliance import NETWORK, Appliance
+from pxeapp.lab.client import Api
 from pxeapp.lab.demo import DEBIAN
 from pxeapp.lab.machine import disk_path
 from pxeapp.lab.rack import Rack
@@ -127,31 +130,75 @@ def test_it_was_installed_from_the_snapshot_and_reads_nothing_else(appliance: Ap
     assert node.run("apt-get -s dist-upgrade | grep -c ^Inst || true") == "0"
 
 
-def test_a_rollout_moves_it_to_the_next_snapshot_and_restarts_it(
-    appliance: Appliance, node: Installed, tmp_path: Path
-) -> None:
+def rolled(operator: Api, said: dict[str, Any]) -> dict[str, Any]:
+    """A rollout, begun and followed until it goes no further by itself."""
+    number = operator.post("/rollouts", said)["id"]
+    operator.post(f"/rollouts/{number}/start", {})
+    deadline = time.monotonic() + PATIENCE_S
+    while (row := operator.get(f"/rollouts/{number}"))["state"] not in ("done", "aborted", "paused"):
+        assert time.monotonic() < deadline, row
+        time.sleep(2)
+    return row
+
+
+def course(operator: Api, rollout: dict[str, Any]) -> str:
+    """Its last lines."""
+    return json.dumps(operator.get(f"/rollouts/{rollout['id']}/events")["items"][-8:], indent=1)
+
+
+def test_a_rollout_moves_it_to_the_next_snapshot_and_restarts_it(appliance: Appliance, node: Installed) -> None:
     before = node.run("cat /proc/sys/kernel/random/boot_id")
     operator = appliance.api("operator")
+    gates = [{"ssh": {}}, {"rebooted": {}}, {"command": {"command": "grep -x 1.1 /etc/site-agent-version"}}]
     said: dict[str, Any] = {
         "name": "to-the-next-snapshot",
         "machines": {"names": ["node1"]},
         "action": {"patch": {"snapshot": SECOND}},
         "reboot": "always",
         "order": {"canary": 0, "soak": "0s", "max_unavailable": 1},
-        "verify": {
-            "gates": [{"ssh": {}}, {"rebooted": {}}, {"command": {"command": "grep -x 1.1 /etc/site-agent-version"}}]
-        },
+        "verify": {"gates": gates},
     }
-    (tmp_path / "next.yaml").write_text(json.dumps(said))
-    made = operator.post("/rollouts", said)
-    operator.post(f"/rollouts/{made['id']}/start", {})
-    deadline = time.monotonic() + PATIENCE_S
-    while (row := operator.get(f"/rollouts/{made['id']}"))["state"] not in ("done", "aborted", "paused"):
-        assert time.monotonic() < deadline, row
-        time.sleep(2)
-    events = operator.get(f"/rollouts/{made['id']}/events")["items"]
-    assert row["state"] == "done", json.dumps(events[-8:], indent=1)
+    made = rolled(operator, said)
+    assert made["state"] == "done", course(operator, made)
     assert node.run("cat /etc/site-agent-version") == "1.1"
     assert node.run("cat /proc/sys/kernel/random/boot_id") != before
     member = operator.get(f"/rollouts/{made['id']}/members/node1")
     assert [step["step"] for step in member["steps"]] == ["drain", "patch", "reboot", "verify", "undrain"]
+
+
+def test_a_machine_that_fails_on_purpose_stops_the_rollout_before_the_next_one(
+    appliance: Appliance, node: Installed
+) -> None:
+    """docs/rollouts.md: the canary's gate does not hold, one failure is one too many, and nobody else is begun."""
+    admin, operator = appliance.api("admin"), appliance.api("operator")
+    admin.post("/machines", {"name": "node2", "mac": "52:54:00:76:00:02", "role": "base", "release": DEBIAN})
+    with closing(sqlite3.connect(appliance.folder / "data" / "pxeapp.db", timeout=30)) as database, database:
+        database.execute("UPDATE machines SET state = 'active' WHERE name = 'node2'")  # it serves; nobody will ask it
+    said: dict[str, Any] = {
+        "name": "fails-on-purpose",
+        "machines": {"names": ["node1", "node2"]},
+        "action": {"patch": {"snapshot": SECOND}},
+        "reboot": "never",
+        "order": {"canary": 1, "soak": "0s", "max_unavailable": 1},
+        "verify": {"gates": [{"command": {"command": "test -e /tmp/mended"}}], "settle": "0s", "timeout": "2m"},
+    }
+    row = rolled(operator, said)
+    assert row["state"] == "paused", course(operator, row)
+    assert "node1" in row["reason"]
+    place = f"/rollouts/{row['id']}"
+    failed = operator.get(f"{place}/members/node1")
+    assert (failed["state"], failed["steps"][-1]["step"], failed["steps"][-1]["outcome"]) == (
+        "failed", "verify", "failed",
+    )  # fmt: skip
+    assert operator.get(f"{place}/members/node2")["state"] == "waiting"
+    assert operator.get("/machines/node1")["state"] == "service failed"
+    node.run("touch /tmp/mended")
+    operator.post(f"{place}/members/node2/skip", {})
+    operator.post(f"{place}/members/node1/retry", {})
+    operator.post(f"{place}/resume", {})
+    deadline = time.monotonic() + PATIENCE_S
+    while (row := operator.get(place))["state"] == "running":
+        assert time.monotonic() < deadline, row
+        time.sleep(2)
+    assert row["state"] == "done", course(operator, row)
+    assert operator.get("/machines/node1")["state"] == "active"

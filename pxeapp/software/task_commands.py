@@ -6,11 +6,12 @@ followed(own, task, wait=wait, timeout=timeout, as_json=as_json)        # what e
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import click
 
-from pxeapp.client import Appliance, appliance, at
+from pxeapp.client import Appliance, Unreachable, appliance, at
 from pxeapp.client.watching import Picture, follow, shown, timeout, watch
 from pxeapp.commandline import as_json, moment, print_json
 from pxeapp.errors import Conflict
@@ -19,6 +20,7 @@ from pxeapp.software.content.space import shown as size_shown
 HEAD = ("ID", "KIND", "SUBJECT", "STATE", "DONE", "BY", "SINCE", "SAYS")
 EVENTS = "software.*,media.*,repository.*,mirror.*,snapshot.*,bundle.*,cache.*"
 OVER = ("done", "failed", "cancelled")
+LOOK_EVERY_S = 0.5
 wait = click.option("--wait/--no-wait", default=True, show_default=True, help="Come back when it is over.")
 
 
@@ -114,6 +116,17 @@ def followed(
     if last.failed:
         raise Conflict(found["problem"] or f"Task {task['id']} was cancelled.")
     return found
+
+
+def after(own: Appliance, kind: str, subject: str, *, timeout: float | None = None) -> None:
+    """Come back when no task of this kind works on the subject, which would be refused a second one."""
+    for task in own.get("/software/tasks", kind=kind, subject=subject, running=True)["items"]:
+        click.echo(f"Task {task['id']} works on {subject} already; this begins after it.", err=True)
+        place, until = at("software", "tasks", task["id"]), None if timeout is None else time.monotonic() + timeout
+        while own.get(place)["state"] not in OVER:
+            if until is not None and time.monotonic() > until:
+                raise Unreachable(f"Task {task['id']} was not over in time.", hint="Look again: pxeapp software list")
+            time.sleep(LOOK_EVERY_S)
 
 
 def _picture(found: dict[str, Any]) -> Picture:

@@ -13,9 +13,10 @@ from pxeapp.client.watching import Picture, shown, timeout, watch
 from pxeapp.commandline import agree, as_json, moment, print_json, print_table, yes
 from pxeapp.errors import FieldProblem, Invalid
 from pxeapp.software.content.space import shown as size_shown
-from pxeapp.software.task_commands import EVENTS, followed, wait
+from pxeapp.software.task_commands import EVENTS, after, followed, wait
 
 HEAD = ("NAME", "KIND", "ORIGIN", "PACKAGES", "SIZE", "PUBLISHED", "PROBLEM")
+PUBLISH = "repository.publish"  # as service.py has it, which loads the database's half of the appliance
 ENDINGS = {"deb": (".deb", ".udeb"), "rpm": (".rpm",)}
 
 
@@ -133,6 +134,8 @@ def upload(
     for path in _files(files, found["kind"]):
         sent = send(own, path)
         add.append({"upload": sent["sha256"], "name": path.name, "component": component})
+    if wait:
+        after(own, PUBLISH, name, timeout=timeout)
     task = own.post(at("software", "repositories", name, "packages"), {"add": add})
     ended = followed(own, task, wait=wait, timeout=timeout, as_json=as_json)
     if ended["state"] == "done" and not as_json:
@@ -153,6 +156,8 @@ def remove(name: str, packages: tuple[str, ...], yes: bool, wait: bool, timeout:
     """Remove PACKAGES from repository NAME: a name is all of its versions, NAME=VERSION is that one."""
     agree(f"Machines will not find {', '.join(packages)} in {name} any more.", yes=yes)
     own = appliance()
+    if wait:
+        after(own, PUBLISH, name, timeout=timeout)
     task = own.post(at("software", "repositories", name, "packages"), {"remove": list(packages)})
     ended = followed(own, task, wait=wait, timeout=timeout, as_json=as_json)
     if ended["state"] == "done" and not as_json:
@@ -168,6 +173,8 @@ def remove(name: str, packages: tuple[str, ...], yes: bool, wait: bool, timeout:
 def publish(name: str, wait: bool, timeout: float | None, as_json: bool) -> None:
     """Make and sign the index of repository NAME anew, of the same packages."""
     own = appliance()
+    if wait:
+        after(own, PUBLISH, name, timeout=timeout)
     task = own.post(at("software", "repositories", name, "publish"))
     followed(own, task, wait=wait, timeout=timeout, as_json=as_json)
 

@@ -58,10 +58,9 @@ def run(tmp_path_factory: pytest.TempPathFactory, key_pair: KeyPair) -> Iterator
 def test_a_repository_from_its_first_word_to_its_last(run: Run, tmp_path: Path, key_pair: KeyPair) -> None:
     made = run("repository", "create", "tools", "--kind", "deb", "--suite", "trixie").output
     assert "deb [signed-by=/etc/apt/keyrings/pxeapp.gpg] http://10.0.0.1:8081/repo/tools trixie main" in made
-    run("software", "show", "1", "--watch")
     for name in ("alpha", "beta"):
         built.deb(tmp_path, name)
-    added = run("repository", "upload", "tools", str(tmp_path)).output
+    added = run("repository", "upload", "tools", str(tmp_path)).output  # as soon as the empty one is published
     assert "alpha 1.0 all\n" in added
     assert "tools has 2 packages now." in added
     assert "tiny beta" in run("repository", "packages", "tools", "beta").output
@@ -69,7 +68,7 @@ def test_a_repository_from_its_first_word_to_its_last(run: Run, tmp_path: Path, 
     assert "Nothing was done" in run("repository", "remove", "tools", "alpha", fails=True).output
     assert "alpha 1.0 all is gone from tools." in run("repository", "remove", "tools", "alpha", "--yes").output
     assert "Task 4 began" in run("repository", "publish", "tools", "--no-wait").output
-    run("software", "show", "4", "--watch")
+    assert "this begins after it" in run("repository", "publish", "tools").output
     shown = json.loads(run("repository", "show", "tools", "--json").output)
     assert (shown["packages"], shown["problem"], shown["origin"]) == (1, "", "local")
     assert "tools" in run("repository", "list", "--kind", "deb").output
@@ -83,11 +82,9 @@ def test_a_repository_from_its_first_word_to_its_last(run: Run, tmp_path: Path, 
 
 def test_a_file_that_is_no_package_is_told_before_or_by_the_task(run: Run, tmp_path: Path) -> None:
     run("repository", "create", "broken", "--kind", "rpm")
-    run("software", "list")
     (tmp_path / "empty").mkdir()
     refused = run("repository", "upload", "broken", str(tmp_path / "empty"), fails=True)
     assert "has no .rpm file" in refused.output
     deb = built.deb(tmp_path, "alpha")
-    run("software", "show", str(json.loads(run("software", "list", "--json").output)["items"][0]["id"]), "--watch")
     refused = run("repository", "upload", "broken", str(deb), fails=True)
     assert "alpha_1.0_all.deb: is no RPM package" in refused.output

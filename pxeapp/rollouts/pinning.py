@@ -71,3 +71,17 @@ def holders(session: Session) -> Iterator[Held]:
         said = str(((spec.get("action") or {}).get("patch") or {}).get("snapshot") or "")
         if pins.NAME.fullmatch(said):
             yield Holder("rollout", str(number), Pin(said)), set()
+
+
+def held_by(session: Session) -> list[Holder]:
+    """The same without what each of them reads."""
+    return [holder for holder, _ in holders(session)]
+
+
+def holders_of(session: Session) -> dict[str, list[str]]:
+    """Who is pinned to a snapshot itself and not to a channel, as sentences name them, by its name."""
+    found: dict[str, list[str]] = {}
+    for holder in held_by(session):
+        if not holder.pin.channel:
+            found.setdefault(holder.pin.name, []).append(str(holder))
+    return found

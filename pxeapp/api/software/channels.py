@@ -90,8 +90,7 @@ def show(name: str) -> dict[str, Any]:
 def delete(name: str) -> str:
     """Delete a channel that nobody is pinned to, with its history"""
     with context().database.write() as session:
-        held_by = [holder for holder, _ in pinning.holders(session)]
-        channels.delete(session, name, held_by=held_by, actor=actor().label, now=now())
+        channels.delete(session, name, held_by=pinning.held_by(session), actor=actor().label, now=now())
     return ""
 
 

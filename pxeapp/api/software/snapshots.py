@@ -220,8 +220,7 @@ def promote(name: str, said: PromoteIn) -> dict[str, Any]:
 def delete(name: str) -> str:
     """Delete a snapshot that nobody is pinned to; its name is never used for another one"""
     with context().database.write() as session:
-        held_by = [holder for holder, _ in pinning.holders(session)]
-        service.delete(session, name, held_by=held_by, actor=actor().label, now=now())
+        service.delete(session, name, held_by=pinning.held_by(session), actor=actor().label, now=now())
     return ""
 
 
@@ -231,10 +230,7 @@ def _shown(session: Session) -> Callable[[Snapshot], dict[str, Any]]:
     for channel in channels.listing(session):
         for name in {channel.snapshot, channel.published} - {None}:
             leading.setdefault(str(name), []).append(channel.name)
-    held: dict[str, list[str]] = {}
-    for holder, _ in pinning.holders(session):
-        if not holder.pin.channel:
-            held.setdefault(holder.pin.name, []).append(str(holder))
+    held = pinning.holders_of(session)
 
     def shown(row: Snapshot) -> dict[str, Any]:
         return {

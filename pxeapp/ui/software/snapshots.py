@@ -83,7 +83,7 @@ def delete_channel(name: str) -> ResponseReturnValue:
     """Serve it no longer."""
     try:
         with context().database.write() as session:
-            channels.delete(session, name, held_by=_holders(session), actor=actor().label, now=now())
+            channels.delete(session, name, held_by=pinning.held_by(session), actor=actor().label, now=now())
     except PxeError as error:
         if error.status == HTTPStatus.NOT_FOUND:
             raise
@@ -139,20 +139,16 @@ def _verify(session: Session, name: str) -> None:
 
 
 def _delete(session: Session, name: str) -> None:
-    service.delete(session, name, held_by=_holders(session), actor=actor().label, now=now())
+    service.delete(session, name, held_by=pinning.held_by(session), actor=actor().label, now=now())
 
 
 VERBS: dict[str, Callable[[Session, str], None]] = {"promote": _promote, "verify": _verify, "delete": _delete}
 
 
-def _holders(session: Session) -> list[service.Holder]:
-    return [holder for holder, _ in pinning.holders(session)]
-
-
 def _channel(name: str, *, problem: str = "") -> str:
     with context().database.read() as session:
         row = channels.wire(session, channels.get(session, name))
-        readers = {str(each) for each in _holders(session) if each.pin == Pin(name, channel=True)}
+        readers = {str(each) for each in pinning.held_by(session) if each.pin == Pin(name, channel=True)}
         return render_template(
             "software/channel.html", channel=row, moves=channels.history(session, name, limit=200), problem=problem,
             readers=sorted(readers), may_delete=not verdict(actor(), "channels.delete", "DELETE"),
@@ -173,7 +169,7 @@ def _list() -> dict[str, Any]:
     with context().database.read() as session:
         rows = service.listing(session, after=after, limit=PAGE + 1)
         leading = channels.listing(session)
-        held = _held(session)
+        held = pinning.holders_of(session)
         return {
             "after": after,
             "next": rows[PAGE - 1].name if len(rows) > PAGE else "",
@@ -201,7 +197,11 @@ def _one(name: str, *, compared: bool = True) -> dict[str, Any]:
                 complaint = in_full(error)
         last = tasks.listing(session, limit=1, kind=verifying.VERIFY, subject=name)
         return {
-            "snapshot": {**_line(row), "channels": _leading(leading, name), "held_by": _held(session).get(name, [])},
+            "snapshot": {
+                **_line(row),
+                "channels": _leading(leading, name),
+                "held_by": pinning.holders_of(session).get(name, []),
+            },
             "address": f"{context().settings.node_url}/repo/snapshots/{name}/",
             "task": task_line(last[0]) if last else None,
             "uses": [{**uses.wire(each), "at": each.at} for each in uses.listing(session, name, limit=USES)],
@@ -221,14 +221,6 @@ def _one(name: str, *, compared: bool = True) -> dict[str, Any]:
 def _others(session: Session, name: str, leading: list[str]) -> list[str]:
     rows = service.listing(session, limit=200)
     return [comparing.NOW, *(f"{CHANNEL}{each}" for each in leading), *(row.name for row in rows if row.name != name)]
-
-
-def _held(session: Session) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for holder, _ in pinning.holders(session):
-        if not holder.pin.channel:
-            found.setdefault(holder.pin.name, []).append(str(holder))
-    return found
 
 
 def _leading(rows: Any, name: str) -> list[str]:

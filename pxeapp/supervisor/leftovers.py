@@ -28,7 +28,7 @@ def adopt() -> None:
 
 
 def end_orphans(known: Iterable[int], *, spare: bool = True) -> int:
-    """Kill our children that are not among the known, and theirs as they become ours; returns how many.
+    """Kill our children that are not among the known, and theirs as they become ours; returns how many, no helpers.
 
     With `spare`, what a program of a part has put into the background to go on working with it is left alone for a
     while: gpg's agent, without which a signature that is being made fails. One that has ended is only taken note of.
@@ -38,9 +38,10 @@ def end_orphans(known: Iterable[int], *, spare: bool = True) -> int:
     deadline = time.monotonic() + GONE_WITHIN_S
     while (found := _orphans(parts, spare=spare)) and time.monotonic() < deadline:
         for pid in found:
+            helps = _name(pid) in HELPERS
             with contextlib.suppress(ProcessLookupError, ChildProcessError):
                 os.kill(pid, signal.SIGKILL)
-                if os.waitpid(pid, os.WNOHANG)[0]:  # one that the kernel holds is looked at again
+                if os.waitpid(pid, os.WNOHANG)[0] and not helps:  # one that the kernel holds is looked at again
                     ended.add(pid)
         time.sleep(0.005)
     return len(ended)

@@ -1,5 +1,20 @@
 {% import "roles/_openstack/parts.ini" as parts with context %}
 # Nova's compute service registers; then the node joins its availability zone and its host aggregates.
+export OS_AUTH_URL='http://{{ parts.controller_host }}:5000/v3' OS_PROJECT_NAME=service OS_USERNAME=nova
+export OS_PASSWORD={{ vars.nova_password | sh }}
+
+# Since 2023.1 nova gives a node an identity and refuses it without: installed anew, it takes up the one from before.
+is_who_it_was() {
+    [ ! -s /var/lib/nova/compute_id ] || return 0
+    known=$(python3 /usr/local/libexec/pxeapp-cloud node <<<'{"host": "'"$(hostname)"'", "region": "{{ vars.region }}"}')
+    [ -n "$known" ] || return 0
+    echo "This node is $known."
+    printf '%s' "$known" >/var/lib/nova/compute_id.new
+    chown nova:nova /var/lib/nova/compute_id.new
+    mv /var/lib/nova/compute_id.new /var/lib/nova/compute_id
+}
+step "The node is who it was before, if it was there" is_who_it_was
+
 compute_runs() {
 {% if vars.compute_driver in ("kvm", "qemu") %}
     systemctl start libvirtd
@@ -19,8 +34,6 @@ compute_runs() {
 step "nova-compute runs" compute_runs
 
 joins() {
-    export OS_AUTH_URL='http://{{ parts.controller_host }}:5000/v3' OS_PROJECT_NAME=service OS_USERNAME=nova
-    export OS_PASSWORD={{ vars.nova_password | sh }}
     python3 /usr/local/libexec/pxeapp-cloud join <<END_OF_WISHES
 {"host": "$(hostname)", "region": "{{ vars.region }}", "zone": "{{ vars.availability_zone }}",
  "driver": "{{ vars.compute_driver }}", "aggregates": {{ vars.host_aggregates | list | tojson }}}

@@ -1,11 +1,13 @@
 """Drained by a real Nova: Debian's packages, a controller of ours, and two compute nodes that start nothing.
 
-Only in `make soak`: it installs 3 GB of packages and takes most of an hour on two cores (`ARGS="-k drain_nova"`).
+Only in `make soak`: it installs 3 GB of packages and takes most of an hour on two cores (`ARGS="-k drain_nova"`). With
+PXEAPP_GOLDEN=1 it records what test_drain_recorded.py plays.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -13,26 +15,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from netaddr import IPNetwork
 
 from pxeapp.clouds import checking
 from pxeapp.clouds.directory import Clouds
 from pxeapp.db import Database
-from pxeapp.machines import sealed
-from pxeapp.machines.models import Cluster, Machine
 from pxeapp.rollouts.gates.openstack import OpenStack
-from pxeapp.rollouts.port import Done, Failed, Outcome, Waiting
+from pxeapp.rollouts.port import Done, Failed
 from pxeapp.rollouts.spec import OpenStackGate
 from tests.answers.roles import cloud as clouds
 from tests.answers.roles import machines
-from tests.answers.roles.cloud import CONTROLLER, Cloud
-from tests.answers.roles.cluster import CLUSTER
-from tests.rollouts.draining import T0, VAULT, Bench, Course
+from tests.answers.roles.cloud import Cloud
+from tests.rollouts import recorded
+from tests.rollouts.draining import VAULT
+from tests.rollouts.recorded import Live
 from tests.sweep import FULL
 
 PLAIN = {"cinder": False, "heat": False, "horizon": False}
-NETWORKS = (IPNetwork("10.77.0.0/24"),)
-PATIENCE_S = 15 * 60
 
 pytestmark = [
     pytest.mark.soak,
@@ -58,39 +56,17 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 
 @pytest.fixture
 def database(_with_tables: Path, tmp_path: Path) -> Iterator[Database]:
-    """One that knows the cluster as a deployment would have left it."""
+    """One that knows the cluster."""
     shutil.copyfile(_with_tables, tmp_path / "test.db")
     found = Database(f"sqlite:///{tmp_path / 'test.db'}")
-    secret = sealed.seal(VAULT, CLUSTER["admin_password"], by="system:clusters", now=T0, generated=True)
-    with found.write() as session:
-        session.add(
-            Cluster(name="prod", description="", vars={"controller": CONTROLLER}, secrets={"admin_password": secret},
-                    created_at=T0, updated_at=T0)
-        )  # fmt: skip
-        session.add(Machine(name="node1", mac="52:54:00:00:00:01", created_at=T0, updated_at=T0))
+    recorded.known(found)
     yield found
     found.dispose()
 
 
-def course(database: Database, instances: str) -> Course:
-    said = {"openstack": {"cloud": "cluster:prod", "host": "cmp1", "instances": instances}}
-    made = Course(database, None, Bench(), said, 1)
-    made.clouds = Clouds(database, VAULT, NETWORKS)
-    return made
-
-
-def over(one: Course, step: str) -> Outcome:
-    """Look, by a clock that is real, until it is over."""
-    until = time.monotonic() + PATIENCE_S
-    one.memory = {}
-    while time.monotonic() < until:
-        one.now = dt.datetime.now(dt.UTC)
-        found = one.look(step)
-        if not isinstance(found, Waiting):
-            one.earlier[step] = dict(found.memory)
-            return found
-        time.sleep(min(found.again.total_seconds(), 5))
-    raise AssertionError(one.says[-5:])
+def keep(live: Live, name: str) -> None:
+    if os.environ.get("PXEAPP_GOLDEN"):
+        live.recording.save(name)
 
 
 def eventually(what: Callable[[], bool], seconds: float = 180) -> None:
@@ -118,7 +94,7 @@ def start(cloud: Cloud, *names: str) -> None:
 
 
 def test_a_check_of_the_cluster_sees_what_a_rollout_needs(cloud: Cloud, database: Database) -> None:
-    found = checking.check(Clouds(database, VAULT, NETWORKS).api("cluster:prod"))
+    found = checking.check(Clouds(database, VAULT, recorded.NETWORKS).api("cluster:prod"))
     assert all(each.ok for each in found), found
     assert found[1].says.startswith("2 compute services, 2 up, 0 disabled")
 
@@ -127,53 +103,57 @@ def test_instances_are_live_migrated_and_the_service_is_enabled_again(cloud: Clo
     start(cloud, "one", "two", "three")
     cloud.do("openstack server stop three")
     eventually(lambda: on(cloud, "cmp1")["three"] == "SHUTOFF")
-    one = course(database, "live-migrate")
-    outcome = over(one, "drain")
+    one = Live.of(database, instances="live-migrate")
+    outcome = one.over("drain")
     assert isinstance(outcome, Done), outcome
     assert on(cloud, "cmp1") == {}
     assert on(cloud, "cmp2") == {"one": "ACTIVE", "two": "ACTIVE", "three": "SHUTOFF"}
     assert (service(cloud)["Status"], service(cloud)["Disabled Reason"]) == ("disabled", "pxeapp rollout 7")
-    assert isinstance(over(one, "undrain"), Done)
+    assert isinstance(one.over("undrain"), Done)
     assert service(cloud)["Status"] == "enabled"
+    keep(one, "live-migrate")
     cloud.do("openstack server delete --wait one two three")
 
 
 def test_instances_are_stopped_and_started_again(cloud: Cloud, database: Database) -> None:
     start(cloud, "one", "two")
-    one = course(database, "stop")
-    assert isinstance(over(one, "drain"), Done)
+    one = Live.of(database, instances="stop")
+    assert isinstance(one.over("drain"), Done)
     assert on(cloud, "cmp1") == {"one": "SHUTOFF", "two": "SHUTOFF"}
-    assert isinstance(over(one, "undrain"), Done)
+    assert isinstance(one.over("undrain"), Done)
     eventually(lambda: on(cloud, "cmp1") == {"one": "ACTIVE", "two": "ACTIVE"})
+    keep(one, "stop")
     cloud.do("openstack server delete --wait one two")
 
 
 def test_no_valid_host_fails_with_each_instance(cloud: Cloud, database: Database) -> None:
     start(cloud, "one")
     cloud.do("openstack compute service set --disable --disable-reason full cmp2 nova-compute")
-    one = course(database, "cold-migrate")
-    outcome = over(one, "drain")
+    one = Live.of(database, instances="cold-migrate")
+    outcome = one.over("drain")
     assert isinstance(outcome, Failed), outcome
     assert [each["name"] for each in outcome.evidence["left"]] == ["one"]
     cloud.do("openstack compute service set --enable cmp2 nova-compute")
-    one.tries = 2
-    assert isinstance(over(one, "drain"), Done)
+    one.course.tries = 2
+    assert isinstance(one.over("drain"), Done)
     assert on(cloud, "cmp2") == {"one": "ACTIVE"}
-    assert isinstance(over(one, "undrain"), Done)
+    assert isinstance(one.over("undrain"), Done)
+    keep(one, "no-valid-host")
     cloud.do("openstack server delete --wait one")
 
 
 def test_what_an_administrator_disabled_stays_disabled(cloud: Cloud, database: Database) -> None:
     cloud.do("openstack compute service set --disable --disable-reason 'ada: its fan' cmp1 nova-compute")
-    one = course(database, "live-migrate")
-    assert isinstance(over(one, "drain"), Done)
-    assert isinstance(over(one, "undrain"), Done)
+    one = Live.of(database, instances="live-migrate")
+    assert isinstance(one.over("drain"), Done)
+    assert isinstance(one.over("undrain"), Done)
     assert (service(cloud)["Status"], service(cloud)["Disabled Reason"]) == ("disabled", "ada: its fan")
+    keep(one, "disabled-by-somebody-else")
     cloud.do("openstack compute service set --enable cmp1 nova-compute")
 
 
 def test_the_gate_sees_a_compute_service_that_stops_before_nova_calls_it_down(cloud: Cloud, database: Database) -> None:
-    one = course(database, "live-migrate")
+    one = recorded.course(database, {"instances": "live-migrate"})
     gate = OpenStack(one.clouds)
 
     def holds(since: dt.datetime) -> bool:
@@ -190,3 +170,20 @@ def test_the_gate_sees_a_compute_service_that_stops_before_nova_calls_it_down(cl
     assert not holds(stopped)
     cloud.machine["cmp1"].run("systemctl start nova-compute")
     eventually(lambda: holds(stopped), 180)
+
+
+def test_a_node_that_is_installed_anew_is_the_one_that_nova_knows(cloud: Cloud) -> None:
+    """Nova would refuse it: no local node identity, and not its first start."""
+
+    def known() -> dict[str, str]:
+        rows = cloud.ask("hypervisor list --os-compute-api-version 2.88")
+        return {row["Hypervisor Hostname"]: row["ID"] for row in rows}
+
+    before, node = known(), cloud.machine["cmp2"]
+    node.run("systemctl stop nova-compute; rm /var/lib/nova/compute_id")
+    cloud.again("cmp2", "compute", compute_driver="fake")
+    assert node.run("cat /var/lib/nova/compute_id").strip() == before["cmp2"]
+    assert node.run("stat -c %U:%G /var/lib/nova/compute_id").strip() == "nova:nova"
+    assert known() == before
+    (row,) = cloud.ask("compute service list --service nova-compute --host cmp2")
+    assert row["State"] == "up"

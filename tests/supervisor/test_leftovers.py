@@ -12,17 +12,29 @@ from pathlib import Path
 from pxeapp.supervisor import leftovers
 
 folder = Path(sys.argv[1])
+pids = {}
+
+
+def orphan(name, program):
+    shutil.copy("/bin/sleep", folder / program)
+    command = ["sh", "-c", f"{folder / program} 60 >/dev/null & echo $!"]
+    ran = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+    pids[name] = int(ran.stdout)
+    while Path(f"/proc/{pids[name]}/comm").read_text().strip() != program:  # a shell's fork still
+        time.sleep(0.01)
+
+
+def alive(name):
+    return Path(f"/proc/{pids[name]}").exists()
+
+
 leftovers.adopt()
-for name in ("gpg-agent", "stray"):
-    shutil.copy("/bin/sleep", folder / name)
-    subprocess.run(["sh", "-c", f"{folder / name} 60 & echo $! > {folder / name}.pid"], check=True)
-pids = {name: int((folder / f"{name}.pid").read_text()) for name in ("gpg-agent", "stray")}
-alive = lambda name: Path(f"/proc/{pids[name]}").exists()
-print(leftovers.end_orphans([]), alive("gpg-agent"), alive("stray"))
+orphan("agent", "gpg-agent")
+orphan("stray", "stray")
+print(leftovers.end_orphans([]), alive("agent"), alive("stray"))
 leftovers.HELPS_S = -1.0
-print(leftovers.end_orphans([]), alive("gpg-agent"))
-subprocess.run(["sh", "-c", f"{folder / 'gpg-agent'} 60 & echo $! > {folder / 'again'}"], check=True)
-pids["again"] = int((folder / "again").read_text())
+print(leftovers.end_orphans([]), alive("agent"))
+orphan("again", "gpg-agent")
 leftovers.HELPS_S = 300.0
 os.kill(pids["again"], 15)
 until = time.monotonic() + 20
@@ -30,14 +42,12 @@ while alive("again") and time.monotonic() < until:
     assert leftovers.end_orphans([]) == 0
     time.sleep(0.05)
 print(alive("again"))
-subprocess.run(["sh", "-c", f"{folder / 'gpg-agent'} 60 & echo $! > {folder / 'last'}"], check=True)
-pids["last"] = int((folder / "last").read_text())
+orphan("last", "gpg-agent")
 print(leftovers.end_orphans([], spare=False), alive("last"))
 """
 
 
 def test_gpgs_agent_is_spared_for_a_while_and_no_longer(tmp_path: Path) -> None:
-
     ran = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(tmp_path)], capture_output=True, text=True, timeout=120, check=False
     )

@@ -31,6 +31,8 @@ class Cloud:
         }  # fmt: skip
         self.made: list[str] = []
         self.given: list[str] = []
+        self.versions: list[str | None] = []  # that nova was asked for its nodes in
+        self.refuses: dict[str, int] = {}
         self.url = ""
 
     def catalogue(self) -> list[dict[str, Any]]:
@@ -41,6 +43,8 @@ class Cloud:
     def answer(self, method: str, path: str, query: dict[str, str], body: dict[str, Any]) -> tuple[int, Any]:
         parts = path.removeprefix("/v3/").strip("/").removeprefix("v2.0/").split("/")
         kind = parts[0]
+        if kind in self.refuses:
+            return self.refuses[kind], {"error": "as the test wants it"}
         if parts[-1] == "action":
             row = next(row for row in self.rows[kind] if row["id"] == parts[1])
             row["hosts"].append(body["add_host"]["host"])
@@ -83,6 +87,8 @@ def cloud() -> Iterator[Cloud]:
                 extra = {"X-Subject-Token": "t"}
             else:
                 assert self.headers["X-Auth-Token"] == "t"
+                if where.path.startswith("/os-hypervisors"):
+                    found.versions.append(self.headers["X-OpenStack-Nova-API-Version"])
                 status, answer = found.answer(self.command, where.path, dict(parse_qsl(where.query)), body)
             text = b"" if answer is None else json.dumps(answer).encode()
             self.send_response(status)
@@ -155,6 +161,21 @@ def test_a_compute_node_joins_its_zone_and_aggregates_once_nova_knows_it(cloud: 
         ("az-2", "az-2", ["node1"]),
         ("ssd", None, ["node1"]),
     ]
+
+
+def test_a_node_is_told_who_it_was_and_a_new_one_nothing(cloud: Cloud) -> None:
+    said = {"host": "node1", "region": "R1"}
+    cloud.rows["hypervisors"] = [{"id": "0f-other", "service": {"host": "node10"}}]
+    assert (ask(cloud, "node", said).returncode, ask(cloud, "node", said).stdout) == (0, "\n")
+    cloud.rows["hypervisors"].append({"id": "0f-ours", "service": {"host": "node1"}})
+    assert ask(cloud, "node", said).stdout == "0f-ours\n"
+    assert cloud.versions == ["2.53"] * 3
+    cloud.rows["hypervisors"].append({"id": "0f-second", "service": {"host": "node1"}})
+    assert "more than one node of node1: 0f-ours, 0f-second" in ask(cloud, "node", said).stderr
+    cloud.refuses["os-hypervisors"] = 406
+    assert ask(cloud, "node", said).stdout == "\n"
+    cloud.refuses["os-hypervisors"] = 500
+    assert ask(cloud, "node", said).returncode == 1
 
 
 def test_agents_are_waited_for(cloud: Cloud) -> None:

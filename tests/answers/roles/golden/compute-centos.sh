@@ -43,8 +43,10 @@ import urllib.request
 ADMIN_ROLE, SERVICE_ROLE = "admin", "service"
 
 
-def call(method, url, body=None, token=None):
+def call(method, url, body=None, token=None, version=None):
     headers = {"Content-Type": "application/json", "Accept": "application/json"}
+    if version:
+        headers["X-OpenStack-Nova-API-Version"] = version
     if token:
         headers["X-Auth-Token"] = token
     data = None if body is None else json.dumps(body).encode()
@@ -66,8 +68,8 @@ class Cloud:
         answer, headers = call("POST", self.auth + "/auth/tokens", {"auth": said})
         self.token, self.catalog = headers["X-Subject-Token"], answer["token"].get("catalog", [])
 
-    def ask(self, method, path, body=None, base=None):
-        return call(method, (base or self.auth) + path, body, self.token)[0]
+    def ask(self, method, path, body=None, base=None, version=None):
+        return call(method, (base or self.auth) + path, body, self.token, version)[0]
 
     def first(self, kind, query, base=None):
         found = self.ask("GET", "/%s?%s" % (kind, query), base=base)[kind]
@@ -129,6 +131,22 @@ def domain(cloud, said):
     cloud.ask("PUT", "/domains/%s/users/%s/roles/%s" % (found, user, role))
 
 
+def node(cloud, said):
+    """Prints the identity that nova knows of this host's node, if it has been here before."""
+    nova = cloud.endpoint("compute", said["region"])
+    query = "/os-hypervisors/detail?hypervisor_hostname_pattern=" + said["host"]
+    try:  # since 2.53 a node's id is the one that it keeps for itself
+        found = cloud.ask("GET", query, base=nova, version="2.53")["hypervisors"]
+    except urllib.error.HTTPError as error:
+        if error.code not in (404, 406):  # none of that name; a nova before Pike
+            raise
+        found = []
+    known = [each["id"] for each in found if each.get("service", {}).get("host") == said["host"]]
+    if len(known) > 1:
+        raise SystemExit("nova knows more than one node of %s: %s." % (said["host"], ", ".join(known)))
+    print("".join(known))
+
+
 def join(cloud, said):
     """The compute service is up; it is in its availability zone and in its host aggregates."""
     nova = cloud.endpoint("compute", said["region"])
@@ -168,7 +186,7 @@ def agents(cloud, said):
 def main():
     action, said = sys.argv[1], json.load(sys.stdin)
     try:
-        {"identity": identity, "domain": domain, "join": join, "agents": agents}[action](Cloud(), said)
+        {"identity": identity, "domain": domain, "join": join, "node": node, "agents": agents}[action](Cloud(), said)
     except urllib.error.HTTPError as error:
         raise SystemExit("%s %s: %s %s" % (action, error.geturl(), error.code, error.read()[:300].decode(errors="replace")))
     except (urllib.error.URLError, OSError) as error:
@@ -403,6 +421,21 @@ agents() {
 step "Neutron's agents run" agents
 
 # Nova's compute service registers; then the node joins its availability zone and its host aggregates.
+export OS_AUTH_URL='http://10.77.0.10:5000/v3' OS_PROJECT_NAME=service OS_USERNAME=nova
+export OS_PASSWORD=nova-password-0123
+
+# Since 2023.1 nova gives a node an identity and refuses it without: installed anew, it takes up the one from before.
+is_who_it_was() {
+    [ ! -s /var/lib/nova/compute_id ] || return 0
+    known=$(python3 /usr/local/libexec/pxeapp-cloud node <<<'{"host": "'"$(hostname)"'", "region": "RegionOne"}')
+    [ -n "$known" ] || return 0
+    echo "This node is $known."
+    printf '%s' "$known" >/var/lib/nova/compute_id.new
+    chown nova:nova /var/lib/nova/compute_id.new
+    mv /var/lib/nova/compute_id.new /var/lib/nova/compute_id
+}
+step "The node is who it was before, if it was there" is_who_it_was
+
 compute_runs() {
     systemctl start libvirtd
     virsh -c qemu:///system version
@@ -412,8 +445,6 @@ compute_runs() {
 step "nova-compute runs" compute_runs
 
 joins() {
-    export OS_AUTH_URL='http://10.77.0.10:5000/v3' OS_PROJECT_NAME=service OS_USERNAME=nova
-    export OS_PASSWORD=nova-password-0123
     python3 /usr/local/libexec/pxeapp-cloud join <<END_OF_WISHES
 {"host": "$(hostname)", "region": "RegionOne", "zone": "nova",
  "driver": "kvm", "aggregates": []}

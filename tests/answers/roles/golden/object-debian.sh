@@ -34,8 +34,10 @@ import urllib.request
 ADMIN_ROLE, SERVICE_ROLE = "admin", "service"
 
 
-def call(method, url, body=None, token=None):
+def call(method, url, body=None, token=None, version=None):
     headers = {"Content-Type": "application/json", "Accept": "application/json"}
+    if version:
+        headers["X-OpenStack-Nova-API-Version"] = version
     if token:
         headers["X-Auth-Token"] = token
     data = None if body is None else json.dumps(body).encode()
@@ -57,8 +59,8 @@ class Cloud:
         answer, headers = call("POST", self.auth + "/auth/tokens", {"auth": said})
         self.token, self.catalog = headers["X-Subject-Token"], answer["token"].get("catalog", [])
 
-    def ask(self, method, path, body=None, base=None):
-        return call(method, (base or self.auth) + path, body, self.token)[0]
+    def ask(self, method, path, body=None, base=None, version=None):
+        return call(method, (base or self.auth) + path, body, self.token, version)[0]
 
     def first(self, kind, query, base=None):
         found = self.ask("GET", "/%s?%s" % (kind, query), base=base)[kind]
@@ -120,6 +122,22 @@ def domain(cloud, said):
     cloud.ask("PUT", "/domains/%s/users/%s/roles/%s" % (found, user, role))
 
 
+def node(cloud, said):
+    """Prints the identity that nova knows of this host's node, if it has been here before."""
+    nova = cloud.endpoint("compute", said["region"])
+    query = "/os-hypervisors/detail?hypervisor_hostname_pattern=" + said["host"]
+    try:  # since 2.53 a node's id is the one that it keeps for itself
+        found = cloud.ask("GET", query, base=nova, version="2.53")["hypervisors"]
+    except urllib.error.HTTPError as error:
+        if error.code not in (404, 406):  # none of that name; a nova before Pike
+            raise
+        found = []
+    known = [each["id"] for each in found if each.get("service", {}).get("host") == said["host"]]
+    if len(known) > 1:
+        raise SystemExit("nova knows more than one node of %s: %s." % (said["host"], ", ".join(known)))
+    print("".join(known))
+
+
 def join(cloud, said):
     """The compute service is up; it is in its availability zone and in its host aggregates."""
     nova = cloud.endpoint("compute", said["region"])
@@ -159,7 +177,7 @@ def agents(cloud, said):
 def main():
     action, said = sys.argv[1], json.load(sys.stdin)
     try:
-        {"identity": identity, "domain": domain, "join": join, "agents": agents}[action](Cloud(), said)
+        {"identity": identity, "domain": domain, "join": join, "node": node, "agents": agents}[action](Cloud(), said)
     except urllib.error.HTTPError as error:
         raise SystemExit("%s %s: %s %s" % (action, error.geturl(), error.code, error.read()[:300].decode(errors="replace")))
     except (urllib.error.URLError, OSError) as error:

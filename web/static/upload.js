@@ -12,15 +12,16 @@
       sent.querySelector("progress").value = part;
       sent.querySelector("span").textContent = form.dataset.sending.replace("{0}", Math.floor(part * 100));
     };
-    const send = async (file) => {
+    // `before` bytes of `all` that are to be sent are there: what is shown is how far all files are together.
+    const send = async (file, before = 0, all = file.size) => {
       const name = file.name.replace(/[^A-Za-z0-9._+~:-]/g, "-").replace(/^[^A-Za-z0-9_]+/, "").slice(-190) || "image.iso";
       const place = form.dataset.upload.replace("NAME", encodeURIComponent(name));
       const headers = { "X-CSRF-Token": form.elements.csrf.value };
-      const before = await fetch(`${place}?size=${file.size}`, { headers });
-      let at = before.ok ? (await before.json()).received : 0;
+      const there = await fetch(`${place}?size=${file.size}`, { headers });
+      let at = there.ok ? (await there.json()).received : 0;
       if (at >= file.size) at = 0;
       for (let tried = 0; ;) {
-        tell(at / file.size);
+        tell((before + at) / (all || 1));
         const end = Math.min(at + PIECE, file.size);
         let reply;
         try {
@@ -45,8 +46,12 @@
       lock(true);
       try {
         if (input.multiple) {
-          const lines = [];
-          for (const each of input.files) lines.push(`${await send(each)} ${each.name}`);
+          const files = [...input.files], lines = [], all = files.reduce((sum, each) => sum + each.size, 0);
+          let before = 0;
+          for (const each of files) {
+            lines.push(`${await send(each, before, all)} ${each.name}`);
+            before += each.size;
+          }
           form.elements.upload.value = lines.join("\n");
         } else {
           form.elements.upload.value = await send(file);

@@ -17,6 +17,13 @@ from tests.ui.served import Appliance, needs_assets
 
 pytestmark = [pytest.mark.chromium, pytest.mark.network, needs_assets]
 
+# Each time that the page says how far it is.
+TELLS = """() => {
+  const form = document.querySelector('form[data-upload]');
+  const tell = () => told(form.querySelector('progress').value);
+  new MutationObserver(tell).observe(form.querySelector('.sent span'), {childList: true, characterData: true});
+}"""
+
 
 def test_several_files_are_sent_and_ordered_by_their_hashes(
     served: Appliance, chromium: Browser, tmp_path: Path
@@ -36,6 +43,9 @@ def test_several_files_are_sent_and_ordered_by_their_hashes(
     heard = complaints(page)
     page.goto(f"{served.url}/software/repositories/tools")
     page.set_input_files("#f-file", [tmp_path / name for name in files])
+    told: list[float] = []
+    page.expose_function("told", lambda part: told.append(part))
+    page.evaluate(TELLS)
     with page.expect_navigation():
         page.click("form[data-upload] button")
     with served.database.read() as session:
@@ -44,6 +54,8 @@ def test_several_files_are_sent_and_ordered_by_their_hashes(
         {"sha256": hashlib.sha256(content).hexdigest(), "name": name, "component": ""}
         for name, content in files.items()
     ]
+    whole = sum(map(len, files.values()))
+    assert told == [0, 8 * 2**20 / whole, len(large) / whole], "how far all of them are together"
     assert heard == []
     page.context.close()
 

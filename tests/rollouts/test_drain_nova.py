@@ -54,6 +54,13 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
         yield found
 
 
+@pytest.fixture(autouse=True)
+def inside(cloud: Cloud) -> Iterator[None]:
+    """We are the appliance, in the cloud's network."""
+    with cloud.where.entered():
+        yield
+
+
 @pytest.fixture
 def database(_with_tables: Path, tmp_path: Path) -> Iterator[Database]:
     """One that knows the cluster."""
@@ -180,7 +187,7 @@ def test_a_node_that_is_installed_anew_is_the_one_that_nova_knows(cloud: Cloud) 
         return {row["Hypervisor Hostname"]: row["ID"] for row in rows}
 
     before, node = known(), cloud.machine["cmp2"]
-    node.run("systemctl stop nova-compute; rm /var/lib/nova/compute_id")
+    node.run("systemctl stop nova-compute; rm -f /var/lib/nova/compute_id")
     cloud.again("cmp2", "compute", compute_driver="fake")
     assert node.run("cat /var/lib/nova/compute_id").strip() == before["cmp2"]
     assert node.run("stat -c %U:%G /var/lib/nova/compute_id").strip() == "nova:nova"

@@ -24,7 +24,7 @@ MAY_FAIL = MAY_BE_DOWN // 2  # failed ones stay down: what is left of the budget
 STEPS = ("drain", "reboot", "verify", "undrain", "soak")
 
 
-def driven(stage: Stage, number: int, *faults: Fault, share: float = 0.02) -> int:
+def driven(stage: Stage, number: int, *faults: Fault, share: float = 1 / MACHINES) -> int:
     """Until the rollout is over; how many processes died of it."""
     dice = random.Random(number)
     deaths = 0
@@ -59,14 +59,14 @@ def test_it_keeps_its_budget_its_order_and_its_limit(stage: Stage, more: int) ->
     members = list(stage.states(number))
     bad = random.Random(1).sample(members[MACHINES // 10 :], MAY_FAIL + more)
     deaths = driven(stage, number, *[Fault(name, "verify", "fails") for name in bad])
-    assert deaths > MACHINES // 40
+    assert deaths > 3
     observer, row = Observer(stage, number), stage.row(number)
     assert observer.worst() <= MAY_BE_DOWN
     waves = [wave for wave, _ in observer.order()]
     assert waves == sorted(waves)
     states = stage.states(number)
     failed = {name for name, state in states.items() if state == "failed"}
-    assert failed <= set(bad)
+    assert failed <= set(bad), {name: stage.member(number, name).reason for name in failed - set(bad)}
     for name in members:
         done = Counter(step for step, _ in stage.steps(number, name))
         assert set(done.values()) <= {1}, f"{name}: {done}"

@@ -73,10 +73,12 @@ class Cloud:
 
     def again(self, name: str, role: str, **said: Any) -> None:
         """Its first boot once more, as after another installation of it."""
-        found = work.of(node("debian", self.series[0], role, first_boot_minutes=MINUTES, my_address=HOSTS[name], **said), TEMPLATES)
+        found = work.of(
+            node("debian", self.series[0], role, first_boot_minutes=MINUTES, my_address=HOSTS[name], **said), TEMPLATES
+        )
         machines.install(self.folder / name, name, found, HOSTS)
         before_it = len(self.where.events())
-        self.machine[name].run("systemctl daemon-reload; systemctl start --no-block pxeapp-role.service")
+        self.machine[name].run("systemctl daemon-reload; systemctl restart --no-block pxeapp-role.service")
         self._set_up(self.machine[name], f"The role {role} is set up.", before_it)
 
     def _set_up(self, machine: machines.Machine, last: str, skip: int) -> None:

@@ -7,6 +7,7 @@ lacks is a kernel of its own, so no modules and no clock; its disks are loop dev
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import shutil
@@ -23,6 +24,7 @@ from pxeapp.answers.roles.work import Work
 
 BRIDGE = "net"
 CGROUPS = (Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup"))
+LIBC, CLONE_NEWNET = ctypes.CDLL(None, use_errno=True), 0x40000000  # linux/sched.h
 PROGRAMS = ("mmdebstrap", "unshare", "nsenter", "ip", "losetup")
 CLEAN = ["env", "-i", "LC_ALL=C.UTF-8", "HOME=/root", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"]
 # What debian-installer has set up by the time that it runs the last script.
@@ -139,6 +141,16 @@ class Network:
         return [json.loads(line) for line in self.told.read_text().splitlines()]
 
     @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Whatever this thread connects to is in there, until the block ends."""
+        with Path("/proc/thread-self/ns/net").open() as here, Path(f"/run/netns/{self.name}").open() as there:
+            _set_network(there.fileno())
+            try:
+                yield
+            finally:
+                _set_network(here.fileno())
+
+    @contextmanager
     def plugged_in(self, address: str) -> Iterator[str]:
         """A network namespace for one machine, whose card eth0 has this address and leads to the bridge."""
         name, cable = f"{self.name}-{next(self._cables)}", f"to{address.rpartition('.')[2]}"
@@ -153,6 +165,11 @@ class Network:
             yield name
         finally:
             subprocess.run(["ip", "netns", "delete", name], check=True)
+
+
+def _set_network(descriptor: int) -> None:
+    if LIBC.setns(descriptor, CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "setns")
 
 
 def _ip(where: str, *words: str) -> None:

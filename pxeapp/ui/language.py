@@ -22,6 +22,7 @@ from flask import g, has_request_context, request
 from markupsafe import Markup
 
 from pxeapp import templates
+from pxeapp.ui.sentence_forms import Forms
 
 LANGUAGES = {"en": "English", "zh": "中文"}
 DEFAULT = "en"
@@ -29,7 +30,7 @@ COOKIE = "pxeapp_language"
 # What a browser is told, and what Babel calls it.
 TAGS = {"en": "en", "zh": "zh-Hans"}
 LOCALES = {"en": Locale.parse("en"), "zh": Locale.parse("zh_Hans_CN")}
-_HOLE = re.compile(r"%\((\w+)\)s")
+_BETWEEN = re.compile(r"(?<=[.?!]) (?=[A-Z`])")  # two sentences, one after the other
 _SPAN = re.compile(r"([0-9.]+) (d|h|min|s)")  # as sentences hold it
 
 Words = dict[str, str | tuple[str, ...]]
@@ -85,10 +86,16 @@ def said(sentence: str | None) -> str:
         return found.replace("%%", "%")
     if span := _SPAN.fullmatch(sentence):
         return f"{span[1]} {_(span[2])}"
-    for form, translated in _forms(language()):
-        if hit := form.fullmatch(sentence):
-            return translated % {name: said(value) for name, value in hit.groupdict().items()}
-    return sentence
+    parts = _BETWEEN.split(sentence)
+    whole = ""
+    for form in _forms(language()).of(sentence):
+        if (held := form.read(sentence)) is not None:
+            whole = form.translated % {name: said(value) for name, value in held.items()}
+            if len(parts) == 1 or not any(_BETWEEN.search(value) for value in held.values()):
+                return whole
+            break  # it would hold the end of one sentence and the beginning of another: perhaps they are two
+    each = [said(part) for part in parts] if len(parts) > 1 else parts
+    return " ".join(each) if each != parts else whole or sentence
 
 
 def moment(at: dt.datetime | None) -> str:
@@ -134,22 +141,8 @@ def folder(of: str) -> Path:
 
 
 @functools.cache
-def _forms(of: str) -> list[tuple[re.Pattern[str], str]]:
-    """The messages with holes, as patterns for what was filled in already; the more of it is fixed, the earlier."""
-    found = []
-    for message, text in words(of).items():
-        names = _HOLE.findall(message)
-        if not names or len(set(names)) != len(names) or not isinstance(text, str):
-            continue
-        parts = _HOLE.split(message)
-        fixed = [part.replace("%%", "%") for part in parts[::2]]
-        if sum(map(len, fixed)) < len("too few"):
-            continue  # it would fit nearly anything
-        pattern = re.escape(fixed[0])
-        for name, rest in zip(parts[1::2], fixed[1:], strict=True):
-            pattern += f"(?P<{name}>.+?)" + re.escape(rest)
-        found.append((sum(map(len, fixed)), re.compile(pattern, re.DOTALL), text))
-    return [(form, text) for _fixed, form, text in sorted(found, key=lambda each: -each[0])]
+def _forms(of: str) -> Forms:
+    return Forms((message, text) for message, text in words(of).items() if isinstance(text, str))
 
 
 def spoken(value: str | Markup) -> str:

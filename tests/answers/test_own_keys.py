@@ -138,6 +138,8 @@ def test_debians_installer_writes_down_no_part_that_a_mirror_of_ours_lacks(place
     found = dict(re.findall(r"(?m)^d-i apt-setup/(contrib|non-free|non-free-firmware) boolean (\w+)$", text))
     assert found == said
     assert "d-i apt-setup/enable-source-repositories boolean false\n" in text
+    never = "d-i hw-detect/firmware-lookup select never\n" in text  # of itself it writes that part down for a microcode
+    assert never is (said.get("non-free-firmware") == "false")
 
 
 def test_ubuntus_older_installer_is_told_the_same() -> None:

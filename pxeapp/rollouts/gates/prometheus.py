@@ -46,7 +46,8 @@ class Prometheus:
         untrue = [f"{name} is {text}" for name, text, value in samples if math.isnan(value) or value == 0]
         if untrue:
             return finding(KIND, few(untrue, NAMED, last=", and ") + ".", holds=False)
-        return finding(KIND, f"{len(samples)} sample{'s' if len(samples) > 1 else ''}, all true.", holds=True)
+        said = f"{len(samples)} samples, all true." if len(samples) > 1 else "1 sample, all true."
+        return finding(KIND, said, holds=True)
 
 
 def _samples(reply: asking.Reply) -> list[tuple[str, str, float]]:

@@ -190,9 +190,13 @@ def _still_to_come(
 
 def _stuck(compute: HostService, stuck: list[dict[str, str]], memory: dict[str, Any]) -> Failed:
     named = _listed([f"{each['name']} {each['why']}" for each in stuck])
+    if len(stuck) > 1:
+        says = f"{len(stuck)} instances cannot be brought off {compute.host}: {named}."
+    else:
+        says = f"1 instance cannot be brought off {compute.host}: {named}."
     return Failed(
         "instances_left",
-        f"{len(stuck)} instance{'s' if len(stuck) > 1 else ''} cannot be brought off {compute.host}: {named}.",
+        says,
         "Move or delete them by hand and retry, or make room on other hosts.",
         {**_evidence(memory), "left": stuck},
     )

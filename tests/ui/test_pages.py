@@ -17,6 +17,7 @@ from pxeapp.machines import selectors
 from pxeapp.machines.models import Disk, Machine
 from pxeapp.provisioning.models import Deployment
 from pxeapp.ui.blueprint import ago, coded, span
+from pxeapp.ui.machines import PAGE
 from tests.api.conftest import Api
 from tests.ui import rack
 from tests.ui.test_sign_in import sign_in
@@ -142,15 +143,16 @@ def test_deployments_that_nobody_ends_are_said_to_hang(api: Api, pages: FlaskCli
 
 def test_more_machines_than_a_page_holds_are_reached_by_its_link(api: Api) -> None:
     with api.write() as session:
-        for number in range(101):
+        for number in range(PAGE + 1):
             rack.add(session, api.context.vault, f"n{number:03}", number, rack.State.AVAILABLE, "off", None, now=now())
     client = api.app.test_client()
     sign_in(client)
     first = client.get("/machines").text
-    assert ">n100</a>" not in first
+    last = f">n{PAGE:03}</a>"
+    assert last not in first
     link = re.search(r'id="p-next" href="([^"]+)"', first)
     assert link is not None
-    assert ">n100</a>" in client.get(link[1].replace("&amp;", "&")).text
+    assert last in client.get(link[1].replace("&amp;", "&")).text
 
 
 @pytest.mark.parametrize("path", ["/assets/static/../templates/base.html", "/assets/static/%2e%2e/templates/base.html",

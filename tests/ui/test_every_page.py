@@ -77,6 +77,7 @@ def _violations(page: Page, where: str) -> list[str]:
     found = []
     for scheme, rules in (("light", "{runOnly: ['color-contrast']}"), ("dark", "{}")):
         page.emulate_media(color_scheme=scheme)
+        page.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))")  # it is drawn so
         result = page.evaluate(f"() => axe.run(document, {{resultTypes: ['violations'], ...{rules}}})")
         found += [
             f"{where}, {scheme}: {each['id']} ({each['impact']}): {each['help']}: {each['nodes'][0]['html'][:200]}"

@@ -46,8 +46,8 @@ class Prometheus:
         untrue = [f"{name} is {text}" for name, text, value in samples if math.isnan(value) or value == 0]
         if untrue:
             return finding(KIND, few(untrue, NAMED, last=", and ") + ".", holds=False)
-        said = f"{len(samples)} samples, all true." if len(samples) > 1 else "1 sample, all true."
-        return finding(KIND, said, holds=True)
+        all_of_them = f"{len(samples)} samples, all true." if len(samples) > 1 else "1 sample, all true."
+        return finding(KIND, all_of_them, holds=True)
 
 
 def _samples(reply: asking.Reply) -> list[tuple[str, str, float]]:

@@ -71,10 +71,15 @@ def _pages(page: Page, url: str) -> list[str]:
     return [*links, *MORE_PAGES]
 
 
+WIDER = """() => [...document.querySelectorAll('.field .help, .field .error')]
+  .filter(each => each.getBoundingClientRect().right > each.closest('.field').getBoundingClientRect().right + 1)
+  .map(each => each.textContent.trim())"""
+
+
 def _violations(page: Page, where: str) -> list[str]:
     """What axe finds serious on the page, within what is folded too, in the dark; of daylight, the colours alone."""
     page.evaluate("() => document.querySelectorAll('details').forEach(each => { each.open = true; })")
-    found = []
+    found = [f"{where}: the words at a field are wider than it: {words}" for words in page.evaluate(WIDER)]
     for scheme, rules in (("light", "{runOnly: ['color-contrast']}"), ("dark", "{}")):
         page.emulate_media(color_scheme=scheme)
         page.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))")  # it is drawn so

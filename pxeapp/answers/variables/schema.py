@@ -153,6 +153,10 @@ def _is_what_it_says(kind: str, value: str) -> bool:
     return True
 
 
+READABLE = (
+    "would be read by everybody who sees the role, and it is a secret.",
+    "Leave it out: it is generated for each cluster, or said there, and encrypted.",
+)
 KEYS = frozenset(
     {
         "type", "help", "default", "choices", "items", "minimum", "maximum", "pattern", "required", "required_if",
@@ -181,6 +185,8 @@ def declared(said: Any, where: str = "variables") -> tuple[dict[str, Variable], 
                 found[name] = variable
                 default = [] if variable.default is None else variable.problems(variable.default)
                 problems += [FieldProblem(f"{place}.default", problem, fix) for problem, fix in default]
+                if variable.secret and variable.default is not None:
+                    problems.append(FieldProblem(f"{place}.default", *READABLE))
     return found, problems
 
 

@@ -135,3 +135,11 @@ def test_the_built_in_ones_say_what_they_are() -> None:
         assert variable.help.endswith((".", ":")) or "." in variable.help, name
         assert variable.scope in SCOPES
         assert variable.default is None or variable.problems(variable.default) == [], name
+
+
+def test_a_secret_has_no_default_that_whoever_sees_the_role_would_read() -> None:
+    found, problems = declared({"it": {"type": "password", "secret": True, "default": "correct.horse"}})
+    assert [each.field for each in problems] == ["variables.it.default"]
+    assert "horse" not in problems[0].problem + problems[0].fix
+    assert found["it"].secret, "what was saved before goes on to be known"
+    assert declared({"it": {"type": "password", "secret": True}})[1] == []

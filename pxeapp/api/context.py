@@ -17,6 +17,7 @@ from pxeapp.templates import Templates
 from pxeapp.vault import Vault
 
 if TYPE_CHECKING:  # cost: see Context
+    from pxeapp.clouds.sign_ins import SignIns
     from pxeapp.machines.service import Site
     from pxeapp.provisioning.checking import Checker
     from pxeapp.provisioning.queue import Queue
@@ -41,6 +42,15 @@ class Context:
     def queue(self) -> Queue:
         """Hints for the workers."""
         return self.make_queue()
+
+    @cached_property
+    def sign_ins(self) -> SignIns:
+        """Whether clouds let us in."""
+        from pxeapp.clouds.directory import Clouds
+        from pxeapp.clouds.sign_ins import SignIns
+
+        clouds = Clouds(self.database, self.vault, self.settings.rollout_networks)
+        return SignIns(self.database, self.vault, clouds)
 
     @cached_property
     def checker(self) -> Checker:

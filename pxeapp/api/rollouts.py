@@ -18,7 +18,7 @@ from pxeapp.api.machines import FORM_OF
 from pxeapp.api.paging import PageQuery, page
 from pxeapp.db import now
 from pxeapp.errors import Invalid
-from pxeapp.rollouts import control, dry_run, looking, service, text, wire
+from pxeapp.rollouts import control, dry_run, looking, reaching, service, text, wire
 from pxeapp.rollouts.models import Rollout
 from pxeapp.rollouts.plan import Plan
 from pxeapp.rollouts.spec import Spec
@@ -296,6 +296,7 @@ def create(query: CreateQuery) -> Response:
     if query.dry_run:
         return jsonify(_preview(written))
     tools, by = context().checker.tools, actor().label
+    _located(written, lambda: reaching.refuse(context().sign_ins, written.spec))
     with context().database.write() as session:
         row = _located(written, lambda: service.create(session, written.spec, tools=tools, actor=by, now=now()))
         session.flush()
@@ -459,7 +460,8 @@ def _preview(written: Written) -> dict[str, Any]:
     tools = context().checker.tools
     with context().database.read() as session:
         found = _located(written, lambda: service.preview(session, written.spec, tools=tools, now=now()))
-        return wire.preview(found)
+    _located(written, lambda: reaching.refuse(context().sign_ins, written.spec))
+    return wire.preview(found)
 
 
 def _located(written: Written, work: Callable[[], Any]) -> Any:

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pxeapp.answers import roles
-from pxeapp.clouds import service as clouds
+from pxeapp.clouds import service as cloud_service
 from pxeapp.errors import FieldProblem, NotFound, PxeError
 from pxeapp.machines.models import Machine
 from pxeapp.machines.service import Draft
@@ -34,22 +34,22 @@ def problems(session: Session, tools: Tools, spec: Spec, numbers: Sequence[int])
         yield from _reinstall(session, tools, spec.action.reinstall, numbers)
 
 
+def clouds(spec: Spec) -> list[tuple[str, str]]:
+    """The clouds that it names, each with its field; nothing stands for one that is left out."""
+    named = [("drain.openstack.cloud", spec.drain.openstack.cloud)] if spec.drain.openstack is not None else []
+    gates = [(number, gate.openstack.cloud) for number, gate in enumerate(spec.verify.gates) if gate.openstack]
+    return [*named, *((f"verify.gates.{number}.openstack.cloud", name) for number, name in gates)]
+
+
 def _clouds(session: Session, tools: Tools, spec: Spec) -> Iterator[FieldProblem]:
-    named = []
-    if spec.drain.openstack is not None:
-        named.append(("drain.openstack.cloud", spec.drain.openstack.cloud))
-    for number, gate in enumerate(spec.verify.gates):
-        if gate.openstack is None:
+    for where, name in clouds(spec):
+        if not name:
+            if spec.drain.openstack is None:
+                fix = "Name it, or drain by openstack."
+                yield FieldProblem(where, "No cloud is named, and the drain has none either.", fix)
             continue
-        where = f"verify.gates.{number}.openstack.cloud"
-        if gate.openstack.cloud:
-            named.append((where, gate.openstack.cloud))
-        elif spec.drain.openstack is None:
-            fix = "Name it, or drain by openstack."
-            yield FieldProblem(where, "No cloud is named, and the drain has none either.", fix)
-    for where, name in named:
         try:
-            clouds.access(session, tools.vault, name)
+            cloud_service.access(session, tools.vault, name)
         except PxeError as error:
             yield FieldProblem(where, error.sentence, error.hint or "Name a cloud that the appliance knows.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -16,10 +17,11 @@ from pxeapp.answers.models import Role
 from pxeapp.api.context import actor, context
 from pxeapp.db import now
 from pxeapp.errors import FieldProblem, Invalid, PxeError
-from pxeapp.rollouts import dry_run, service, starters, text
+from pxeapp.rollouts import dry_run, reaching, service, starters, text
 from pxeapp.rollouts.described import fields
 from pxeapp.rollouts.invariants import Serving
 from pxeapp.rollouts.service import Preview
+from pxeapp.rollouts.spec import Spec
 from pxeapp.rollouts.text import Written
 from pxeapp.ui.blueprint import bp
 from pxeapp.ui.faults import in_full
@@ -71,8 +73,7 @@ def new_rollout() -> ResponseReturnValue:
 def preview_rollout() -> ResponseReturnValue:
     """The plan of what is written now, or what is wrong with it: a part of the page, so never an error."""
     request.max_form_memory_size = LONGEST_FORM
-    with context().database.read() as session:
-        return render_template("_rollout_preview.html", **_found(session, _said()))
+    return render_template("_rollout_preview.html", **_found(_said()))
 
 
 @bp.post("/rollouts/packages")
@@ -94,10 +95,8 @@ def create_rollout() -> ResponseReturnValue:
     said = _said()
     try:
         written = text.read(said)
-        with context().database.write() as session:
-            row = _located(written, session)
-            session.flush()
-            number = row.id
+        _located(written, lambda: reaching.refuse(context().sign_ins, written.spec))
+        number = _located(written, lambda: _created(written.spec))
     except PxeError as error:
         with context().database.read() as session:
             page = _editor(said, form="", wanted={}, **_around(session), **_refused(error))
@@ -109,11 +108,25 @@ def _said() -> str:
     return request.form.get("text", "").replace("\r\n", "\n")
 
 
-def _located(written: Written, session: Session) -> Any:
+def _located(written: Written, work: Callable[[], Any]) -> Any:
     try:
-        return service.create(session, written.spec, tools=context().checker.tools, actor=actor().label, now=now())
+        return work()
     except Invalid as error:
         raise written.located(error) from None
+
+
+def _created(spec: Spec) -> int:
+    with context().database.write() as session:
+        row = service.create(session, spec, tools=context().checker.tools, actor=actor().label, now=now())
+        session.flush()
+        return row.id
+
+
+def _planned(spec: Spec) -> Preview:
+    with context().database.read() as session:
+        found = service.preview(session, spec, tools=context().checker.tools, now=now())
+    reaching.refuse(context().sign_ins, spec)
+    return found
 
 
 def _editor(said: str, *, form: str, wanted: dict[str, str], **more: Any) -> str:
@@ -130,15 +143,12 @@ def _around(session: Session) -> dict[str, list[str]]:
     }
 
 
-def _found(session: Session, said: str) -> dict[str, Any]:
+def _found(said: str) -> dict[str, Any]:
     if not said.strip():
         return NOTHING
     try:
         written = text.read(said)
-        try:
-            found = service.preview(session, written.spec, tools=context().checker.tools, now=now())
-        except Invalid as error:
-            raise written.located(error) from None
+        found: Preview = _located(written, lambda: _planned(written.spec))
     except PxeError as error:
         return _refused(error)
     return {

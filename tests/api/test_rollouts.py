@@ -232,3 +232,17 @@ def test_the_breaker_is_seen_by_all_and_reset_by_who_may(rack: Api) -> None:
     assert "since 3 failed" in asker.ask("GET", "/overview").text
     assert rack.of("viewer").post("/breaker/reset").status_code == HTTPStatus.FORBIDDEN
     assert asker.post("/breaker/reset").json["open"] is False
+
+
+@pytest.mark.network
+def test_a_cloud_that_does_not_answer_is_refused_at_its_line_before_anything_is_kept(rack: Api) -> None:
+    cloud = {"name": "prod", "auth_url": "http://127.0.0.1:9/v3", "username": "admin", "project": "admin", "secret": "s"}
+    assert rack.of("admin").post("/clouds", json=cloud).status_code == HTTPStatus.CREATED
+    plan = f"{PLAN}drain:\n  openstack:\n    cloud: prod\n"
+    for path in ("/rollouts/preview", "/rollouts"):
+        reply = rack.of(OPERATOR).post(path, data=plan, headers=YAML)
+        assert reply.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+        (found,) = reply.json["errors"]
+        assert (found["field"], found["line"]) == ("drain.openstack.cloud", plan.count("\n"))
+        assert found["problem"].startswith("We are not let in: ")
+    assert rack.of(OPERATOR).get("/rollouts").json["items"] == []

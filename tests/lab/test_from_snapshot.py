@@ -117,6 +117,8 @@ def _frozen(appliance: Appliance, key: str) -> None:
         row["disks"] = {"system": disk_path(0)}
         row["vars"] = {
             "remote_access": True, "packages": ["site-agent"], "installer_logs": "always",
+            # Two emulated processors now and then fall over a kernel that patches itself while it starts.
+            "kernel_args": ["panic=30"],
             "users": [{"name": "ada", "sudo": "nopasswd", "ssh_authorized_keys": [key]}],
         }  # fmt: skip
     admin.post("/machines/import", rows)

@@ -18,6 +18,7 @@ from pxeapp.machines.lifecycle import State
 from pxeapp.provisioning import causes
 from pxeapp.provisioning.explain import EXPECTED
 from pxeapp.provisioning.steps import Step
+from pxeapp.rollouts import described
 from pxeapp.ui import language
 from tests.ui import sentences
 
@@ -77,6 +78,28 @@ def test_a_translation_has_the_holes_of_its_message(file: Path) -> None:
             assert set(HOLES.findall(text)) <= set(HOLES.findall(ids[-1])), f"{file.name}: {ids[0]!r}"
             if HOLES.search(ids[-1]) or not file.name.startswith("said_"):  # what is said whole is no format
                 text % dict.fromkeys(HOLES.findall(ids[-1]), "x")
+
+
+BARE = re.compile(r">([^<>]*[a-z]{3,}[^<>]*)<|(?:aria-label|title|alt)=\"([^\"]*[a-z]{3,}[^\"]*)\"")
+ENGLISH = re.compile(r"\b(the|that|of|with|is)\b")
+CODE_OR_NAME = re.compile(r"(pxeapp|POST|label|location|aria|OpenID)\b")  # what is typed, and our own name
+
+
+def test_no_template_shows_a_word_past_the_languages() -> None:
+    bare = []
+    for file in sorted((WEB / "templates").rglob("*.html")):
+        plain = re.sub(r"(?s)\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}", "", file.read_text())
+        words = [(first or second).strip(" \n·") for first, second in BARE.findall(plain)]
+        bare += [
+            f"{file.name}: {each}" for each in words if re.search("[a-z]{3}", each) and not CODE_OR_NAME.match(each)
+        ]
+    assert bare == []
+
+
+def test_every_field_of_a_plan_has_its_meaning_in_chinese(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(language, "language", lambda: "zh")
+    meanings = {each.meaning for each in described.fields()}
+    assert sorted(each for each in meanings if ENGLISH.search(language.said(each))) == []
 
 
 def test_every_sentence_of_ours_has_its_chinese(monkeypatch: pytest.MonkeyPatch) -> None:

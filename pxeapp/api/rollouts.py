@@ -17,7 +17,6 @@ from pxeapp.api.context import actor, context
 from pxeapp.api.machines import FORM_OF
 from pxeapp.api.paging import PageQuery, page
 from pxeapp.db import now
-from pxeapp.errors import Invalid
 from pxeapp.rollouts import control, dry_run, looking, reaching, service, text, wire
 from pxeapp.rollouts.models import Rollout
 from pxeapp.rollouts.plan import Plan
@@ -296,9 +295,10 @@ def create(query: CreateQuery) -> Response:
     if query.dry_run:
         return jsonify(_preview(written))
     tools, by = context().checker.tools, actor().label
-    _located(written, lambda: reaching.refuse(context().sign_ins, written.spec))
-    with context().database.write() as session:
-        row = _located(written, lambda: service.create(session, written.spec, tools=tools, actor=by, now=now()))
+    with written.locating():
+        reaching.refuse(context().sign_ins, written.spec)
+    with written.locating(), context().database.write() as session:
+        row = service.create(session, written.spec, tools=tools, actor=by, now=now())
         session.flush()
         answer = _answer(session, row, HTTPStatus.CREATED)
         answer.headers["Location"] = url_for("rollouts.show", number=row.id)
@@ -318,9 +318,9 @@ def packages() -> dict[str, Any]:
     """What a rollout that patches would change on each machine, those alike together; nothing is changed"""
     written = _written()
     own = context()
-    return dry_run.wire(
-        _located(written, lambda: dry_run.dry_run(own.database, own.checker.tools, written.spec, now=now()))
-    )
+    with written.locating():
+        found = dry_run.dry_run(own.database, own.checker.tools, written.spec, now=now())
+    return dry_run.wire(found)
 
 
 @bp.get("/rollouts/<int:number>")
@@ -458,17 +458,11 @@ def _answer(session: Session, row: Rollout, status: int = HTTPStatus.OK) -> Resp
 
 def _preview(written: Written) -> dict[str, Any]:
     tools = context().checker.tools
-    with context().database.read() as session:
-        found = _located(written, lambda: service.preview(session, written.spec, tools=tools, now=now()))
-    _located(written, lambda: reaching.refuse(context().sign_ins, written.spec))
+    with written.locating():
+        with context().database.read() as session:
+            found = service.preview(session, written.spec, tools=tools, now=now())
+        reaching.refuse(context().sign_ins, written.spec)
     return wire.preview(found)
-
-
-def _located(written: Written, work: Callable[[], Any]) -> Any:
-    try:
-        return work()
-    except Invalid as error:
-        raise written.located(error) from None
 
 
 def _written() -> Written:

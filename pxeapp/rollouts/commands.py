@@ -14,7 +14,7 @@ from pxeapp.client import Appliance, appliance, at
 from pxeapp.client.watching import Picture, follow, shown, timeout, watch
 from pxeapp.commandline import agree, as_json, moment, print_json, print_table, working, yes
 from pxeapp.db import Database, now
-from pxeapp.errors import Conflict, Invalid
+from pxeapp.errors import Conflict
 from pxeapp.provisioning.plan import Tools
 from pxeapp.rollouts import rehearse as rehearsing
 from pxeapp.rollouts import text
@@ -94,13 +94,11 @@ def rehearse(file: Path, faults: tuple[str, ...], seed: int, go_on: bool, as_jso
     tools = Tools(settings, open_vault(settings.data_dir), Templates(settings.templates_dir))
     database = Database(settings.database_url)
     try:
-        with working("Rehearsing ..."):
+        with written.locating(), working("Rehearsing ..."):
             said = [Fault.parse(each, written.spec) for each in faults]
             found = rehearsing.rehearse(
                 database, written.spec, tools=tools, faults=said, seed=seed, now=now(), go_on=go_on
             )
-    except Invalid as error:
-        raise written.located(error) from None
     finally:
         database.dispose()
     if as_json:

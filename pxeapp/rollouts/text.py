@@ -7,6 +7,7 @@ that stands twice is refused rather than guessed at.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -44,6 +45,14 @@ class Written:
 
     spec: Spec
     lines: Mapping[str, int] = field(default_factory=dict)
+
+    @contextmanager
+    def locating(self) -> Iterator[None]:
+        """What is refused inside is refused with the line of each problem's field."""
+        try:
+            yield
+        except Invalid as error:
+            raise self.located(error) from None
 
     def located(self, error: Invalid) -> Invalid:
         """The same refusal, each problem with the line of its field, or of what holds the field."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -22,7 +21,6 @@ from pxeapp.rollouts.described import fields
 from pxeapp.rollouts.invariants import Serving
 from pxeapp.rollouts.service import Preview
 from pxeapp.rollouts.spec import Spec
-from pxeapp.rollouts.text import Written
 from pxeapp.ui.blueprint import bp
 from pxeapp.ui.faults import in_full
 from pxeapp.ui.language import N_
@@ -95,8 +93,9 @@ def create_rollout() -> ResponseReturnValue:
     said = _said()
     try:
         written = text.read(said)
-        _located(written, lambda: reaching.refuse(context().sign_ins, written.spec))
-        number = _located(written, lambda: _created(written.spec))
+        with written.locating():
+            reaching.refuse(context().sign_ins, written.spec)
+            number = _created(written.spec)
     except PxeError as error:
         with context().database.read() as session:
             page = _editor(said, form="", wanted={}, **_around(session), **_refused(error))
@@ -106,13 +105,6 @@ def create_rollout() -> ResponseReturnValue:
 
 def _said() -> str:
     return request.form.get("text", "").replace("\r\n", "\n")
-
-
-def _located(written: Written, work: Callable[[], Any]) -> Any:
-    try:
-        return work()
-    except Invalid as error:
-        raise written.located(error) from None
 
 
 def _created(spec: Spec) -> int:
@@ -148,7 +140,8 @@ def _found(said: str) -> dict[str, Any]:
         return NOTHING
     try:
         written = text.read(said)
-        found: Preview = _located(written, lambda: _planned(written.spec))
+        with written.locating():
+            found = _planned(written.spec)
     except PxeError as error:
         return _refused(error)
     return {

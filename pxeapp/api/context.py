@@ -17,10 +17,10 @@ from pxeapp.templates import Templates
 from pxeapp.vault import Vault
 
 if TYPE_CHECKING:  # cost: see Context
-    from pxeapp.clouds.sign_ins import SignIns
     from pxeapp.machines.service import Site
     from pxeapp.provisioning.checking import Checker
     from pxeapp.provisioning.queue import Queue
+    from pxeapp.rollouts.reaching import Reaching
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,16 @@ class Context:
         return self.make_queue()
 
     @cached_property
-    def sign_ins(self) -> SignIns:
-        """Whether clouds let us in."""
+    def reaching(self) -> Reaching:
+        """Whether what a rollout names lets us in."""
         from pxeapp.clouds.directory import Clouds
         from pxeapp.clouds.sign_ins import SignIns
+        from pxeapp.nodes.reach import Nodes
+        from pxeapp.rollouts.reaching import Reaching
 
         clouds = Clouds(self.database, self.vault, self.settings.rollout_networks)
-        return SignIns(self.database, self.vault, clouds)
+        sign_ins = SignIns(self.database, self.vault, clouds)
+        return Reaching(self.database, sign_ins, Nodes(self.database, self.vault))
 
     @cached_property
     def checker(self) -> Checker:

@@ -17,7 +17,7 @@ from pxeapp.api.context import actor, context
 from pxeapp.api.machines import FORM_OF
 from pxeapp.api.paging import PageQuery, page
 from pxeapp.db import now
-from pxeapp.rollouts import control, dry_run, looking, reaching, service, text, wire
+from pxeapp.rollouts import control, dry_run, looking, service, text, wire
 from pxeapp.rollouts.models import Rollout
 from pxeapp.rollouts.plan import Plan
 from pxeapp.rollouts.spec import Spec
@@ -296,7 +296,7 @@ def create(query: CreateQuery) -> Response:
         return jsonify(_preview(written))
     tools, by = context().checker.tools, actor().label
     with written.locating():
-        reaching.refuse(context().sign_ins, written.spec)
+        context().reaching.refuse(written.spec)
     with written.locating(), context().database.write() as session:
         row = service.create(session, written.spec, tools=tools, actor=by, now=now())
         session.flush()
@@ -461,7 +461,7 @@ def _preview(written: Written) -> dict[str, Any]:
     with written.locating():
         with context().database.read() as session:
             found = service.preview(session, written.spec, tools=tools, now=now())
-        reaching.refuse(context().sign_ins, written.spec)
+        context().reaching.refuse(written.spec)
     return wire.preview(found)
 
 

@@ -103,3 +103,12 @@ class JobNotStarted(NodeError):
         super().__init__(
             f"{machine} could not begin the job: {said or 'it said nothing'}.", hint="Look at the machine."
         )
+
+
+class FileTrouble(NodeError):
+    """A file of the machine could not be read or written."""
+
+    code = "file_trouble"
+
+    def __init__(self, machine: str, path: str, said: str) -> None:
+        super().__init__(f"{path} of {machine}: {said or 'it could not be written'}.", hint="Look at the machine.")

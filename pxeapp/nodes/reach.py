@@ -11,6 +11,7 @@ runs once however often it is started.
 from __future__ import annotations
 
 import base64
+import hashlib
 import math
 from collections.abc import Sequence
 
@@ -21,13 +22,24 @@ from pxeapp.errors import NotFound
 from pxeapp.machines.models import Machine
 from pxeapp.nodes import connection, jobs, keys, pins
 from pxeapp.nodes.connection import Ran, Target
-from pxeapp.nodes.errors import HostKeyUnknown, JobNotStarted, NoAddress, NodeDiskFull
+from pxeapp.nodes.errors import FileTrouble, HostKeyUnknown, JobNotStarted, NoAddress, NodeDiskFull
 from pxeapp.nodes.jobs import Job
 from pxeapp.nodes.models import Node
 from pxeapp.vault import Vault
 
 ASKING_S = 10.0  # for what takes a machine no time: a look, a file; two of them fit into one look of a step
 ENDS_IN_S = 5  # after the polite signal a command is ended by force
+PIECE = 1024 * 1024  # bytes of a file that are read at once; less than connection.KEPT
+# From its standard input, which has come whole when its hash is the one that is said.
+PUT = """set -e
+new=$(mktemp "$1.XXXXXX")
+trap 'rm -f "$new"' EXIT
+cat >"$new"
+[ "$(sha256sum <"$new" | cut -c-64)" = "$2" ]
+if [ -e "$1" ]; then chown --reference="$1" "$new" && chmod --reference="$1" "$new"
+else chgrp "$3" "$new" && chmod "$4" "$new"; fi
+mv -f "$new" "$1"
+"""
 NO_SPACE = "No space left on device"
 
 
@@ -100,6 +112,27 @@ class Nodes:
     def stop_job(self, machine_id: int, name: str) -> None:
         """End a job that still runs: politely, and after some seconds by force."""
         self._job(self.target(machine_id), jobs.stop_words(self._folder, name))
+
+    def read_file(self, machine_id: int, path: str, most: int) -> bytes:
+        """A file, piece by piece; raises FileTrouble where it cannot be read or has more than `most` bytes."""
+        target, found = self.target(machine_id), bytearray()
+        while len(found) <= most:
+            command = f"tail -c +{len(found) + 1} -- {_quoted(path)} | head -c {PIECE}"
+            ran = self._talk(target, f"bash -c {_quoted(command)}", b"", ASKING_S)
+            if ran.err:  # the code is of no use: tail is ended by whoever has read enough
+                raise FileTrouble(target.machine, path, ran.errors.strip()[-300:])
+            found += ran.out
+            if len(ran.out) < PIECE:
+                return bytes(found)
+        raise FileTrouble(target.machine, path, f"it has more than {most} bytes")
+
+    def write_file(self, machine_id: int, path: str, content: bytes, *, group: str, mode: str) -> None:
+        """Write a file whole or not at all: as it was owned before, or else for root and this group in this mode."""
+        target = self.target(machine_id)
+        words = " ".join(map(_quoted, (path, hashlib.sha256(content).hexdigest(), group, mode)))
+        ran = self._talk(target, f"bash -c {_quoted(PUT)} put {words}", content, ASKING_S)
+        if ran.exit_code != 0:
+            raise FileTrouble(target.machine, path, ran.errors.strip()[-300:])
 
     def boot_id(self, machine_id: int) -> str:
         """The kernel's own number of this boot: another one says that it was restarted."""

@@ -20,6 +20,7 @@ from pxeapp.rollouts.steps.playbook import Playbooks
 from pxeapp.rollouts.steps.reboot import Reboot
 from pxeapp.rollouts.steps.reinstall import Reinstall
 from pxeapp.rollouts.steps.run import Run
+from pxeapp.rollouts.steps.swift import Swift
 from pxeapp.rollouts.steps.verify import Soak, Verify
 
 
@@ -28,15 +29,16 @@ def compose(settings: Settings, database: Database, checker: Checker, queue: Que
     nodes = Nodes(database, checker.tools.vault)
     clouds = Clouds(database, checker.tools.vault, settings.rollout_networks)
     asked = gates(database, nodes, clouds, settings.rollout_networks)
+    swift = Swift(database, nodes)
     playbooks = Playbooks(nodes, JobsHere(settings.data_dir / "rollouts"), settings.playbooks_dir)
     steps: dict[str, Step] = {
-        course.DRAIN: Drain(Before(database, nodes), clouds, nodes),
+        course.DRAIN: Drain(Before(database, nodes), clouds, nodes, swift),
         course.PATCH: Patch(nodes, playbooks, settings.node_url),
         course.RUN: Run(nodes),
         course.REINSTALL: Reinstall(database, checker, queue.hint),
         course.REBOOT: Reboot(database, nodes),
         course.VERIFY: Verify(asked),
-        course.UNDRAIN: Undrain(clouds, nodes),
+        course.UNDRAIN: Undrain(clouds, nodes, swift),
         course.SOAK: Soak(asked),
     }
     return Hands(database, steps)

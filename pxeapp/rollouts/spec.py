@@ -256,6 +256,20 @@ class CommandDrain(Part):
     timeout: Annotated[Span, Field(description="Within which it is drained.")] = span("30m")
 
 
+class SwiftDrain(Part):
+    """By the weights of its devices in Swift's rings, which every node is given anew."""
+
+    rings: Annotated[Name, Field(description="The machine that has the rings' builder files; by name, MAC or number.")]
+    builders: Annotated[
+        str, Field(max_length=200, pattern=r"^(/[A-Za-z0-9._-]+)+$", description="The folder of the builder files.")
+    ] = "/etc/swift"
+    until: Annotated[
+        Literal["moved", "assigned"],
+        Field(description="moved: nothing is left on its disks; assigned: the rings lead elsewhere."),
+    ] = "moved"
+    timeout: Annotated[Span, Field(description="Within which it is drained, and has its share again.")] = span("24h")
+
+
 class Nothing(Part):
     """Nothing is drained."""
 
@@ -264,6 +278,7 @@ class Drain(Choice):
     """How a machine is taken out of service and put back."""
 
     openstack: OpenStackDrain | None = None
+    swift: SwiftDrain | None = None
     command: CommandDrain | None = None
     none: Nothing | None = None
 

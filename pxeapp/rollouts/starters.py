@@ -15,7 +15,8 @@ order:
   pause_after: [canary]                  # until somebody says: go on
 """
 DRAINED = """\
-drain: none                              # or {openstack: {cloud: NAME}}, {command: {drain: ..., undrain: ...}}
+drain: none                              # or {openstack: {cloud: NAME}}, {swift: {rings: NAME}},
+                                         # {command: {drain: ..., undrain: ...}}
 """
 STARTERS: Final[dict[str, str]] = {
     "patch": f"""\

@@ -1,4 +1,4 @@
-"""What a rollout leads to besides its machines: the release and role that are installed, the clouds that are drained.
+"""What a rollout leads to besides its machines: release and role that are installed, clouds and rings that drain.
 
 Everything that can be known before it begins is asked before it begins, with the same checks that would refuse it then.
 """
@@ -14,11 +14,14 @@ from sqlalchemy.orm import Session
 from pxeapp.answers import roles
 from pxeapp.clouds import service as cloud_service
 from pxeapp.errors import FieldProblem, NotFound, PxeError
+from pxeapp.machines import selectors
 from pxeapp.machines.models import Machine
 from pxeapp.machines.service import Draft
+from pxeapp.nodes.errors import HostKeyUnknown
+from pxeapp.nodes.models import Node
 from pxeapp.provisioning.carrying import MATTERS, Carrying, carrying
 from pxeapp.provisioning.plan import Tools
-from pxeapp.rollouts.spec import Reinstall, Spec
+from pxeapp.rollouts.spec import Reinstall, Spec, SwiftDrain
 from pxeapp.sentences import few
 from pxeapp.software import releases
 
@@ -30,6 +33,8 @@ NAMED = 10
 def problems(session: Session, tools: Tools, spec: Spec, numbers: Sequence[int]) -> Iterator[FieldProblem]:
     """Every reason why it could not be reached."""
     yield from _clouds(session, tools, spec)
+    if spec.drain.swift is not None:
+        yield from _builders(session, spec, spec.drain.swift, numbers)
     if spec.action.reinstall is not None:
         yield from _reinstall(session, tools, spec.action.reinstall, numbers)
 
@@ -52,6 +57,22 @@ def _clouds(session: Session, tools: Tools, spec: Spec) -> Iterator[FieldProblem
             cloud_service.access(session, tools.vault, name)
         except PxeError as error:
             yield FieldProblem(where, error.sentence, error.hint or "Name a cloud that the appliance knows.")
+
+
+def _builders(session: Session, spec: Spec, said: SwiftDrain, numbers: Sequence[int]) -> Iterator[FieldProblem]:
+    where = "drain.swift.rings"
+    try:
+        found = selectors.get(session, said.rings)
+    except PxeError as error:
+        yield FieldProblem(where, error.sentence, "Name the machine on which swift-ring-builder is used.")
+        return
+    node = session.get(Node, found.id)
+    if node is None or not node.host_keys:
+        unknown = HostKeyUnknown(found.name)
+        yield FieldProblem(where, unknown.sentence, unknown.hint)
+    elif spec.action.reinstall is not None and found.id in numbers:
+        problem = f"{found.name} is one of those that are installed anew: the only builder files would be lost."
+        yield FieldProblem(where, problem, f"Copy {said.builders}/*.builder to another machine, and name that one.")
 
 
 def _reinstall(session: Session, tools: Tools, said: Reinstall, numbers: Sequence[int]) -> Iterator[FieldProblem]:

@@ -16,7 +16,7 @@ from pxeapp.answers.models import Role
 from pxeapp.api.context import actor, context
 from pxeapp.db import now
 from pxeapp.errors import FieldProblem, Invalid, PxeError
-from pxeapp.rollouts import dry_run, reaching, service, starters, text
+from pxeapp.rollouts import dry_run, service, starters, text
 from pxeapp.rollouts.described import fields
 from pxeapp.rollouts.invariants import Serving
 from pxeapp.rollouts.service import Preview
@@ -94,7 +94,7 @@ def create_rollout() -> ResponseReturnValue:
     try:
         written = text.read(said)
         with written.locating():
-            reaching.refuse(context().sign_ins, written.spec)
+            context().reaching.refuse(written.spec)
             number = _created(written.spec)
     except PxeError as error:
         with context().database.read() as session:
@@ -117,7 +117,7 @@ def _created(spec: Spec) -> int:
 def _planned(spec: Spec) -> Preview:
     with context().database.read() as session:
         found = service.preview(session, spec, tools=context().checker.tools, now=now())
-    reaching.refuse(context().sign_ins, spec)
+    context().reaching.refuse(spec)
     return found
 
 

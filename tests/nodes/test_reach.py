@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from pxeapp.db import Database
-from pxeapp.nodes import jobs, keys
+from pxeapp.nodes import jobs, keys, reach
 from pxeapp.nodes.errors import (
+    FileTrouble,
     HostKeyChanged,
     HostKeyUnknown,
     NodeDiskFull,
@@ -61,6 +62,28 @@ def test_no_process_list_shows_the_command(nodes: Nodes, machine_id: int) -> Non
 def test_a_lot_of_output_is_read_to_the_end_and_kept_in_part(nodes: Nodes, machine_id: int) -> None:
     ran = nodes.run(machine_id, "head -c 3000000 /dev/zero | tr '\\0' x; exit 5", 20)
     assert (ran.exit_code, len(ran.out)) == (5, 2 * 1024 * 1024)
+
+
+def test_a_file_is_read_whole_and_written_whole_with_the_rights_of_before(
+    nodes: Nodes, machine_id: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reach, "PIECE", 1000)
+    content, place = bytes(range(256)) * 10, tmp_path / "it's a ring.gz"
+    nodes.write_file(machine_id, str(place), content, group="nogroup", mode="0640")
+    assert place.stat().st_mode & 0o777 == 0o640
+    assert place.group() == "nogroup"
+    assert nodes.read_file(machine_id, str(place), 10_000) == content
+    place.chmod(0o604)
+    nodes.write_file(machine_id, str(place), b"", group="nogroup", mode="0640")
+    assert (place.stat().st_mode & 0o777, nodes.read_file(machine_id, str(place), 9)) == (0o604, b"")
+    assert list(tmp_path.glob("it's*")) == [place]
+    with pytest.raises(FileTrouble, match=r"No such file"):
+        nodes.read_file(machine_id, str(tmp_path / "none"), 9)
+    place.write_bytes(bytes(2000))
+    with pytest.raises(FileTrouble, match=r"it has more than 1500 bytes"):
+        nodes.read_file(machine_id, str(place), 1500)
+    with pytest.raises(FileTrouble, match=r"No such file"):
+        nodes.write_file(machine_id, str(tmp_path / "none" / "ring.gz"), b"x", group="nogroup", mode="0640")
 
 
 def test_another_host_key_is_refused_and_nothing_is_sent(

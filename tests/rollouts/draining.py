@@ -17,10 +17,12 @@ from pxeapp.db import Database
 from pxeapp.errors import PxeError
 from pxeapp.machines.models import Machine
 from pxeapp.nodes.jobs import Job
+from pxeapp.nodes.reach import Nodes
 from pxeapp.rollouts.port import Done, Failed, Outcome, Subject, Waiting
 from pxeapp.rollouts.spec import Spec
 from pxeapp.rollouts.steps.before import Before
 from pxeapp.rollouts.steps.drain import Drain, Undrain
+from pxeapp.rollouts.steps.swift import Swift
 from pxeapp.vault import Vault
 from tests.clouds.fake_cloud import PASSWORD, FakeCloud
 
@@ -103,9 +105,10 @@ class Course:
         """One look, by a process that remembers nothing but what was written down as JSON."""
         subject = self.subject(step)
         memory = json.loads(json.dumps(self.memory))
+        swift = Swift(self.database, Nodes(self.database, VAULT))
         steps = {
-            "drain": Drain(Before(self.database, self.bench), self.clouds, self.bench),
-            "undrain": Undrain(self.clouds, self.bench),
+            "drain": Drain(Before(self.database, self.bench), self.clouds, self.bench, swift),
+            "undrain": Undrain(self.clouds, self.bench, swift),
         }
         found = steps[step].look(subject, memory, now=self.now)
         self.memory = dict(found.memory)

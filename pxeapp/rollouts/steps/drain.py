@@ -1,4 +1,4 @@
-"""Drain and undrain: by a cloud's APIs, by a command of one's own on the machine, or not at all.
+"""Drain and undrain: by a cloud's APIs, by Swift's rings, by a command of one's own on the machine, or not at all.
 
 An API that does not answer is waited for until the deadline of the step; nothing that was written down is lost by it.
 """
@@ -16,9 +16,10 @@ from pxeapp.clouds.errors import CloudAway, CloudSaysNo
 from pxeapp.errors import PxeError
 from pxeapp.nodes.jobs import Job
 from pxeapp.rollouts.port import AGAIN, Done, Failed, Outcome, Subject, Waiting
-from pxeapp.rollouts.spec import CommandDrain, OpenStackDrain
+from pxeapp.rollouts.spec import CommandDrain, OpenStackDrain, SwiftDrain
 from pxeapp.rollouts.steps import openstack
 from pxeapp.rollouts.steps.before import Before, Ran
+from pxeapp.rollouts.steps.swift import Swift
 
 CLOUD_S = 40.0  # for everything that one look asks of a cloud; below port.LOOK_S
 LATER = dt.timedelta(seconds=15)  # an API that does not answer is asked again
@@ -27,6 +28,7 @@ CHECK_S = 20.0
 # What a try of a drain that failed leaves to the next one.
 KEPT = (
     "before", "boot_id", "failed_units", "sel_seen", "disabled_by_us", "found_disabled", "stopped", "moved", "routers",
+    "mine", "had", "found_at_zero",
 )  # fmt: skip
 
 
@@ -57,6 +59,7 @@ class Drain:
     before: Before
     clouds: Clouds
     machines: Machines
+    swift: Swift
 
     def look(self, subject: Subject, memory: Mapping[str, Any], *, now: dt.datetime) -> Outcome:
         """First what is to be remembered of it, then the drain itself."""
@@ -68,6 +71,8 @@ class Drain:
         said = subject.spec.drain.chosen
         if isinstance(said, OpenStackDrain):
             return _by_cloud(self.clouds, subject, said, known, now=now)
+        if isinstance(said, SwiftDrain):
+            return self.swift.drain(subject, said, known)
         if isinstance(said, CommandDrain):
             return _by_command(self.machines, subject, said.drain, said, known, now=now)
         return Done("Nothing is drained.", {}, {**known, "disabled_by_us": []})
@@ -79,12 +84,15 @@ class Undrain:
 
     clouds: Clouds
     machines: Machines
+    swift: Swift
 
     def look(self, subject: Subject, memory: Mapping[str, Any], *, now: dt.datetime) -> Outcome:
         """What the drain did, the other way round."""
         said = subject.spec.drain.chosen
         if isinstance(said, OpenStackDrain):
             return _by_cloud(self.clouds, subject, said, dict(memory), now=now)
+        if isinstance(said, SwiftDrain):
+            return self.swift.undrain(subject, said, dict(memory))
         if isinstance(said, CommandDrain):
             known = dict(memory)
             if "settled" not in known:

@@ -24,7 +24,7 @@ from pxeapp.sentences import few
 NO_SERVICES = ("object", "storage", "controller")  # roles of which nothing has to be registered in the cloud
 ARRIVES = dt.timedelta(seconds=15)  # what the scheduler decided before the service was disabled comes within this time
 LOOKED_BACK = dt.timedelta(days=1)  # for migrations to this host that are still under way
-SWIFT = "Swift's device weights are not touched: they are in its rings, see the documentation."
+SWIFT = "Swift's device weights are not touched: drain by swift does that."
 NAMED = 3
 STARTS = 3  # of one instance that we stopped
 

@@ -17,10 +17,10 @@ DEMO="qemu-system-x86 qemu-utils ovmf ipxe-qemu openipmi busybox-static cpio mto
   extlinux grub-pc-bin curl kmod xz-utils uidmap procps fdisk e2fsprogs"
 TEST="chromium chromium-driver postgresql redis-server shellcheck tftp-hpa atftp mmdebstrap buildah crun npm
   fonts-droid-fallback netplan.io ifupdown ifenslave bridge-utils libnm0 lvm2 xfsprogs sudo nftables gnupg
-  debian-installer-12-netboot-amd64 openssh-server openssh-client dnf apache2-bin xorriso
+  debian-installer-12-netboot-amd64 openssh-server openssh-client dnf dnf-plugins-core apache2-bin xorriso
   swift swift-object"
 # atftpd conflicts with tftpd-hpa; tests/bench/tftp.py unpacks it, and these are its libraries.
-BENCH="tftpd-hpa libwrap0 libpcre2-8-0 gcc libc6-dev apt-mirror dnf-plugins-core"
+BENCH="tftpd-hpa libwrap0 libpcre2-8-0 gcc libc6-dev apt-mirror"
 
 say() { printf 'setup: %s\n' "$*"; }
 

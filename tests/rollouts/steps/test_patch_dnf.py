@@ -2,87 +2,37 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from pxeapp.rollouts.spec import Patch
-from pxeapp.rollouts.steps import patch, patch_result
-from pxeapp.rollouts.steps.patch_result import Change, Patched
+from pxeapp.rollouts.steps.patch_result import Change
+from tests.rollouts.steps.dnf_root import build, index, installed, needs_dnf, run
 
-NEEDED = ("dnf", "rpm", "rpmbuild", "createrepo_c")
-pytestmark = pytest.mark.skipif(
-    any(shutil.which(name) is None for name in NEEDED) or os.geteuid() != 0,
-    reason="needs root and dnf, rpm, createrepo-c (apt install dnf rpm createrepo-c)",
-)
-SPEC = """\
-Name: {name}
-Version: {version}
-Release: 1
-Summary: tiny
-License: MIT
-BuildArch: noarch
-%description
-tiny
-{post}
-%install
-mkdir -p %{{buildroot}}/usr/share/{name}
-echo {version} >%{{buildroot}}/usr/share/{name}/version
-%files
-/usr/share/{name}/version
-"""
-
-
-def build(folder: Path, into: str, name: str, version: str, post: str = "") -> None:
-    (folder / "build").mkdir(exist_ok=True)
-    spec = folder / "build" / f"{name}-{version}.spec"
-    spec.write_text(SPEC.format(name=name, version=version, post=post))
-    defined = (f"_topdir {folder}/build", f"_rpmdir {folder}/{into}")
-    words = [word for each in defined for word in ("--define", each)]
-    subprocess.run(["rpmbuild", "-bb", *words, str(spec)], check=True, capture_output=True, timeout=120)
+pytestmark = needs_dnf
 
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """alpha, beta and gamma 1.0 with newer ones to be had; gamma's has a script that fails."""
     folder = tmp_path_factory.mktemp("dnf")
-    root = folder / "root"
-    for part in ("etc/yum.repos.d", "var/lib/rpm", "boot"):
-        (root / part).mkdir(parents=True)
-    for name in ("alpha", "beta", "gamma"):
-        build(folder, "old", name, "1.0")
     build(folder, "repo", "alpha", "1.1")
     build(folder, "repo", "beta", "2.0")
     build(folder, "repo", "gamma", "1.1", post="%post -p <lua>\nerror('no database')\n")
-    subprocess.run(["createrepo_c", "-q", str(folder / "repo")], check=True, timeout=60)
-    (root / "etc/yum.repos.d/t.repo").write_text(f"[t]\nname=t\nbaseurl=file://{folder}/repo\ngpgcheck=0\nenabled=1\n")
-    (folder / "bin").mkdir()
-    own = (
-        f"--installroot={root} --releasever=9 --setopt=reposdir={root}/etc/yum.repos.d --setopt=cachedir={folder}/cache"
-    )
-    for name, words in (("dnf", f"{own} --setopt=pluginpath=/nonexistent"), ("rpm", f"--root {root}")):
-        program = folder / "bin" / name
-        program.write_text(f'#!/bin/sh\nexec {shutil.which(name)} {words} "$@"\n')
-        program.chmod(0o755)
-    old = sorted(map(str, folder.glob("old/noarch/*.rpm")))
-    subprocess.run([str(folder / "bin/rpm"), "--nodeps", "-i", *old], check=True, capture_output=True, timeout=60)
-    return folder
+    index(folder / "repo")
+    return installed(folder, "alpha", "beta", "gamma")
 
 
-def run(folder: Path, mode: str, **said: object) -> Patched:
-    log, result = folder / "log", folder / "result"
-    log.write_text("")
-    arguments = patch.arguments_of(mode, Patch.model_validate(said), f"file://{folder}/served")
-    ran = subprocess.run(
-        ["bash", str(Path(patch.__file__).parent / "patch.sh"), *arguments],
-        capture_output=True, text=True, timeout=200, check=False,
-        env={**os.environ, "DPKG_ROOT": str(folder / "root"), "PATH": f"{folder}/bin:{os.environ['PATH']}",
-             "PXEAPP_LOG": str(log), "PXEAPP_RESULT": str(result), "PXEAPP_LOCK_WAIT": "2"},
-    )  # fmt: skip
-    return patch_result.read(result.read_text() if mode == "apply" else ran.stdout)
+@pytest.fixture(scope="module")
+def advised(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """alpha, beta and systemd 1.0; of the newer ones only beta's mends something."""
+    folder = tmp_path_factory.mktemp("advised")
+    for name in ("alpha", "beta", "systemd"):
+        build(folder, "repo", name, "2.0")
+    index(folder / "repo", advisory="2.0")
+    return installed(folder, "alpha", "beta", "systemd")
 
 
 def test_dnf_tells_upgrades_and_names_a_script_that_fails_though_it_succeeds_itself(system: Path) -> None:
@@ -106,7 +56,7 @@ def test_dnf_is_held_to_a_snapshot_of_the_appliance(system: Path) -> None:
     shutil.copytree(system / "repo", below / "company")
     build(system, "older", "beta", "2.5")
     shutil.copytree(system / "older", below / "snapshots/2026-10/company")
-    subprocess.run(["createrepo_c", "-q", str(below / "snapshots/2026-10/company")], check=True, timeout=60)
+    index(below / "snapshots/2026-10/company")
     own = system / "root/etc/yum.repos.d/t.repo"
     before = own.read_text()
     try:
@@ -119,3 +69,28 @@ def test_dnf_is_held_to_a_snapshot_of_the_appliance(system: Path) -> None:
         own.write_text(before)
     assert trouble is not None
     assert trouble.code == "snapshot"
+
+
+def test_security_is_what_an_advisory_names_and_nothing_else(advised: Path) -> None:
+    told = run(advised, "simulate", packages="security")
+    assert told.changes == (Change("beta.noarch", "1.0-1", "2.0-1"),)
+    done = run(advised, "apply", packages="security")
+    assert done.changed == [Change("beta.noarch", "1.0-1", "2.0-1")]
+    assert run(advised, "simulate", packages="security").changes == ()
+
+
+def test_what_the_machine_has_locked_is_told_and_stays(advised: Path) -> None:
+    dnf = str(advised / "bin/dnf")
+    lock = [dnf, "-q", "versionlock", "add", "alpha"]
+    subprocess.run(lock, check=True, capture_output=True, timeout=60)
+    told = run(advised, "simulate")
+    assert [name.split("-")[0] for name in told.held] == ["alpha"]
+    assert "alpha.noarch" not in [each.name for each in told.changes]
+
+
+def test_a_restart_is_asked_for_as_dnf_tells_it(advised: Path) -> None:
+    """needs-restarting looks at when packages that only a restart renews were installed."""
+    done = run(advised, "apply", packages=["systemd"])
+    assert done.changed == [Change("systemd.noarch", "1.0-1", "2.0-1")]
+    assert done.reboot
+    assert "systemd" in done.reboot_why

@@ -6,7 +6,7 @@ export OS_PASSWORD={{ vars.nova_password | sh }}
 # Since 2023.1 nova gives a node an identity and refuses it without: installed anew, it takes up the one from before.
 is_who_it_was() {
     [ ! -s /var/lib/nova/compute_id ] || return 0
-    known=$(python3 /usr/local/libexec/pxeapp-cloud node <<<'{"host": "'"$(hostname)"'", "region": "{{ vars.region }}"}')
+    known=$(python3 /usr/local/libexec/pxeapp-cloud node <<<'{"host": "'"$(hostname)"'", "region": "{{ vars.region }}", "driver": "{{ vars.compute_driver }}"}')
     [ -n "$known" ] || return 0
     echo "This node is $known."
     printf '%s' "$known" >/var/lib/nova/compute_id.new
@@ -32,6 +32,13 @@ compute_runs() {
     run {{ unit }}
 }
 step "nova-compute runs" compute_runs
+{% if vars.telemetry and vars.compute_driver in ("kvm", "qemu") %}
+
+measured() {
+    run {{ "openstack-ceilometer-compute" if family == "el" else "ceilometer-agent-compute" }}
+}
+step "Ceilometer measures this node's instances" measured
+{% endif %}
 
 joins() {
     python3 /usr/local/libexec/pxeapp-cloud join <<END_OF_WISHES

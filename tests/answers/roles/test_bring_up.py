@@ -48,7 +48,7 @@ def rehearsal(cloud: Cloud) -> machines.Machine:
 def hypervisor(cloud: Cloud) -> machines.Machine:
     """A compute node with libvirt and QEMU, and Open vSwitch without its kernel module."""
     before = f"{NO_MODULES}; {USERSPACE}"
-    return cloud.bring_up("cmp2", "compute", compute_driver="qemu", before=before)
+    return cloud.bring_up("cmp2", "compute", compute_driver="qemu", telemetry=True, before=before)
 
 
 @pytest.fixture(scope="module")
@@ -139,9 +139,8 @@ def test_the_network_nodes_agents_serve_a_subnet_and_a_router(cloud: Cloud, netw
     cloud.do("openstack router create out; openstack router add subnet out lan")
     lan, out = cloud.ask("network show lan")["id"], cloud.ask("router show out")["id"]
     eventually(lambda: {f"qdhcp-{lan}", f"qrouter-{out}"} <= set(network.run("ip netns list").split()))
-    eventually(
-        lambda: f"dnsmasq --no-hosts --no-resolv --pid-file=/var/lib/neutron/dhcp/{lan}" in network.run("ps ax -ww")
-    )
+    pid = f"/var/lib/neutron/dhcp/{lan}/pid"
+    eventually(lambda: f"--pid-file={pid} " in network.run("ps ww -o args= -C dnsmasq"))
     eventually(lambda: "192.168.9.1/24" in network.run(f"ip -n qrouter-{out} -br address"))
 
 
@@ -157,6 +156,14 @@ def test_an_instance_runs_under_libvirt_with_a_port(cloud: Cloud, hypervisor: ma
     (port,) = cloud.ask("port list --server real")
     assert port["Status"] == "ACTIVE"
     assert f"tap{port['ID'][:11]}" in hypervisor.run("ovs-vsctl list-ports br-int")
+
+
+@pytest.mark.usefixtures("hypervisor")
+def test_telemetry_measures_the_instance(cloud: Cloud) -> None:
+    """By the agent on its node, which asks libvirt every five minutes."""
+    (server,) = cloud.ask("server list --name real")
+    measures = f"openstack metric measures show --resource-id {server['ID']} cpu -f value"
+    eventually(lambda: bool(cloud.do(f"{measures} 2>/dev/null || :").strip()), 900)  # it knows no metric before
 
 
 def test_a_volume_is_made_on_the_block_node(cloud: Cloud, block: machines.Machine) -> None:

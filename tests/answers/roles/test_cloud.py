@@ -53,7 +53,11 @@ class Cloud:
             self.given.append(path)
             return 204, None
         if kind == "os-hypervisors":
-            return 200, {"hypervisors": self.rows["hypervisors"]}
+            if {"limit", "hypervisor_hostname_pattern"} <= query.keys():  # as Nova
+                return 400, {"error": "Paging with a pattern is not supported."}
+            rows = self.rows["hypervisors"]
+            begin = next((at for at, row in enumerate(rows, 1) if row.get("id", "") == query.get("marker")), 0)
+            return 200, {"hypervisors": rows[begin : begin + min(1000, int(query.get("limit", 1000)))]}
         rows = self.rows.setdefault(kind, [])
         if method == "POST":
             [(one, values)] = body.items()
@@ -176,6 +180,14 @@ def test_a_node_is_told_who_it_was_and_a_new_one_nothing(cloud: Cloud) -> None:
     assert ask(cloud, "node", said).stdout == "\n"
     cloud.refuses["os-hypervisors"] = 500
     assert ask(cloud, "node", said).returncode == 1
+
+
+def test_a_vsphere_node_is_found_by_its_service_among_thousands(cloud: Cloud) -> None:
+    said = {"host": "node1", "region": "R1", "driver": "vmware"}
+    cloud.rows["hypervisors"] = [{"id": f"{number}", "service": {"host": f"n{number}"}} for number in range(2000)]
+    cloud.rows["hypervisors"].append({"id": "0f-ours", "service": {"host": "node1"}})
+    assert ask(cloud, "node", said).stdout == "0f-ours\n"
+    assert cloud.versions == ["2.53"] * 3
 
 
 def test_agents_are_waited_for(cloud: Cloud) -> None:

@@ -133,13 +133,20 @@ def domain(cloud, said):
 def node(cloud, said):
     """Prints the identity that nova knows of this host's node, if it has been here before."""
     nova = cloud.endpoint("compute", said["region"])
-    query = "/os-hypervisors/detail?hypervisor_hostname_pattern=" + said["host"]
-    try:  # since 2.53 a node's id is the one that it keeps for itself
-        found = cloud.ask("GET", query, base=nova, version="2.53")["hypervisors"]
-    except urllib.error.HTTPError as error:
-        if error.code not in (404, 406):  # none of that name; a nova before Pike
-            raise
-        found = []
+    # A vSphere cluster has a name of its own: its node is found among all. Nova pages only where no name is asked for.
+    all_of_them = said.get("driver") == "vmware"
+    query = "limit=1000" if all_of_them else "hypervisor_hostname_pattern=" + said["host"]
+    found, more = [], "/os-hypervisors/detail?" + query
+    while more:
+        try:  # since 2.53 a node's id is the one that it keeps for itself
+            page = cloud.ask("GET", more, base=nova, version="2.53")["hypervisors"]
+        except urllib.error.HTTPError as error:
+            if error.code not in (404, 406):  # none of that name; a nova before Pike
+                raise
+            page = []
+        found += page
+        full = all_of_them and len(page) == 1000
+        more = "/os-hypervisors/detail?%s&marker=%s" % (query, page[-1]["id"]) if full else ""
     known = [each["id"] for each in found if each.get("service", {}).get("host") == said["host"]]
     if len(known) > 1:
         raise SystemExit("nova knows more than one node of %s: %s." % (said["host"], ", ".join(known)))

@@ -73,7 +73,7 @@ class Swift:
                 return _stuck(left, memory)
             if not wait:
                 words = {name: {} for name in left}
-        if words or _stale(seen):
+        if words or _cut_short(subject, seen, memory):
             return _turn(subject, seen, words, memory)
         outcome = self._handed(subject, said, rings, seen, memory)
         if outcome is not None:
@@ -107,7 +107,7 @@ class Swift:
             wait = builder.wait_s(seen, mine)
             if not wait:
                 words = {name: {} for name in mine}
-        if words or _stale(seen):
+        if words or _cut_short(subject, seen, memory):
             return _turn(subject, seen, words, memory)
         outcome = self._handed(subject, said, rings, seen, memory)
         if outcome is not None:
@@ -208,8 +208,9 @@ def _turn(subject: Subject, seen: Seen, words: Words, memory: dict[str, Any]) ->
     return Waiting("Swift's rings are to be rebalanced.", {**memory, "turns": number, "turning": turning}, AT_ONCE)
 
 
-def _stale(seen: Seen) -> bool:
-    return any(ring.stale for ring in seen.rings.values())
+def _cut_short(subject: Subject, seen: Seen, memory: dict[str, Any]) -> bool:
+    """A turn of ours died between the builder file and its ring. Before one, it is somebody else's work in hand."""
+    return ("turns" in memory or subject.tries > 1) and any(ring.stale for ring in seen.rings.values())
 
 
 def _stuck(left: dict[str, int], memory: dict[str, Any]) -> Failed:

@@ -121,6 +121,19 @@ def test_no_other_site_can_sign_a_visitor_in_or_out(api: Api, browser: FlaskClie
     assert browser.get("/").status_code == HTTPStatus.OK
 
 
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [("http://localhost", HTTPStatus.SEE_OTHER), ("http://localhost:8080", HTTPStatus.FORBIDDEN),
+     ("https://localhost", HTTPStatus.FORBIDDEN), ("null", HTTPStatus.FORBIDDEN), ("", HTTPStatus.FORBIDDEN)],
+)  # fmt: skip
+def test_the_first_of_two_tabs_that_were_opened_together_can_sign_in(api: Api, origin: str, status: int) -> None:
+    """Neither had a cookie when it asked, so the one that was answered last has overwritten the other's."""
+    first, second = token(api.app.test_client(), "/login"), api.app.test_client()
+    second.get("/login")
+    said = {"name": "admin", "password": PASSWORD, "csrf": first}
+    assert second.post("/login", data=said, headers={"Origin": origin}).status_code == status
+
+
 def test_signing_out_ends_every_copy_of_the_session(api: Api, browser: FlaskClient) -> None:
     stolen = cookie(browser)
     assert browser.post("/logout", data={"csrf": csrf(browser)}).headers["Location"] == "/login"

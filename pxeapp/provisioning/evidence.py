@@ -7,8 +7,9 @@ that a machine sent before we had it switched on again belongs to its former lif
 from __future__ import annotations
 
 import datetime as dt
+from functools import cache
 
-from sqlalchemy import bindparam, or_, select
+from sqlalchemy import bindparam, literal, or_, select
 from sqlalchemy.orm import Session
 
 from pxeapp.bmc import power
@@ -22,20 +23,29 @@ from pxeapp.provisioning.steps import Step
 # Made once, since a boot storm asks them thousands of times.
 _BY_BOOT_MAC = select(Machine).where(Machine.mac == bindparam("wanted"))
 _BY_OTHER_MAC = select(Machine).join(Interface).where(Interface.mac == bindparam("wanted"))
-_PRESENT_STEPS = Prepared(
-    select(Deployment.step).where(
-        Deployment.outcome.is_(None),
-        or_(
-            Deployment.claimed_address == bindparam("address"),
-            Deployment.machine_id.in_(select(Sighting.machine_id).where(Sighting.address == bindparam("address"))),
-        ),
-    )
-)
 _RUNNING = (
     select(Deployment)
     .where(Deployment.machine_id == bindparam("number"), Deployment.outcome.is_(None))
     .with_for_update()
 )
+
+
+@cache
+def _behind(step: Step) -> Prepared:
+    """A running attempt at an address that this step would move forward; one is enough to know."""
+    earlier = steps.ORDER[: steps.rank(step)]
+    return Prepared(
+        select(Deployment.id)
+        .where(
+            Deployment.outcome.is_(None),
+            Deployment.step.in_([literal(str(each)) for each in earlier]),
+            or_(
+                Deployment.claimed_address == bindparam("address"),
+                Deployment.machine_id.in_(select(Sighting.machine_id).where(Sighting.address == bindparam("address"))),
+            ),
+        )
+        .limit(1)
+    )
 
 
 def machine_by_mac(session: Session, mac: str) -> Machine | None:
@@ -97,7 +107,7 @@ def reached(
 
 def expecting(run: Runner, address: str, step: Step) -> bool:
     """A cheap read: would evidence of `step` from this address change anything? Saves a write lock per request."""
-    return any(steps.rank(present) < steps.rank(step) for (present,) in run.all(_PRESENT_STEPS, address=address))
+    return run.first(_behind(step), address=address) is not None
 
 
 def kernel_fetched(session: Session, address: str, release: str, file: str, *, source: str, now: dt.datetime) -> bool:

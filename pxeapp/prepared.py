@@ -8,7 +8,7 @@ not at each call, which is where nine tenths of the time of a small query go. Fo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -145,42 +145,50 @@ def _read(form: _Form, row: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(columns)
 
 
-@contextmanager
-def reading(database: Database) -> Iterator[Runner]:
+def reading(database: Database) -> AbstractContextManager[Runner]:
     """A runner that sees the database as it is at one moment (PostgreSQL: as it is at each query)."""
-    with _connected(database) as (connection, in_our_words):
-        yield _begun(database, connection, in_our_words, "BEGIN")
+    return _Transaction(database, "BEGIN", commits=False)
 
 
-@contextmanager
-def writing(database: Database) -> Iterator[Runner]:
+def writing(database: Database) -> AbstractContextManager[Runner]:
     """A runner whose changes are committed at the end, or undone if the block raises."""
-    with _connected(database) as (connection, in_our_words):
-        yield _begun(database, connection, in_our_words, "BEGIN IMMEDIATE")
+    return _Transaction(database, "BEGIN IMMEDIATE", commits=True)
+
+
+class _Transaction:
+    """On a connection of the pool's. A class, since it is entered for each request."""
+
+    __slots__ = ("_begin", "_commits", "_connection", "_database", "_in_our_words")
+
+    def __init__(self, database: Database, begin: str, *, commits: bool) -> None:
+        self._database = database
+        self._begin = begin
+        self._commits = commits
+
+    def __enter__(self) -> Runner:
+        database = self._database
+        if database.before_each is not None:
+            database.before_each()
+        in_our_words = self._in_our_words = _InOurWords(database)
         with in_our_words:
-            connection.commit()
+            self._connection: Any = database.engine.raw_connection()
+        try:
+            cursor = self._connection.cursor()
+            if database.engine.dialect.name == "sqlite":  # PostgreSQL's driver begins by itself
+                with in_our_words:
+                    cursor.execute(self._begin)
+        except BaseException:
+            self._connection.close()
+            raise
+        return Runner(database, cursor)
 
-
-def _begun(database: Database, connection: Any, in_our_words: _InOurWords, begin: str) -> Runner:
-    """PostgreSQL's driver begins by itself."""
-    cursor = connection.cursor()
-    if database.engine.dialect.name == "sqlite":
-        with in_our_words:
-            cursor.execute(begin)
-    return Runner(database, cursor)
-
-
-@contextmanager
-def _connected(database: Database) -> Iterator[tuple[Any, _InOurWords]]:
-    if database.before_each is not None:
-        database.before_each()
-    in_our_words = _InOurWords(database)
-    with in_our_words:
-        connection = database.engine.raw_connection()
-    try:
-        yield connection, in_our_words
-    finally:
-        connection.close()  # gives it back to the pool, which undoes what was not committed
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        try:
+            if kind is None and self._commits:
+                with self._in_our_words:
+                    self._connection.commit()
+        finally:
+            self._connection.close()  # gives it back to the pool, which undoes what was not committed
 
 
 def within(database: Database, session: Session) -> Runner:

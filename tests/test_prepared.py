@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from sqlalchemy import Text, bindparam, cast, func, insert, select, update
@@ -111,3 +113,17 @@ def test_inside_a_session_it_belongs_to_the_sessions_transaction(database: Datab
         assert session.scalar(select(func.count()).where(Machine.name == "c")) == 1
         raise RuntimeError
     assert names(database) == ["a", "b"]
+
+
+@pytest.mark.parametrize("way", [reading, writing])
+def test_whatever_happens_the_connection_goes_back(database: Database, way: Any) -> None:
+    for error in (ValueError, KeyboardInterrupt):
+        with pytest.raises(error), way(database):
+            raise error
+    database.before_each = Mock(side_effect=OSError)
+    with pytest.raises(OSError), way(database):
+        pass
+    database.before_each = None
+    with way(database) as run, pytest.raises(Exception, match="nothing"):
+        run._plain("SELECT nothing")
+    assert database.engine.pool.checkedout() == 0  # type: ignore[attr-defined]

@@ -103,14 +103,19 @@ class Definition:
     variables: Mapping[str, Variable] = field(default_factory=lambda: MappingProxyType({}))
     part: Part = field(default_factory=Part)
     choices: tuple[Choice, ...] = ()
+    # What each variable is where nobody says it. Made once: a boot storm asks for each machine.
+    defaults: Mapping[str, Any] = field(init=False, repr=False, compare=False)
 
-    def values(self, said: Mapping[str, Any]) -> dict[str, Any]:
-        """Every variable of the role with what holds: said, else its default, else empty; and what else was said."""
+    def __post_init__(self) -> None:
         found = {
             name: variable.empty if variable.default is None else variable.default
             for name, variable in self.variables.items()
         }
-        return {**found, **{name: value for name, value in said.items() if value is not None}}
+        object.__setattr__(self, "defaults", MappingProxyType(found))
+
+    def values(self, said: Mapping[str, Any]) -> dict[str, Any]:
+        """Every variable of the role with what holds: said, else its default, else empty; and what else was said."""
+        return {**self.defaults, **{name: value for name, value in said.items() if value is not None}}
 
     def plain(self, values: Mapping[str, Any]) -> bool:
         """Whether it is only its packages and services here."""
@@ -120,8 +125,9 @@ class Definition:
         """Each variable of the role that is missing or not what it must be."""
         found = []
         values = self.values(said)
+        plain = self.plain(values)
         for name, variable in self.variables.items():
-            if values[name] in ("", [], None) and not self.plain(values) and _needed(variable, values):
+            if not plain and values[name] in ("", [], None) and _needed(variable, values):
                 what = f"is missing; the role {self.name} needs it: {variable.help}"
                 where = "its cluster" if variable.scope == "cluster" else "the machine, its role or its cluster"
                 found.append(FieldProblem(f"vars.{name}", what, f"Say it in the variables of {where}."))
@@ -131,9 +137,9 @@ class Definition:
 
     def chosen(self, values: Mapping[str, Any]) -> Part:
         """What counts because of these values, beyond what always does."""
-        part = Part()
-        for choice in self.choices:
-            if not self.plain(values) and choice.holds(values):
+        part = _NOTHING
+        for choice in () if self.plain(values) else self.choices:
+            if choice.holds(values):
                 part = part.joined(choice.part)
         return part
 
@@ -150,6 +156,9 @@ class Definition:
             other.part.joined(self.part),
             _once(other.choices, self.choices),
         )
+
+
+_NOTHING = Part()
 
 
 def _needed(variable: Variable, values: Mapping[str, Any]) -> bool:

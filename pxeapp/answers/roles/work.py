@@ -54,12 +54,14 @@ def family_of(spec: AnswerSpec) -> str:
 
 def problems(spec: AnswerSpec, templates: Templates) -> list[FieldProblem]:
     """Why this machine cannot have this role, by field and with what to do: variables, release, series."""
-    return _problems(catalogue.load(spec.role, templates), spec, templates)
+    definition = catalogue.load(spec.role, templates)
+    return _problems(definition, definition.values(spec.vars), spec, templates)
 
 
-def _problems(definition: Definition, spec: AnswerSpec, templates: Templates) -> list[FieldProblem]:
+def _problems(
+    definition: Definition, values: Mapping[str, Any], spec: AnswerSpec, templates: Templates
+) -> list[FieldProblem]:
     found = definition.problems(spec.vars)
-    values = definition.values(spec.vars)
     if definition.data_disks and not spec.data_disks and not isinstance(spec.vars.get("layout"), Mapping):
         fix = 'Add one to the machine: {"disks": {"data": ["disk/by-path/..."]}}, or say a layout of its own.'
         found.append(
@@ -85,10 +87,10 @@ def _uncarried(
 def of(spec: AnswerSpec, templates: Templates) -> Work:
     """The role's work; raises BadAnswerValue with every reason why this machine cannot have it."""
     definition = catalogue.load(spec.role, templates)
-    if found := _problems(definition, spec, templates):
+    values = definition.values(spec.vars)
+    if found := _problems(definition, values, spec, templates):
         raise BadAnswerValue(f"{spec.hostname} cannot be a {spec.role} on {spec.release.name}.", problems=found)
     family = family_of(spec)
-    values = definition.values(spec.vars)
     context: dict[str, Any] = {"spec": spec, "role": spec.role, "family": family, "vars": values}
     if definition.openstack and not definition.plain(values):
         table = series.table(templates)

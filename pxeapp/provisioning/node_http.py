@@ -57,7 +57,7 @@ class Reply:
             f"{self.status:d} {self.status.phrase}",
             [("Content-Type", self.content_type), *self.headers, ("Content-Length", length)],
         )
-        return () if environ["REQUEST_METHOD"] == "HEAD" else (self.body,)
+        return (self.body,) if self.body and environ["REQUEST_METHOD"] != "HEAD" else ()
 
 
 def text(said: str, status: HTTPStatus = HTTPStatus.OK) -> Reply:

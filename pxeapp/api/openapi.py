@@ -78,6 +78,8 @@ OR: dict[str, tuple[str, str, type[BaseModel]]] = {
 }
 # Lists that are narrowed by the name of something else.
 NARROWED = frozenset({"deployments.listing", "variables.listing"})
+# These say so of a name in the body that nobody knows; most others tell it as a field's fault.
+NAMES_OTHERS = frozenset({"bundles.create", "bundles.verify", "bundles.take", "channels.create", "tokens.create"})
 # What only somebody with an account here has: a token that belongs to nobody is told so.
 OWNED = frozenset({"account.sessions", "account.tokens"})
 CONSOLES = frozenset({"consoles.stream"})  # of a machine that has none it is refused
@@ -276,6 +278,8 @@ def _refusals(operation: dict[str, Any], method: str, path: str, endpoint: str, 
     found["403"] = f"The role {least} is needed." if least != PUBLIC else "It came from another site."
     if "{" in path or endpoint in NARROWED:
         found["404"] = "There is no such thing."
+    if endpoint in NAMES_OTHERS:
+        found["404"] = "What is named in the body is not there."
     if operation.get("parameters") or "requestBody" in operation:
         found["422"] = "What was sent is wrong; every problem is listed and nothing was changed."
     if endpoint in OWNED:

@@ -60,7 +60,7 @@ def asked(prepared: tuple[Settings, dict[str, str]], tmp_path_factory: pytest.Te
 
 
 def no_fault(_context: Any, answer: Any, case: Any) -> None:
-    """No 5xx; but that the console process, of which no test here has one, or the DNS does not answer is told as 503."""
+    """No 5xx; but that a console process, of which no test here has one, or the DNS does not answer is told as 503."""
     if answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE and (
         "/console" in case.operation.path or "cannot be resolved" in answer.text
     ):

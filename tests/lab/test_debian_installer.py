@@ -23,7 +23,7 @@ from pxeapp.lab.demo import DEBIAN
 from pxeapp.lab.machine import disk_path
 from pxeapp.lab.rack import Rack
 from pxeapp.lab.spec import build
-from tests.answers.site.sample import CA
+from tests.answers.site.sample import CA, HASH
 from tests.lab import needs
 from tests.sweep import FULL
 
@@ -147,7 +147,7 @@ def _register(rack: Rack, admin: Api, key: str) -> None:
     )  # fmt: skip
     users = [
         {"name": "ada", "groups": ["adm"], "sudo": "nopasswd", "ssh_authorized_keys": [key], "uid": 2001},
-        {"name": "grace", "sudo": "password", "shell": "/bin/sh"},
+        {"name": "grace", "sudo": "password", "password_hash": HASH, "shell": "/bin/sh"},
     ]
     rows = rack.machines_file(NETWORK)
     for row in rows:
@@ -272,8 +272,8 @@ def test_the_spare_group_is_made_and_the_raw_disk_is_untouched(machine: Installe
 def test_users_are_as_asked(machine: Installed) -> None:
     assert machine.run("id -u ada") == "2001"
     assert "adm" in machine.run("id -Gn ada").split()
-    for user in ("root", "ada", "grace"):
-        assert machine.run(f"passwd --status {user}").split()[1] == "L", user
+    for user, status in {"root": "L", "ada": "L", "grace": "P"}.items():
+        assert machine.run(f"passwd --status {user}").split()[1] == status, user
     assert machine.run("getent passwd grace").endswith(":/bin/sh")
     assert "NOPASSWD" in machine.run("sudo -l -U ada")
     listed = machine.run("sudo -l -U grace")

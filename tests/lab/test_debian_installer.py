@@ -78,7 +78,7 @@ SITE: dict[str, Any] = {
     "installer_logs": "always",
     "network": {
         "ethernets": {"boot": {"network": NETWORK, "mtu": 1400}},
-        "vlans": {"storage": {"link": "boot", "id": 120, "addresses": ["10.20.0.11/24"]}},
+        "vlans": {"storage": {"link": "boot", "id": 120, "mtu": 1400, "addresses": ["10.20.0.11/24"]}},
     },
 }
 MARK = b"this disk belongs to somebody else" * 4096

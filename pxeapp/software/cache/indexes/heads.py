@@ -24,6 +24,7 @@ MAX_HEAD = 16 * 1024 * 1024
 MAX_INDEX = 1024**3
 ALGORITHMS = {"sha256": 64, "sha512": 128, "sha": 40, "sha1": 40}
 _NAMESPACE = "{http://linux.duke.edu/metadata/repo}"
+_OF_COMPONENT = re.compile(r"(?P<component>[^/]+)/(?:binary-)?(?P<architecture>[a-z0-9-]+)/Release")
 _BY_HASH = re.compile(r"(?P<folder>.*/|)by-hash/(?P<algorithm>[A-Za-z0-9]+)/(?P<digest>[0-9a-f]+)")
 
 
@@ -61,6 +62,21 @@ class Head:
     date: dt.datetime | None = None
     valid_until: dt.datetime | None = None
     asked_as: Mapping[str, str] = field(default_factory=dict, repr=False)
+    says: Mapping[str, str] = field(default_factory=dict, repr=False)  # apt's fields, but for the sums
+
+    def of_component(self, path: str) -> bytes | None:
+        """`main/binary-amd64/Release` as archives write it: of what the head says itself. None for any other file.
+
+        Whether it is byte for byte the archive's own, the head's sum tells. Installers ask for it before anything
+        else, no archive has it by its hash, and caches before archives often hold the one of the last release.
+        """
+        found = _OF_COMPONENT.fullmatch(path)
+        if found is None:
+            return None
+        said = {"Archive": self.says.get("Suite")}
+        said |= {name: self.says.get(name) for name in ("Origin", "Label", "Version", "Acquire-By-Hash")}
+        said |= {"Component": found["component"], "Architecture": found["architecture"]}
+        return "".join(f"{name}: {value}\n" for name, value in said.items() if value).encode()
 
     def lasting(self, path: str) -> str:
         """What an index is remembered by: apt's by its path, yum's by its type, since its path holds its checksum."""
@@ -132,7 +148,8 @@ def read_apt(content: bytes, *, name: str, now: dt.datetime, keyring: bytes, sig
     else:
         release = apt_reading.unsigned(content, name=name, now=now, expired=True)
     sums = {path.removeprefix("./"): Sum("sha256", digest, size) for path, (digest, size) in release.sums.items()}
-    return Head(sums, release.by_hash, release.date, release.valid_until)
+    says = {key: value for key, value in release.fields.items() if "\n" not in value}
+    return Head(sums, release.by_hash, release.date, release.valid_until, says=says)
 
 
 def read_yum(content: bytes, *, name: str) -> Head:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import datetime as dt
+import hashlib
+
 import pytest
 
 from pxeapp.errors import Invalid
@@ -74,3 +77,35 @@ def test_metadata_is_remembered_by_its_type_since_its_name_changes() -> None:
 def test_what_is_no_repomd_is_a_sentence(content: bytes) -> None:
     with pytest.raises(Invalid, match=r"repomd\.xml of x"):
         heads.read_yum(content, name="x")
+
+
+COMPONENT = b"""Archive: stable
+Origin: Debian
+Label: Debian
+Version: 13.8
+Acquire-By-Hash: yes
+Component: main
+Architecture: %s
+"""
+RELEASE = b"""Origin: Debian
+Label: Debian
+Suite: stable
+Version: 13.8
+Codename: trixie
+Date: Sat, 21 Nov 2026 09:15:44 UTC
+Acquire-By-Hash: yes
+Components: main
+SHA256:
+ 9441fca766883d64ccff1eebaf895cb84ca5e787404cfd692f2cd04bf1253449 116 main/binary-amd64/Release
+"""
+
+
+def test_a_components_own_release_file_follows_from_what_the_head_says() -> None:
+    """These are Debian 13.8's own: its hash of the file is what we make."""
+    head = heads.read_apt(RELEASE, name="debian", now=dt.datetime(2026, 11, 26, tzinfo=dt.UTC), keyring=b"")
+    found = head.of_component("main/binary-amd64/Release")
+    assert found == COMPONENT % b"amd64"
+    assert head.sums["main/binary-amd64/Release"].fits(hashlib.sha256(found).hexdigest(), len(found))
+    assert head.of_component("main/source/Release") == COMPONENT % b"source"
+    assert head.of_component("main/binary-amd64/Packages.xz") is None
+    assert heads.Head({}).of_component("main/binary-amd64/Release") == b"Component: main\nArchitecture: amd64\n"

@@ -24,7 +24,8 @@ MAX_HEAD = 16 * 1024 * 1024
 MAX_INDEX = 1024**3
 ALGORITHMS = {"sha256": 64, "sha512": 128, "sha": 40, "sha1": 40}
 _NAMESPACE = "{http://linux.duke.edu/metadata/repo}"
-_OF_COMPONENT = re.compile(r"(?P<component>[^/]+)/(?:binary-)?(?P<architecture>[a-z0-9-]+)/Release")
+_OF_COMPONENT = re.compile(r"(?P<component>[^/]+)/(?:binary-(?P<architecture>[a-z0-9-]+)|source)/Release")
+_WITHIN_SUITE = re.compile(r"(?:.*/)?dists/.+/(?:binary-[a-z0-9-]+|source)/Release")
 _BY_HASH = re.compile(r"(?P<folder>.*/|)by-hash/(?P<algorithm>[A-Za-z0-9]+)/(?P<digest>[0-9a-f]+)")
 
 
@@ -75,7 +76,7 @@ class Head:
             return None
         said = {"Archive": self.says.get("Suite")}
         said |= {name: self.says.get(name) for name in ("Origin", "Label", "Version", "Acquire-By-Hash")}
-        said |= {"Component": found["component"], "Architecture": found["architecture"]}
+        said |= {"Component": found["component"], "Architecture": found["architecture"] or "source"}
         return "".join(f"{name}: {value}\n" for name, value in said.items() if value).encode()
 
     def lasting(self, path: str) -> str:
@@ -101,7 +102,7 @@ class Spot:
 def spot(path: str) -> Spot | None:
     """Whether this path below an upstream is a head's."""
     folder, name = posixpath.split(path)
-    if name in APT_HEADS:
+    if name in APT_HEADS and not _WITHIN_SUITE.fullmatch(path):  # a component's own is one of its suite's indexes
         return Spot("apt", folder, name)
     for head in YUM_HEADS:
         if path == head or path.endswith(f"/{head}"):

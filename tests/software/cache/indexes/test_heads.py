@@ -27,6 +27,9 @@ SUM = b"ab" * 32
         ("dists/trixie/main/binary-amd64/Packages.xz", None),
         ("pool/main/r/release/Release_1.deb", None),
         ("repomd.xml", None),
+        ("dists/trixie/main/binary-amd64/Release", None),
+        ("debian/dists/buster/updates/main/source/Release", None),
+        ("dists/trixie/main/Release", ("apt", "dists/trixie/main", "Release")),
     ],
 )
 def test_a_head_is_known_by_its_path(path: str, found: tuple[str, str, str] | None) -> None:

@@ -80,6 +80,20 @@ def test_apt_takes_us_for_its_proxy(site: Site, tmp_path: Path) -> None:
     assert "403" in elsewhere.run("update").stderr
 
 
+def test_an_installer_is_given_a_components_own_release_file_and_never_a_stale_one(site: Site) -> None:
+    """debian-installer asks for it before anything else. Nobody signs it, but its suite's Release names it."""
+    path = f"dists/{SUITE}/main/binary-amd64/Release"
+    own = site.archive.root / path
+    whole = own.read_bytes()
+    own.write_bytes(b"Archive: of the last point release\n")  # as a cache before the upstream may hold it
+    try:
+        answer = site.front.get(f"/mirror/debian/{path}")
+    finally:
+        own.write_bytes(whole)
+    assert (answer.status, answer.body) == (200, whole)
+    assert site.front.get(f"/mirror/debian/dists/{SUITE}/main/Release").status == 404
+
+
 def test_a_client_in_the_middle_of_an_update_gets_the_indexes_that_its_release_names(
     site: Site, tmp_path: Path
 ) -> None:

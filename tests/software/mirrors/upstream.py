@@ -77,6 +77,9 @@ class Archive:
             text = "\n".join(self._paragraph(path) for path in here).encode()
             name = f"{folder}/binary-{arch}/Packages"
             files |= {name: text, f"{name}.gz": gzip.compress(text, mtime=0), f"{name}.xz": lzma.compress(text)}
+        for arch in architectures:  # as Debian's are, of the fields that the Release below has
+            own = f"Archive: {suite}\nOrigin: Test\nComponent: main\nArchitecture: {arch}\n"
+            files[f"main/binary-{arch}/Release"] = own.encode()
         dists = self.root / "dists" / suite
         for name, content in files.items():
             (dists / name).parent.mkdir(parents=True, exist_ok=True)

@@ -133,11 +133,11 @@ disk() {
     grep -q default_label "$table" || sed -i 's/echo msdos;;/echo gpt;;/' "$table"
 {% endif %}
 {% if disks.arrays %}
-    debconf-set partman-auto-raid/recipe "$(
+    arrays= # in one line: debconf takes a second one for a command, and gives each answer after it to the next question
 {% for each in disks.arrays %}
-        array {{ each.level }} {{ each.number }} {{ each.filesystem }} {{ each.mount }}
+    arrays="$arrays${arrays:+ }$(array {{ each.level }} {{ each.number }} {{ each.filesystem }} {{ each.mount }})"
 {% endfor %}
-    )"
+    debconf-set partman-auto-raid/recipe "$arrays"
 {% endif %}
 {% if spare or disks.arrays %}
     {

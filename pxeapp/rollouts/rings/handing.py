@@ -44,6 +44,11 @@ class Handed:
         return bool(self.memory["away"])
 
 
+def version(seen: Seen) -> dict[str, str]:
+    """The rings as every node is to have them: hash by file."""
+    return {f"{name}.ring.gz": ring.sha256 for name, ring in seen.rings.items()}
+
+
 def look(
     machines: Machines,
     source: tuple[int, str],
@@ -52,9 +57,9 @@ def look(
     memory: dict[str, Any] | None,
 ) -> Handed:
     """Go on with it; `source` is the machine and the folder that the rings come from."""
-    version = {f"{name}.ring.gz": ring.sha256 for name, ring in seen.rings.items()}
-    if memory is None or memory["version"] != version:
-        memory = {"version": version, "given": [], "away": {}}
+    wanted = version(seen)
+    if memory is None or memory["version"] != wanted:
+        memory = {"version": wanted, "given": [], "away": {}}
     handed = Handed(memory)
     content: dict[str, bytes] = {}
     until = time.monotonic() + LOOK_S

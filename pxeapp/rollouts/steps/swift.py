@@ -73,8 +73,9 @@ class Swift:
                 return _stuck(left, memory)
             if not wait:
                 words = {name: {} for name in left}
-        if words or _cut_short(subject, seen, memory):
-            return _turn(subject, seen, words, memory)
+        words = {**_cut_short(subject, seen, memory), **words}
+        if words:
+            return _turn(subject, words, memory)
         outcome = self._handed(subject, said, rings, seen, memory)
         if outcome is not None:
             return outcome
@@ -107,8 +108,9 @@ class Swift:
             wait = builder.wait_s(seen, mine)
             if not wait:
                 words = {name: {} for name in mine}
-        if words or _cut_short(subject, seen, memory):
-            return _turn(subject, seen, words, memory)
+        words = {**_cut_short(subject, seen, memory), **words}
+        if words:
+            return _turn(subject, words, memory)
         outcome = self._handed(subject, said, rings, seen, memory)
         if outcome is not None:
             return outcome
@@ -187,7 +189,7 @@ class Swift:
     ) -> Outcome:
         """Done, unless the rings were changed while they were handed round: some may have been given older ones."""
         seen = site.look(self.machines, rings, said.rings, said.builders)
-        if {f"{name}.ring.gz": each.sha256 for name, each in seen.rings.items()} != memory["handed"]["version"]:
+        if handing.version(seen) != memory["handed"]["version"]:
             return Waiting("Swift's rings were changed meanwhile.", memory, AT_ONCE)
         evidence = {
             "moved_partitions": memory.get("moved", 0),
@@ -199,18 +201,18 @@ class Swift:
         return Done(says, evidence, memory)
 
 
-def _turn(subject: Subject, seen: Seen, words: Words, memory: dict[str, Any]) -> Waiting:
+def _turn(subject: Subject, words: Words, memory: dict[str, Any]) -> Waiting:
     """Written down before it is begun, so that whoever looks next begins the same one."""
     number = memory.get("turns", 0) + 1
-    stale: Words = {name: {} for name, ring in seen.rings.items() if ring.stale}
     job = f"{subject.token}-turn-{number}"
-    turning = {"job": job, "words": {**stale, **words}, "told": any(words.values()), "offset": 0}
+    turning = {"job": job, "words": words, "told": any(words.values()), "offset": 0}
     return Waiting("Swift's rings are to be rebalanced.", {**memory, "turns": number, "turning": turning}, AT_ONCE)
 
 
-def _cut_short(subject: Subject, seen: Seen, memory: dict[str, Any]) -> bool:
-    """A turn of ours died between the builder file and its ring. Before one, it is somebody else's work in hand."""
-    return ("turns" in memory or subject.tries > 1) and any(ring.stale for ring in seen.rings.values())
+def _cut_short(subject: Subject, seen: Seen, memory: dict[str, Any]) -> Words:
+    """Rings that a turn of ours died before; without one, such a ring is somebody else's work in hand."""
+    ours = "turns" in memory or subject.tries > 1
+    return {name: {} for name, ring in seen.rings.items() if ours and ring.stale}
 
 
 def _stuck(left: dict[str, int], memory: dict[str, Any]) -> Failed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -108,3 +108,11 @@ def cloud(folder: Path, series: tuple[str, str]) -> Iterator[Cloud]:
     """A cloud without a machine yet, on this release of Debian."""
     with ExitStack() as running:
         yield Cloud(folder, series, running.enter_context(machines.network(folder, APPLIANCE)), running)
+
+
+def eventually(what: Callable[[], bool], seconds: float = 180) -> None:
+    """Wait until it is so."""
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(3)

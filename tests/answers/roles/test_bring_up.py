@@ -6,14 +6,13 @@ the controller and that node only.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from tests.answers.roles import cloud as clouds
 from tests.answers.roles import machines
-from tests.answers.roles.cloud import CONTROLLER, HOSTS, NO_MODULES, NO_UDEV, USERSPACE, Cloud
+from tests.answers.roles.cloud import CONTROLLER, HOSTS, NO_MODULES, NO_UDEV, USERSPACE, Cloud, eventually
 from tests.answers.roles.cluster import CLUSTER
 from tests.sweep import FULL
 
@@ -66,13 +65,6 @@ def block(cloud: Cloud) -> machines.Machine:
 @pytest.fixture(scope="module")
 def storage(cloud: Cloud) -> machines.Machine:
     return cloud.bring_up("obj1", "object", before=NO_UDEV, disks=3, **SWIFT)
-
-
-def eventually(what: Callable[[], bool], seconds: float = 180) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(3)
 
 
 def test_every_service_of_the_catalogue_answers_its_user(cloud: Cloud) -> None:

@@ -5,14 +5,13 @@ Only in `make soak`: it installs 3 GB of packages and takes half an hour on two 
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from tests.answers.roles import cloud as clouds
 from tests.answers.roles import machines
-from tests.answers.roles.cloud import NO_MODULES, Cloud
+from tests.answers.roles.cloud import NO_MODULES, Cloud, eventually
 from tests.sweep import FULL
 
 pytestmark = [
@@ -37,13 +36,6 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
         found.bring_up("net1", "network", neutron="ovn", before=f"{NO_MODULES}; {NETDEV}")
         found.bring_up("cmp2", "compute", neutron="ovn", compute_driver="qemu", before=f"{NO_MODULES}; {NETDEV}")
         yield found
-
-
-def eventually(what: Callable[[], bool], seconds: float = 180) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(3)
 
 
 def test_each_chassis_is_known_and_only_the_network_node_is_a_gateway(cloud: Cloud) -> None:

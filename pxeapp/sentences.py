@@ -14,3 +14,9 @@ def few(names: Sequence[str], most: int, *, of: int | None = None, comma: str = 
 def first_few(names: Sequence[str], most: int) -> str:
     """`a, b, ...`, where nobody has counted the others."""
     return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+
+
+def last_words(said: str, most: int = 300) -> str:
+    """The last line of a program's words that says anything, without what a terminal would obey."""
+    lines = [line.strip() for line in said.replace("\r", "\n").split("\n") if line.strip()]
+    return "".join(letter for letter in lines[-1] if letter.isprintable())[-most:] if lines else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -15,6 +16,7 @@ from pxeapp.nodes.jobs import Job
 from pxeapp.nodes.models import Node
 from pxeapp.rollouts.rings import builder
 from pxeapp.rollouts.rings.builder import Seen
+from pxeapp.sentences import last_words
 
 FOLDER = "/etc/swift"  # where every node of a Swift reads its rings
 NEVER = ("compute", "network", "block")  # roles that have no rings
@@ -88,13 +90,10 @@ def peers(database: Database, cluster: str | None) -> list[tuple[int, str]]:
 def look(machines: Machines, machine_id: int, name: str, folder: str) -> Seen:
     """What the builder files of this machine say; raises Conflict where it has none that can be read."""
     ran = machines.run_script(machine_id, builder.SCRIPT, (folder, "look"), LOOK_S)
-    lines = [line for line in ran.output.splitlines() if line.strip()]
-    if ran.exit_code == 0 and lines:
-        try:
-            return builder.read(lines[-1])
-        except ValueError:
-            pass
-    said = "".join(letter for letter in (lines or [f"exit {ran.exit_code}"])[-1][:200] if letter.isprintable())
+    if ran.exit_code == 0:
+        with contextlib.suppress(ValueError):
+            return builder.read(ran.output.strip().rpartition("\n")[2])
+    said = last_words(ran.output, 200) or f"exit {ran.exit_code}"
     raise Conflict(
         f"The rings' builder files cannot be read on {name}: {said.rstrip('.')}.",
         hint="Name the machine and the folder where swift-ring-builder is used.",

@@ -21,6 +21,7 @@ from pxeapp.rollouts.rings import builder, handing, site
 from pxeapp.rollouts.rings.builder import Seen, Words
 from pxeapp.rollouts.rings.site import Machines
 from pxeapp.rollouts.spec import SwiftDrain
+from pxeapp.sentences import last_words
 
 AT_ONCE = dt.timedelta()
 SOON = dt.timedelta(seconds=2)
@@ -153,7 +154,7 @@ class Swift:
                 return Failed("rings_lost", says, "Look at that machine, then retry.", {}, memory, job.log)
             return Waiting("The rebalancing was ended in the middle and is begun again.", memory, AGAIN, job.log)
         if job.exit != 0:
-            last = next((line for line in reversed(job.log.splitlines()) if line.strip()), f"it gave {job.exit}")
+            last = last_words(job.log) or f"it gave {job.exit}"
             return Failed("rings_refused", last, "Its words are in the log.", {}, memory, job.log)
         moved = sum(json.loads(self.machines.result(rings, name) or "{}").values())
         memory["moved"] = memory.get("moved", 0) + moved

@@ -10,10 +10,11 @@ from typing import Any, Protocol
 from pxeapp.nodes.jobs import Job
 from pxeapp.rollouts.amounts import as_text
 from pxeapp.rollouts.port import Failed, Subject, Waiting
+from pxeapp.sentences import last_words
 
 SOON = dt.timedelta(seconds=2)
 AT_ONCE = dt.timedelta()
-TAIL = 300  # characters of what it said last that are shown
+KEPT = 1200  # characters of what it said last, from look to look
 MOST_STARTS = 5  # it was laid down and never began: something keeps it from that
 
 
@@ -67,12 +68,12 @@ def walk(
         jobs.start_job(subject.machine_id, name, work.script, work.arguments)
         return Waiting(f"{work.called} was begun.", {**memory, "job": name, "starts": 1}, SOON)
     found = jobs.job(subject.machine_id, name, offset)
-    last = (str(memory.get("last", "")) + found.log)[-4 * TAIL :]
+    last = (str(memory.get("last", "")) + found.log)[-KEPT:]
     remembered = {**memory, "offset": found.offset, "last": last}
     if found.more:
         return Waiting(_says(work, last), remembered, AT_ONCE, found.log)
     if found.state == "ended":
-        return Ended(found.exit or 0, _last_words(last), found.log, remembered)
+        return Ended(found.exit or 0, last_words(last), found.log, remembered)
     if found.state == "lost":
         return Failed(
             "job_lost",
@@ -103,16 +104,10 @@ def _late(jobs: Jobs, subject: Subject, work: Work, found: Job, memory: Mapping[
         said = f"{said}; it is not ended in the middle and goes on on the machine."
         hint = f"Wait for it (journalctl -u {subject.token}), then retry."
     return Failed(
-        "timeout", said, hint, {"job": subject.token, "last": _last_words(str(memory["last"]))}, memory, found.log
+        "timeout", said, hint, {"job": subject.token, "last": last_words(str(memory["last"]))}, memory, found.log
     )
 
 
 def _says(work: Work, last: str) -> str:
-    words = _last_words(last)
+    words = last_words(last)
     return f"{work.called} runs: {words}" if words else f"{work.called} runs."
-
-
-def _last_words(said: str) -> str:
-    """The last line that says anything, without what a terminal would obey."""
-    lines = [line.strip() for line in said.replace("\r", "\n").split("\n") if line.strip()]
-    return "".join(letter for letter in lines[-1] if letter.isprintable())[-TAIL:] if lines else ""

@@ -22,6 +22,8 @@ from pxeapp.machines import (
     selectors,
 )
 from pxeapp.machines.models import Cluster, Machine
+from pxeapp.nodes.errors import HostKeyUnknown
+from pxeapp.nodes.models import Node
 from pxeapp.provisioning.models import DeploymentRecord
 from pxeapp.provisioning.plan import Tools
 from pxeapp.rollouts import budget, choosing, service, standing, wire
@@ -568,3 +570,23 @@ def test_a_rollout_is_planned_and_stands_the_same_on_either_database(any_databas
             assert service.listing(session, 0, 10) == []
     finally:
         scope.limit(None)
+
+
+def test_the_machine_with_the_rings_is_known_and_is_not_installed_anew(site: Site) -> None:
+    names = site.add("object", 2)
+    drained = {"machines": {"names": names}, "drain": {"swift": {"rings": names[0]}}}
+    nobody = {**drained, "drain": {"swift": {"rings": "nobody"}}}
+    assert [each for each in site.refused(spec(**nobody)) if each.startswith("drain.")] == [
+        "drain.swift.rings: There is no machine 'nobody'."
+    ]
+    assert [each for each in site.refused(spec(**drained)) if each.startswith("drain.")] == [
+        f"drain.swift.rings: {HostKeyUnknown(names[0]).sentence}"
+    ]
+    with site.database.write() as session:
+        number = selectors.get(session, names[0]).id
+        session.add(Node(machine_id=number, host_keys=["ssh-ed25519 AAAA"], keys_from="first_boot", keys_at=T0))
+    again = site.refused(spec(**drained, action={"reinstall": {}}))
+    assert (
+        f"drain.swift.rings: {names[0]} is one of those that are installed anew: the only builder files would be lost."
+        in again
+    )

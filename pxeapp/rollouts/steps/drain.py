@@ -20,6 +20,7 @@ from pxeapp.rollouts.spec import CommandDrain, OpenStackDrain, SwiftDrain
 from pxeapp.rollouts.steps import openstack
 from pxeapp.rollouts.steps.before import Before, Ran
 from pxeapp.rollouts.steps.swift import Swift
+from pxeapp.sentences import last_words
 
 CLOUD_S = 40.0  # for everything that one look asks of a cloud; below port.LOOK_S
 LATER = dt.timedelta(seconds=15)  # an API that does not answer is asked again
@@ -176,7 +177,7 @@ def _by_command(
         return Waiting("Its command runs.", memory, AGAIN, job.log)
     if job.state == "lost" or job.exit != 0:
         how = "was lost: the machine was restarted, or somebody ended it" if job.exit is None else f"gave {job.exit}"
-        sentence = f"Its {subject.step} command {how}. {_last_line(job.log)}".strip()
+        sentence = f"Its {subject.step} command {how}. {last_words(job.log)}".strip()
         return Failed("command_failed", sentence, "Its log is with the step.", {}, memory, job.log)
     return Waiting("Its command has ended well.", {**memory, "ended": True}, dt.timedelta(), job.log)
 
@@ -186,10 +187,5 @@ def _checked(machines: Machines, subject: Subject, said: CommandDrain, memory: d
         return Done("Its command ended with 0.", {"command": "ended with 0"}, memory)
     ran = machines.run(subject.machine_id, said.check, CHECK_S)
     if ran.exit_code != 0:
-        return Waiting(f"Its check gives {ran.exit_code}: {_last_line(ran.output)}".strip(": "), memory)
+        return Waiting(f"Its check gives {ran.exit_code}: {last_words(ran.output)}".strip(": "), memory)
     return Done("Its command and its check ended with 0.", {"command": "ended with 0", "check": "0"}, memory)
-
-
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return "".join(letter for letter in lines[-1][:300] if letter.isprintable()) if lines else ""

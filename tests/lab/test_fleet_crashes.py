@@ -24,7 +24,7 @@ from tests.lab.playing import playing
 from tests.loopback import RELEASE, LoopbackAppliance, installing_appliance
 from tests.sweep import size
 
-pytestmark = [pytest.mark.network, pytest.mark.nginx, pytest.mark.soak, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.network, pytest.mark.nginx, pytest.mark.soak, pytest.mark.timeout(size(600, 7200))]
 
 MACHINES = size(10, 50)
 ROUNDS = size(1, 10)

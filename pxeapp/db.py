@@ -24,7 +24,7 @@ from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
 from pxeapp.errors import ConfigError
-from pxeapp.storage import faults
+from pxeapp.storage import faults, postgresql
 from pxeapp.storage.sqlite import SqliteFile, as_sentences
 
 BUSY_TIMEOUT_S = 30.0
@@ -211,7 +211,7 @@ def _postgresql(url: URL) -> Engine:
     if url.drivername == "postgresql":  # as everybody writes it; SQLAlchemy would look for the older driver
         url = url.set(drivername="postgresql+psycopg")
     try:
-        return create_engine(url, pool_pre_ping=True, **POOL)
+        return create_engine(url, pool_pre_ping=True, connect_args=postgresql.patience(url), **POOL)
     except (ImportError, ArgumentError):
         raise ConfigError(
             f"The driver for PXEAPP_DATABASE_URL ({url.drivername}) is not installed.",

@@ -1,4 +1,7 @@
-"""PostgreSQL's own programs for copying a database: pg_dump and pg_restore, with the password out of sight."""
+"""How long PostgreSQL may be silent, and its own programs for copying a database: pg_dump and pg_restore.
+
+They are told the password where nobody sees it.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,16 @@ from pxeapp.errors import PxeError
 
 TIMEOUT_S = 3600.0
 PACKAGE = "postgresql-client"
+# A server that is gone says nothing: libpq would wait for ever for it to greet us, and the kernel for two hours for an
+# answer. 20 s until a connection counts as dead and 5 s for a new one are less than the 30 s that operators wait.
+PATIENCE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,  # ms; for what was sent and nobody acknowledges, which keepalives do not look at
+}
+SPEAKS_LIBPQ = ("psycopg", "psycopg2", "psycopg2cffi")  # the others have no such words
 
 
 class ToolFailed(PxeError):
@@ -22,9 +35,28 @@ class ToolFailed(PxeError):
     title = "PostgreSQL's tools failed"
 
 
+def patience(url: URL) -> dict[str, int]:
+    """What to tell the driver of it; what the site wrote in its URL is its own business."""
+    if url.get_driver_name() not in SPEAKS_LIBPQ:
+        return {}
+    return {name: limit for name, limit in PATIENCE.items() if name not in url.query}
+
+
 def dump(url: str, target: Path) -> None:
     """The whole database at one moment, in pg_restore's own form."""
-    _run("pg_dump", _where(make_url(url)), ["--format=custom", "--no-owner", "--no-privileges", "--file", str(target)])
+    _run(
+        "pg_dump",
+        _where(make_url(url)),
+        [
+            "--format=custom",
+            "--no-owner",
+            "--no-privileges",
+            "--dbname",
+            _impatiently(make_url(url)),
+            "--file",
+            str(target),
+        ],
+    )
     target.chmod(0o600)
 
 
@@ -39,7 +71,7 @@ def load(url: str, source: Path) -> None:
             "--single-transaction",
             "--exit-on-error",
             "--dbname",
-            _name(url),
+            _impatiently(make_url(url)),
             str(source),
         ],
     )
@@ -54,13 +86,23 @@ def whole(source: Path) -> str:
     return ""
 
 
-def _name(url: str) -> str:
-    return make_url(url).database or ""
+def _impatiently(url: URL) -> str:
+    """The limits as a connection string, because most have no variable; which database it is, PGDATABASE says."""
+    said = {**PATIENCE, **{name: value for name, value in _query(url).items() if name in PATIENCE}}
+    return " ".join(f"{name}={_quoted(str(value))}" for name, value in said.items())
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _query(url: URL) -> dict[str, str]:
+    return {name: value for name, value in url.query.items() if isinstance(value, str)}
 
 
 def _where(url: URL) -> dict[str, str]:
     """As variables: what stands on a command line, everybody on this host may read."""
-    query = {name: value for name, value in url.query.items() if isinstance(value, str)}
+    query = _query(url)
     found = {
         "PGHOST": query.get("host") or url.host,
         "PGPORT": query.get("port") or (str(url.port) if url.port else None),

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-import ipaddress
 import socket
 
-from netaddr import IPAddress
 from sqlalchemy import ColumnElement, exists, func, or_, select
 
 from pxeapp.appliance import observing as held
 from pxeapp.bmc.models import PowerAction
+from pxeapp.doctor import places
 from pxeapp.doctor.finding import Finding, Patient, fail, ok, warn
+from pxeapp.doctor.places import Problem
 from pxeapp.machines.models import Bmc, Machine
 from pxeapp.provisioning.models import Deployment
 from pxeapp.sentences import few
@@ -76,25 +76,40 @@ def bmc_worker(patient: Patient) -> Finding:
 
 def bmc_addresses(patient: Patient) -> Finding:
     """Each BMC's address is one that we may talk to and have a route to; nothing is sent to any BMC."""
-    with patient.database.read() as session:
-        rows = session.execute(
-            select(Machine.name, Bmc.address).join(Bmc, Bmc.machine_id == Machine.id).where(Bmc.type != "fake")
-        ).all()
-    numbers = [(name, address) for name, address in rows if is_number(address)]
-    allowed = patient.settings.bmc_networks
-    outside = [name for name, address in numbers if not any(IPAddress(address) in network for network in allowed)]
-    if outside:
-        return fail(
+    found = [each for each in places.of_bmcs(patient) if each.problem is not Problem.SIMULATED]
+
+    def ill(problem: Problem) -> list[str]:
+        return [each.machine for each in found if each.problem is problem]
+
+    unrouted = [each.machine for each in found if not each.problem and not _has_route(each.address[0])]
+    troubles = []
+    if outside := ill(Problem.OUTSIDE):
+        troubles.append(fail(
             f"The BMCs of {named(outside)} are outside PXEAPP_BMC_NETWORKS, so nothing is ever sent to them.",
             "Add their network to PXEAPP_BMC_NETWORKS if it belongs there, or correct the address.",
-        )
-    unrouted = [name for name, address in numbers if not _has_route(address)]
+        ))  # fmt: skip
+    if lost := ill(Problem.UNRESOLVED):
+        troubles.append(fail(
+            f"The names of the BMCs of {named(lost)} do not resolve, so nothing reaches them.",
+            "Correct the names, or this host's name service (/etc/resolv.conf).",
+        ))  # fmt: skip
     if unrouted:
-        return fail(
+        troubles.append(fail(
             f"This host has no route to the BMCs of {named(unrouted)}.",
             "Add the route, or run pxeapp bmc-worker on a host in the management network.",
-        )
-    return ok(f"{len(rows)} BMC addresses are allowed and have a route; none was contacted.")
+        ))  # fmt: skip
+    if late := ill(Problem.UNANSWERED):
+        troubles.append(warn(
+            f"Where the BMCs of {named(late)} are, no name server said within {places.NAMES_WITHIN_S:g} s.",
+            "See whether the name servers in /etc/resolv.conf answer.",
+        ))  # fmt: skip
+    if not troubles:
+        return ok(f"{len(found)} BMC addresses are allowed and have a route; none was contacted.")
+    return Finding(
+        troubles[0].status,  # failures stand first
+        " ".join(each.sentence for each in troubles),
+        " ".join(each.attempt for each in troubles),
+    )
 
 
 def release_files(patient: Patient) -> Finding:
@@ -118,15 +133,6 @@ def _unseen(now: dt.datetime) -> tuple[ColumnElement[bool], ...]:
     busy = exists().where(PowerAction.machine_id == Machine.id, PowerAction.finished_at.is_(None))
     seen = Machine.power_seen_at
     return (has_bmc, ~busy, or_(seen.is_(None), seen < now - UNSEEN), Machine.created_at < now - UNSEEN)
-
-
-def is_number(address: str) -> bool:
-    """Whether it is an address and no name."""
-    try:
-        ipaddress.ip_address(address)
-    except ValueError:
-        return False  # a name; the worker resolves it when it needs it
-    return True
 
 
 def _has_route(address: str) -> bool:

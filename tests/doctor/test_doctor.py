@@ -25,7 +25,7 @@ from pxeapp.bmc import power
 from pxeapp.boot.tftp import Absent, Data, Reply, Request, TftpServer
 from pxeapp.cli import main
 from pxeapp.config import Listen, Settings
-from pxeapp.doctor import dhcp, host, wire, work
+from pxeapp.doctor import dhcp, host, places, wire, work
 from pxeapp.doctor.examination import CHECKS, examine
 from pxeapp.doctor.finding import Patient
 from pxeapp.machines import timeline
@@ -392,13 +392,41 @@ def test_a_power_action_that_waits_fails(patient: Patient) -> None:
 
 def test_a_bmc_outside_the_allowed_networks_fails_without_being_contacted(patient: Patient) -> None:
     add_machine(patient, "node1", address="127.0.0.7")
-    add_machine(patient, "node2", address="bmc2.example.org")
+    add_machine(patient, "node2", address="localhost")
     assert work.bmc_addresses(patient).status == "ok"
     add_machine(patient, "node3", address="203.0.113.9")
     found = work.bmc_addresses(patient)
     assert found.status == "fail"
     assert "node3" in found.sentence
     assert "node1" not in found.sentence
+    here = work.bmc_addresses(with_(patient, bmc_networks=(IPNetwork("203.0.113.0/24"),)))
+    assert "node1 and node2" in here.sentence.replace(", ", " and "), "a name is judged by where it leads"
+
+
+def test_a_bmc_whose_name_leads_nowhere_fails(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_machine(patient, "node1", address="bmc..example")  # no name server need be asked
+    add_machine(patient, "node2", address="203.0.113.9")
+    found = work.bmc_addresses(patient)
+    assert found.status == "fail"
+    assert "of node1 do not resolve" in found.sentence
+    assert "of node2 are outside" in found.sentence
+    assert "/etc/resolv.conf" in found.attempt
+    monkeypatch.setattr(places, "NAMES_WITHIN_S", 0.0)
+    assert "of node1 are, no name server said" in work.bmc_addresses(patient).sentence
+
+
+def test_name_servers_that_are_silent_hold_up_no_check() -> None:
+    release = threading.Event()
+
+    def ask(name: str) -> str:
+        return "10.0.0.7" if name == "quick" else str(release.wait(60))
+
+    began = time.monotonic()
+    found = places.resolved(["quick", *(f"slow{number}" for number in range(100))], ask, within_s=0.5)
+    took = time.monotonic() - began
+    release.set()
+    assert found == {"quick": "10.0.0.7"}
+    assert took < 5
 
 
 def test_an_altered_release_fails_and_its_row_stays_as_it_is(patient: Patient, tmp_path: Path) -> None:

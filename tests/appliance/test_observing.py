@@ -21,6 +21,7 @@ from pxeapp.doctor.finding import Patient
 from pxeapp.machines.lifecycle import State
 from pxeapp.provisioning.models import Deployment
 from pxeapp.provisioning.steps import Step
+from tests.doctor.cases import sees
 from tests.provisioning.rack import Rack, rack, rack_database_url
 
 __all__ = ["rack", "rack_database_url"]
@@ -144,6 +145,7 @@ def test_both_ways_are_in_the_audit_and_repeating_them_changes_nothing(database:
     ]
 
 
+@sees("observing only", "ok", "warn")
 def test_the_commands_say_what_they_did_and_the_doctor_warns(rack: Rack, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = rack.provisioner.settings
     monkeypatch.setenv("PXEAPP_DATA_DIR", str(settings.data_dir))

@@ -17,6 +17,7 @@ from pxeapp.doctor.finding import Patient
 from pxeapp.lab.fleet.bmcs import BmcFleet
 from pxeapp.machines.models import Bmc
 from tests.bmc.simulator import simulated
+from tests.doctor.cases import sees
 from tests.doctor.patients import add_machine, with_
 from tests.ports import free_port
 
@@ -34,6 +35,7 @@ def add(patient: Patient, name: str, port: int, address: str = "127.0.0.1", type
         session.execute(update(Bmc).where(Bmc.machine_id == number).values(address=address, port=port, type=type_))
 
 
+@sees("BMCs", "ok", "warn", "fail")
 def test_bmcs_that_answer_are_well_and_those_that_do_not_are_named(patient: Patient) -> None:
     assert bmcs.answers(patient).sentence == "There is no BMC whose address we may ask."
     with BmcFleet(username="admin", password="secret") as fleet:

@@ -14,9 +14,11 @@ from pxeapp.appliance.observing import the_row
 from pxeapp.db import Database
 from pxeapp.doctor import databases
 from pxeapp.doctor.finding import Patient
+from tests.doctor.cases import sees
 from tests.doctor.patients import NOW, add_machine, with_
 
 
+@sees("database file", "ok", "fail")
 def test_a_damaged_database_says_so(patient: Patient) -> None:
     found = databases.integrity(patient)
     assert (found.status, "is whole" in found.sentence) == ("ok", True)
@@ -46,6 +48,7 @@ def test_a_check_that_takes_too_long_is_broken_off(patient: Patient, monkeypatch
         assert "quick_check" in found.attempt
 
 
+@sees("write-ahead log", "ok", "warn")
 def test_a_log_that_somebody_keeps_from_being_folded_in_is_a_warning(
     patient: Patient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -59,6 +62,7 @@ def test_a_log_that_somebody_keeps_from_being_folded_in_is_a_warning(
     assert (found.status, "fuser" in found.attempt) == ("warn", True)
 
 
+@sees("times in the rows", "ok", "fail")
 def test_a_time_of_the_future_in_the_rows_means_that_the_clock_was_set_back(patient: Patient) -> None:
     assert databases.clock(patient).status == "ok"
     with patient.database.write() as session:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import json
 import threading
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -55,6 +59,24 @@ def test_a_check_that_hangs_or_breaks_delays_and_hides_no_other(patient: Patient
     ]
     assert found[2][1].attempt == "Do it by hand."
     assert "ZeroDivisionError" in found[3][1].sentence
+
+
+def _seen() -> Iterator[tuple[str, str]]:
+    """What the tests see of each check; that it is true, each says itself (cases.py)."""
+    here = Path(__file__).parent
+    for file in [*here.glob("test_*.py"), here.parent / "appliance/test_observing.py"]:
+        module = importlib.import_module(f"tests.{file.parent.name}.{file.stem}")
+        for test in filter(inspect.isfunction, vars(module).values()):
+            for check, statuses in getattr(test, "sees", []):
+                yield from ((check, status) for status in statuses)
+
+
+def test_for_every_check_there_is_a_test_that_sees_it_well_and_one_that_sees_it_ill() -> None:
+    seen = set(_seen())
+    names = [check.name for check in CHECKS]
+    assert len(set(names)) == len(names)
+    assert [name for name in names if (name, "ok") not in seen] == []
+    assert [name for name in names if not {(name, "warn"), (name, "fail")} & seen] == []
 
 
 def test_they_run_side_by_side(patient: Patient) -> None:

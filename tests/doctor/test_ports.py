@@ -15,6 +15,7 @@ import pytest
 from pxeapp.config import Listen
 from pxeapp.doctor.finding import Patient
 from pxeapp.doctor.ports import Wanted, _free, ports, wanted
+from tests.doctor.cases import sees
 from tests.doctor.patients import with_
 
 pytestmark = pytest.mark.network
@@ -47,6 +48,7 @@ def test_free_ports_and_those_that_we_hold_are_well(patient: Patient) -> None:
         assert ports(patient).status == "ok"
 
 
+@sees("ports", "ok", "fail")
 @pytest.mark.parametrize(("kind", "setting"), [("tcp", "node_listen"), ("udp", "tftp_listen")])
 def test_who_holds_a_port_of_ours_is_named(patient: Patient, kind: str, setting: str) -> None:
     port = getattr(patient.settings, setting).port

@@ -6,6 +6,7 @@ from pxeapp.doctor import repositories as looking
 from pxeapp.doctor.finding import Patient
 from pxeapp.software.repositories.models import SoftwareRepository
 from pxeapp.software.repositories.signing import SigningKey
+from tests.doctor.cases import sees
 
 
 def add(patient: Patient, name: str, *, served: bool, problem: str = "") -> None:
@@ -20,6 +21,7 @@ def add(patient: Patient, name: str, *, served: bool, problem: str = "") -> None
         (patient.settings.data_dir / "repo" / name).mkdir(parents=True)
 
 
+@sees("repositories", "ok")
 def test_published_and_signed_is_well(patient: Patient) -> None:
     assert looking.repositories(patient).sentence == "No repository is published."
     add(patient, "tools", served=True)
@@ -29,6 +31,7 @@ def test_published_and_signed_is_well(patient: Patient) -> None:
     assert (found.status, found.sentence) == ("ok", "1 are published, signed by AAAAAAAAAAAAAAAA.")
 
 
+@sees("repositories", "warn")
 def test_a_failed_and_a_lost_one_are_named(patient: Patient) -> None:
     add(patient, "lost", served=False)
     found = looking.repositories(patient)

@@ -17,6 +17,7 @@ from pxeapp.doctor import rivals
 from pxeapp.doctor.finding import Patient
 from pxeapp.doctor.rivals import discover, judge, offered_by
 from tests.boot.netns import REPOSITORY, Namespace, wire
+from tests.doctor.cases import sees
 from tests.doctor.patients import with_
 
 ASK = """
@@ -56,6 +57,7 @@ def test_a_server_on_the_wire_is_found_and_hands_out_nothing(cable: Namespace, t
     assert not leases.exists() or leases.read_text() == ""
 
 
+@sees("DHCP on the wire", "ok", "warn", by=judge)
 def test_in_the_mode_full_nobody_else_and_in_the_mode_proxy_one_other_must_answer() -> None:
     assert judge([], "full", "eno1").status == "ok"
     found = judge(["10.0.0.2"], "full", "eno1")
@@ -65,6 +67,7 @@ def test_in_the_mode_full_nobody_else_and_in_the_mode_proxy_one_other_must_answe
     assert judge(["10.0.0.2", "10.0.0.3"], "proxy", "eno1").status == "warn"
 
 
+@sees("DHCP on the wire", "ok", "warn")
 def test_nobody_is_asked_where_we_do_no_dhcp_or_have_no_interface(patient: Patient) -> None:
     assert rivals.on_the_wire(patient).status == "ok"
     assert rivals.on_the_wire(with_(patient, dhcp="full", dhcp_interface="nosuch0")).status == "warn"

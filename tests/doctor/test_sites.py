@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pxeapp.doctor import sites
 from pxeapp.doctor.finding import Patient
+from tests.doctor.cases import sees
 
 
+@sees("site's templates", "ok", "fail")
 def test_templates_that_can_be_parsed_are_well_and_each_that_cannot_is_named(patient: Patient) -> None:
     folder = patient.settings.templates_dir
     assert "no templates" in sites.templates(patient).sentence

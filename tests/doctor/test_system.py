@@ -9,9 +9,11 @@ import pytest
 from pxeapp.doctor import system
 from pxeapp.doctor.finding import Patient
 from pxeapp.doctor.system import Clock
+from tests.doctor.cases import sees
 from tests.doctor.patients import with_
 
 
+@sees("programs", "ok", "warn", "fail")
 def test_missing_programs_are_named_with_what_is_not_possible_and_their_packages(
     patient: Patient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -33,6 +35,7 @@ def test_missing_programs_are_named_with_what_is_not_possible_and_their_packages
     assert system.programs(patient).status == "warn"  # without DHCP of ours nobody misses dnsmasq
 
 
+@sees("clock", "ok", "warn", by=system.judge)
 def test_a_clock_that_nothing_keeps_in_step_is_a_warning(patient: Patient) -> None:
     assert system.judge(Clock(kept=True, error_ms=3.0), "noon").status == "ok"
     assert "chrony" in system.judge(Clock(kept=False, error_ms=3.0), "noon").attempt
@@ -42,6 +45,7 @@ def test_a_clock_that_nothing_keeps_in_step_is_a_warning(patient: Patient) -> No
     assert system.judge(None, "noon").status == "ok"
 
 
+@sees("KVM", "ok", "warn", by=system.judge_kvm)
 def test_kvm_matters_only_where_the_virtual_rack_can_run(tmp_path: Path) -> None:
     assert system.judge_kvm(tmp_path / "kvm", rack=False).status == "ok"
     missing = system.judge_kvm(tmp_path / "kvm", rack=True)

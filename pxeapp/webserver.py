@@ -33,15 +33,22 @@ ARRIVES_WITHIN_S = 20.0  # a whole request, from its first byte on
 STALL_S = 20  # how long a thread waits for the next bytes of a body too long to gather, or for a reader
 HEAD_LIMIT = 32 * 1024
 BODY_LIMIT = 1024 * 1024 + 64 * 1024  # what is longer is read by the thread that wants it
+TRAILERS_LIMIT = 8 * 1024  # behind the last chunk; longer ones do not count as an end
 HELD_LIMIT = 32 * 1024 * 1024  # of all requests that are being gathered, per worker
 PARTING_S = 2.0  # how long a client may take to hang up after its last answer
 PARTING_LIMIT = 200
 DESCRIPTORS = 8192
 PENDING_LIMIT = 900  # below gunicorn's worker_connections, so that there is always room for one more
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding[ \t]*:", re.IGNORECASE)
+_LAST_CHUNK = re.compile(rb"0+[ \t]*(?:;.*)?")
 _LENGTH = re.compile(rb"\r\ncontent-length[ \t]*:[ \t]*([0-9]{1,18})[ \t]*\r\n", re.IGNORECASE)
-log = logging.getLogger(__name__)
 _EXPECT = re.compile(rb"\r\nexpect[ \t]*:", re.IGNORECASE)
+_LATE = f"The request did not come whole within {ARRIVES_WITHIN_S:g} s.\n".encode()
+TOO_LATE = (
+    b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    b"Content-Length: %d\r\n\r\n%s" % (len(_LATE), _LATE)
+)
+log = logging.getLogger(__name__)
 
 
 class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn carries no types
@@ -86,13 +93,25 @@ def arrived(gathered: bytearray) -> Arrived | None:
         return None
     start, head = end + 4, bytes(gathered[: end + 2])
     if _CHUNKED.search(head):
-        last = gathered.endswith(b"\r\n0\r\n\r\n", start) or gathered[start:] == b"0\r\n\r\n"
-        return Arrived(len(gathered), certain=False) if last or len(gathered) - start > BODY_LIMIT else None
+        here = len(gathered) - start > BODY_LIMIT or _ends_with_last_chunk(gathered, start)
+        return Arrived(len(gathered), certain=False) if here else None
     found = _LENGTH.search(head)
     length = int(found[1]) if found else 0
     if length > BODY_LIMIT:
         return Arrived(len(gathered), certain=False)
     return Arrived(start + length, certain=True) if len(gathered) >= start + length else None
+
+
+def _ends_with_last_chunk(gathered: bytearray, start: int) -> bool:
+    """Whether what begins at `start` ends with a chunk of no bytes, and behind it only trailers (RFC 9112, 7.1.2)."""
+    if not gathered.endswith(b"\r\n\r\n", start):
+        return False
+    since = max(start, len(gathered) - TRAILERS_LIMIT)
+    _, empty, lines = bytes(gathered[since:-4]).rpartition(b"\r\n\r\n")  # an empty line would end the trailers
+    whole = lines.split(b"\r\n")
+    if not empty and since > start:
+        whole = whole[1:]  # the first is the end of a line
+    return any(map(_LAST_CHUNK.fullmatch, whole))
 
 
 def _received(sock: socket.socket) -> bytes | None:
@@ -258,8 +277,9 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         self._gather(conn)
 
     def murder_pending(self) -> None:
-        """Drop what takes too long, what holds too much, and at the end what has not even begun."""
-        super().murder_pending()
+        """Give up what takes too long, drop what holds too much, and at the end what has not even begun."""
+        while self.pending_conns and self.pending_conns[0].timeout <= time.monotonic():
+            self._give_up(self.pending_conns[0])
         while self.parting and (self.parting[0].timeout <= time.monotonic() or len(self.parting) > PARTING_LIMIT):
             self._forget(self.parting.popleft())
         while sum(len(conn.gathered) for conn in self.pending_conns) > HELD_LIMIT:
@@ -335,6 +355,17 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             conn.gathered[found.start() : found.end()] = b"\r\nx-expect:"
             with contextlib.suppress(OSError):
                 conn.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _give_up(self, conn: Any) -> None:
+        """Its time is over; who has begun to ask is told so."""
+        if not conn.gathered:
+            self._drop(conn)
+            return
+        self.pending_conns.remove(conn)
+        self.poller.unregister(conn.sock)
+        with contextlib.suppress(OSError):
+            conn.sock.send(TOO_LATE)
+        self._part(conn)
 
     def _drop(self, conn: Any) -> None:
         self.pending_conns.remove(conn)

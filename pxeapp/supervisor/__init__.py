@@ -26,8 +26,11 @@ STOP_WITHIN_S = 25.0  # a service manager gives us 30
 PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 HEALTHY_AFTER_S = 30.0
 LOOK_FOR_ORPHANS_S = 1.0
+WRITE_AGAIN_S = 10.0
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 LIBC = ctypes.CDLL(None)  # loaded here: between fork and exec nothing may take a lock
+# No memory, no process number, no descriptor, no thread, a program that is being replaced: all of it passes.
+CANNOT_START = (OSError, subprocess.SubprocessError, RuntimeError)
 
 
 @dataclass
@@ -52,6 +55,8 @@ class Supervisor:
         self._say = _print
         self._stopping = threading.Event()
         self._looked_at = 0.0
+        self._is_recorded = True
+        self._recorded_at = 0.0
 
     def run(self) -> int:
         """Start everything and watch it; returns 0 after SIGTERM or SIGINT once every child has ended."""
@@ -68,6 +73,8 @@ class Supervisor:
                 self._watch(part)
             if time.monotonic() - self._looked_at > LOOK_FOR_ORPHANS_S:
                 self._end_orphans()
+            if not self._is_recorded and time.monotonic() - self._recorded_at > WRITE_AGAIN_S:
+                self._put_on_record()
         self._stop()
         return 0
 
@@ -75,7 +82,19 @@ class Supervisor:
         self._stopping.set()
 
     def _start(self, part: Part) -> None:
-        part.process = subprocess.Popen(
+        """Or, where that cannot be done now, try it again later: the others go on."""
+        try:
+            self._launch(part)
+        except CANNOT_START as error:
+            pause = self._put_off(part)
+            self._say(f"{part.name:<10} cannot be started: {error}; trying it again in {pause:g} s")
+            return
+        self._put_on_record()
+        if part.pulse is not None:
+            part.pulse.begin()
+
+    def _launch(self, part: Part) -> None:
+        process = subprocess.Popen(
             part.argv,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -83,11 +102,31 @@ class Supervisor:
             start_new_session=True,  # Ctrl-C is ours to pass on, once and in order
             preexec_fn=_die_with_parent,
         )
-        part.started_at = time.monotonic()
-        self._record.write(each.process.pid for each in self.parts if each.process is not None)
-        if part.pulse is not None:
-            part.pulse.begin()
-        threading.Thread(target=self._relay, args=(part, part.process), daemon=True).start()
+        try:
+            threading.Thread(target=self._relay, args=(part, process), daemon=True).start()
+        except RuntimeError:  # nobody would read what it says, and it would stand still
+            leftovers.end_group(process.pid)
+            process.wait()
+            raise
+        part.process, part.started_at = process, time.monotonic()
+
+    def _put_off(self, part: Part) -> float:
+        """Start it later, and later still when it keeps failing; returns in how many seconds."""
+        pause = PAUSES_S[min(part.deaths, len(PAUSES_S) - 1)]
+        part.deaths += 1
+        part.process = None
+        part.restart_at = time.monotonic() + pause
+        return pause
+
+    def _put_on_record(self) -> None:
+        """On a full disk the parts run without it; only if this process were killed, its successor would miss it."""
+        was, self._is_recorded, self._recorded_at = self._is_recorded, True, time.monotonic()
+        try:
+            self._record.write(each.process.pid for each in self.parts if each.process is not None)
+        except OSError as error:
+            self._is_recorded = False
+            if was:
+                self._say(f"serve      cannot write down which processes are its own: {error}")
 
     def _relay(self, part: Part, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None  # noqa: S101 - we asked for a pipe
@@ -95,14 +134,13 @@ class Supervisor:
             self._say(f"{part.name:<10} {line.decode(errors='replace').rstrip()}")
 
     def _watch(self, part: Part) -> None:
-        now = time.monotonic()
         if part.process is None:
-            if now >= part.restart_at:
+            if time.monotonic() >= part.restart_at:
                 self._start(part)
             return
         code = part.process.poll()
         if code is None:
-            if part.deaths and now - part.started_at > HEALTHY_AFTER_S:
+            if part.deaths and time.monotonic() - part.started_at > HEALTHY_AFTER_S:
                 part.deaths = 0
             if part.pulse is not None and part.pulse.is_lost:
                 self._say(f"{part.name:<10} lives but has not answered for a minute; it is killed")
@@ -110,10 +148,7 @@ class Supervisor:
                 part.pulse.begin()
             return
         leftovers.end_group(part.process.pid)  # its workers, which would go on holding its port
-        pause = PAUSES_S[min(part.deaths, len(PAUSES_S) - 1)]
-        part.deaths += 1
-        part.process = None
-        part.restart_at = now + pause
+        pause = self._put_off(part)
         self._end_orphans()
         self._say(f"{part.name:<10} ended with {_ending(code)}; starting it again in {pause:g} s")
 

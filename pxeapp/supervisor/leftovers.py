@@ -116,9 +116,10 @@ def _says_ours(pid: int) -> bool:
 
 def _children() -> list[int]:
     found: list[int] = []
-    for task in Path("/proc/self/task").iterdir():
-        with contextlib.suppress(OSError):
-            found += map(int, (task / "children").read_text().split())
+    with contextlib.suppress(OSError):  # no descriptor is left: it is looked again
+        for task in Path("/proc/self/task").iterdir():
+            with contextlib.suppress(OSError):
+                found += map(int, (task / "children").read_text().split())
     return found
 
 

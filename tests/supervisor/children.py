@@ -52,13 +52,15 @@ from pxeapp.supervisor import Part, Supervisor, liveness
 from pxeapp.supervisor.leftovers import Record
 
 supervisor.STOP_WITHIN_S = 1.0
+supervisor.WRITE_AGAIN_S = 0.2
 liveness.ANSWERS_WITHIN_S = 0.3
 folder, *said = sys.argv[1:]
 parts = []
 for each in said:
     name, *words = each.split(":")
     code = "raise SystemExit(3)" if "broken" in words else {CHILD!r}
-    part = Part(name, [sys.executable, "-c", code, folder, name, *words, ])
+    program = str(Path(folder) / "program") if "absent" in words else sys.executable
+    part = Part(name, [program, "-c", code, folder, name, *words, ])
     if "server" in words:
         asked = partial(liveness.answers_http, ("127.0.0.1", int(words[-1])), "/")
         part.pulse = liveness.Pulse(asked, every_s=0.1, times=3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -51,6 +52,32 @@ def test_a_killed_child_is_started_again_and_the_others_stay(run: Start, tmp_pat
 def test_one_that_keeps_dying_is_started_after_longer_and_longer_pauses(run: Start) -> None:
     said = (line.partition("starting it again in ")[2] for line in lines(run("broken:broken")) if "exit code 3" in line)
     assert [next(said) for _ in range(4)] == ["0.2 s", "0.5 s", "1 s", "2 s"]
+
+
+def test_one_that_cannot_be_started_is_tried_again_and_the_others_stay(run: Start, tmp_path: Path) -> None:
+    supervisor = run("steady:polite", "late:absent")
+    steady = newest(tmp_path, "steady")
+    said = (line.partition("trying it again in ")[2] for line in lines(supervisor) if "cannot be started" in line)
+    assert [next(said) for _ in range(2)] == ["0.2 s", "0.5 s"]
+    (tmp_path / "program").symlink_to(sys.executable)
+    assert alive(newest(tmp_path, "late"))
+    (tmp_path / "program").unlink()
+    assert alive(steady)
+    assert supervisor.poll() is None
+
+
+def test_a_record_that_cannot_be_written_keeps_no_part_from_its_start(run: Start, tmp_path: Path) -> None:
+    supervisor = run("victim")
+    first, in_the_way = newest(tmp_path, "victim"), tmp_path / "record.new"
+    recorded = tmp_path / "record"
+    wait_for(recorded.exists)
+    in_the_way.mkdir()
+    os.kill(first, signal.SIGKILL)
+    second = newest(tmp_path, "victim", after=1)
+    assert any("cannot write down which processes are its own" in line for line in lines(supervisor))
+    in_the_way.rmdir()
+    wait_for(lambda: recorded.read_text().startswith(f"{second} "))  # it is made good
+    assert alive(second)
 
 
 def test_sigterm_stops_every_child_and_exits_cleanly(run: Start, tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import datetime as dt
 import signal
 import subprocess
 import sys
@@ -21,11 +20,18 @@ from types import FrameType
 
 from pxeapp.supervisor import leftovers
 from pxeapp.supervisor.liveness import Pulse
+from pxeapp.supervisor.voice import Voice
 
-STOP_WITHIN_S = 25.0  # a service manager gives us 30
+# From the moment at which we are told to stop; a service manager gives us 30.
+STOP_WITHIN_S = 25.0  # then whatever still runs is killed
+GONE_WITHIN_S = 27.0  # then one that the kernel holds is left to it
+END_WITHIN_S = 28.0
+LAST_WORDS_S = 3.0  # how long the parts' and our own are waited for, once all have ended
 PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 HEALTHY_AFTER_S = 30.0
 LOOK_FOR_ORPHANS_S = 1.0
+ORPHANS_TAKE_S = 1.0  # at most, while we run: it is looked again
+LONGEST_LINE = 65_536
 WRITE_AGAIN_S = 10.0
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 LIBC = ctypes.CDLL(None)  # loaded here: between fork and exec nothing may take a lock
@@ -44,6 +50,7 @@ class Part:
     deaths: int = 0
     restart_at: float = 0.0
     pulse: Pulse | None = None
+    relay: threading.Thread | None = None
 
 
 class Supervisor:
@@ -52,8 +59,10 @@ class Supervisor:
     def __init__(self, parts: Sequence[Part], *, record: leftovers.Record | None = None) -> None:
         self.parts = list(parts)
         self._record = record or leftovers.Record(None)
-        self._say = _print
+        self._voice = Voice()
+        self._say = self._voice.say
         self._stopping = threading.Event()
+        self._told_at = 0.0
         self._looked_at = 0.0
         self._is_recorded = True
         self._recorded_at = 0.0
@@ -63,6 +72,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             if signal.getsignal(number) != signal.SIG_IGN:  # nohup's doing
                 signal.signal(number, self._on_signal)
+        self._voice.begin()
         leftovers.adopt()
         for part in self.parts:
             self._start(part)
@@ -79,7 +89,9 @@ class Supervisor:
         return 0
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        self._stopping.set()
+        if not self._stopping.is_set():
+            self._told_at = time.monotonic()
+            self._stopping.set()
 
     def _start(self, part: Part) -> None:
         """Or, where that cannot be done now, try it again later: the others go on."""
@@ -102,8 +114,9 @@ class Supervisor:
             start_new_session=True,  # Ctrl-C is ours to pass on, once and in order
             preexec_fn=_die_with_parent,
         )
+        part.relay = threading.Thread(target=self._relay, args=(part, process), daemon=True)
         try:
-            threading.Thread(target=self._relay, args=(part, process), daemon=True).start()
+            part.relay.start()
         except RuntimeError:  # nobody would read what it says, and it would stand still
             leftovers.end_group(process.pid)
             process.wait()
@@ -130,8 +143,8 @@ class Supervisor:
 
     def _relay(self, part: Part, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None  # noqa: S101 - we asked for a pipe
-        for line in process.stdout:
-            self._say(f"{part.name:<10} {line.decode(errors='replace').rstrip()}")
+        while line := process.stdout.readline(LONGEST_LINE):
+            self._say(f"{part.name:<10} {line.decode(errors='replace').rstrip()}", patient=True)
 
     def _watch(self, part: Part) -> None:
         if part.process is None:
@@ -154,7 +167,6 @@ class Supervisor:
 
     def _stop(self) -> None:
         self._say("serve      stopping")
-        deadline = time.monotonic() + STOP_WITHIN_S
         running = [part for part in self.parts if part.process is not None and part.process.poll() is None]
         for part in reversed(running):
             assert part.process is not None  # noqa: S101 - filtered above
@@ -164,20 +176,29 @@ class Supervisor:
         for part in running:
             assert part.process is not None  # noqa: S101
             with contextlib.suppress(subprocess.TimeoutExpired):
-                part.process.wait(max(0.0, deadline - time.monotonic()))
+                part.process.wait(self._left(STOP_WITHIN_S))
             if part.process.poll() is None:
                 self._say(f"{part.name:<10} did not stop within {STOP_WITHIN_S:g} s and was killed")
             leftovers.end_group(part.process.pid)
         for part in running:
             assert part.process is not None  # noqa: S101
-            with contextlib.suppress(subprocess.TimeoutExpired):  # one that the kernel holds is left to it
-                part.process.wait(1.0)
-        self._end_orphans(spare=False)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                part.process.wait(self._left(GONE_WITHIN_S))
+        self._end_orphans(within_s=self._left(GONE_WITHIN_S), spare=False)
+        until = time.monotonic() + min(LAST_WORDS_S, self._left(END_WITHIN_S))
+        for part in running:
+            if part.relay is not None:
+                part.relay.join(max(0.0, until - time.monotonic()))
+        self._voice.end(max(0.0, until - time.monotonic()))
 
-    def _end_orphans(self, *, spare: bool = True) -> None:
+    def _left(self, within_s: float) -> float:
+        """Of the seconds from when we were told to stop."""
+        return max(0.0, self._told_at + within_s - time.monotonic())
+
+    def _end_orphans(self, *, within_s: float = ORPHANS_TAKE_S, spare: bool = True) -> None:
         self._looked_at = time.monotonic()
         known = [part.process.pid for part in self.parts if part.process is not None]
-        ended = leftovers.end_orphans(known, spare=spare)
+        ended = leftovers.end_orphans(known, within_s=within_s, spare=spare)
         if ended:
             self._say(f"serve      ended {ended} processes whose parent had died")
 
@@ -204,10 +225,3 @@ def _die_with_parent() -> None:
 
 def _ending(code: int) -> str:
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-
-
-def _print(line: str) -> None:
-    stamp = dt.datetime.now(dt.UTC).strftime("%H:%M:%S")
-    # Whoever read our output may be gone. Then nobody reads it, but every part must go on being read.
-    with contextlib.suppress(OSError):
-        print(f"{stamp} {line}", flush=True)

@@ -48,10 +48,11 @@ import sys
 from functools import partial
 from pathlib import Path
 from pxeapp import supervisor
-from pxeapp.supervisor import Part, Supervisor, liveness
+from pxeapp.supervisor import Part, Supervisor, leftovers, liveness
 from pxeapp.supervisor.leftovers import Record
 
-supervisor.STOP_WITHIN_S = 1.0
+supervisor.STOP_WITHIN_S, supervisor.GONE_WITHIN_S, supervisor.END_WITHIN_S = 1.0, 2.0, 3.0
+leftovers.GONE_WITHIN_S = 40.0
 supervisor.WRITE_AGAIN_S = 0.2
 liveness.ANSWERS_WITHIN_S = 0.3
 folder, *said = sys.argv[1:]

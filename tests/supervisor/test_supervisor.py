@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +17,8 @@ from tests.ports import free_port
 from tests.supervisor.children import alive, newest, pids, start, wait_for
 
 Start = Callable[..., "subprocess.Popen[str]"]
+LIBC = ctypes.CDLL(None)
+PTRACE_SEIZE, WAIT_FOR_ANY = 0x4206, 0x40000000  # linux/ptrace.h, linux/wait.h
 
 
 @pytest.fixture
@@ -133,6 +137,26 @@ def test_at_the_end_nothing_is_left_of_children_of_children(run: Start, tmp_path
     wait_for(lambda: not alive(held))
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may trace what is not its own child")
+def test_stopping_ends_in_time_even_where_a_process_does_not(run: Start, tmp_path: Path) -> None:
+    """Who traces one and does not look keeps it from its parent, as the kernel does whose disk hangs."""
+    supervisor = run(f"holder:distant:{free_port()}", "polite:polite")
+    held = [wait_for(lambda: pids(tmp_path / "holder.bound"))[0], newest(tmp_path, "polite")]
+    for pid in held:
+        if LIBC.ptrace(PTRACE_SEIZE, pid, None, None):
+            pytest.skip("Nobody may trace here.")
+    told = time.monotonic()
+    supervisor.send_signal(signal.SIGTERM)
+    try:
+        supervisor.communicate(timeout=60)
+        assert time.monotonic() - told < 20  # 3 s, of a busy host; each look at orphans alone would take 40
+    finally:
+        for pid in held:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, WAIT_FOR_ANY)
+    assert supervisor.returncode == 0
+
+
 def test_when_the_supervisor_is_killed_no_orphan_keeps_running(run: Start, tmp_path: Path) -> None:
     supervisor = run("steady:polite", "victim")
     children = [newest(tmp_path, name) for name in ("victim", "steady")]
@@ -187,3 +211,23 @@ def test_when_nobody_reads_its_output_any_more_the_parts_go_on(run: Start, tmp_p
         wait_for(lambda before=before: said.read_text() not in ("", before))
     assert supervisor.poll() is None
     supervisor.stdout = None
+
+
+def test_when_its_output_is_open_but_not_read_parts_go_on_are_started_again_and_stopped(
+    run: Start, tmp_path: Path
+) -> None:
+    supervisor = run("chatty:chatty", "victim")
+    first, said = newest(tmp_path, "victim"), tmp_path / "chatty.said"
+
+    def goes_on() -> None:
+        before = wait_for(lambda: said.exists() and said.read_text())
+        wait_for(lambda: said.read_text() not in ("", before))
+
+    for _ in range(20):  # a megabyte is queued in less
+        goes_on()
+    os.kill(first, signal.SIGKILL)
+    assert alive(newest(tmp_path, "victim", after=1))
+    goes_on()
+    supervisor.send_signal(signal.SIGTERM)
+    assert supervisor.wait(timeout=60) == 0
+    assert not alive(newest(tmp_path, "victim", after=1))

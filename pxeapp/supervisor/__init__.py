@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 from pxeapp.supervisor import leftovers
-from pxeapp.supervisor.liveness import Pulse
+from pxeapp.supervisor.liveness import Beats, Pulse
 from pxeapp.supervisor.voice import Voice
 
 # From the moment at which we are told to stop; a service manager gives us 30.
@@ -33,6 +34,7 @@ LOOK_FOR_ORPHANS_S = 1.0
 ORPHANS_TAKE_S = 1.0  # at most, while we run: it is looked again
 LONGEST_LINE = 65_536
 WRITE_AGAIN_S = 10.0
+BEATING = ("worker", "software-worker", "tftp", "dhcp")  # they say by themselves that they are there
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 LIBC = ctypes.CDLL(None)  # loaded here: between fork and exec nothing may take a lock
 # No memory, no process number, no descriptor, no thread, a program that is being replaced: all of it passes.
@@ -41,7 +43,7 @@ CANNOT_START = (OSError, subprocess.SubprocessError, RuntimeError)
 
 @dataclass
 class Part:
-    """One child: its name, its command, and how often it died lately."""
+    """One child: its name, its command, and how often it died lately. One that `beats` gets `--beat FD` appended."""
 
     name: str
     argv: Sequence[str]
@@ -50,6 +52,7 @@ class Part:
     deaths: int = 0
     restart_at: float = 0.0
     pulse: Pulse | None = None
+    beats: Beats | None = None
     relay: threading.Thread | None = None
 
 
@@ -106,14 +109,20 @@ class Supervisor:
             part.pulse.begin()
 
     def _launch(self, part: Part) -> None:
-        process = subprocess.Popen(
-            part.argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is ours to pass on, once and in order
-            preexec_fn=_die_with_parent,
-        )
+        pipe = [] if part.beats is None else [part.beats.open()]
+        try:
+            process = subprocess.Popen(
+                [*part.argv, *(f"--beat={end}" for end in pipe)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=pipe,
+                start_new_session=True,  # Ctrl-C is ours to pass on, once and in order
+                preexec_fn=_die_with_parent,
+            )
+        finally:
+            for end in pipe:
+                os.close(end)
         part.relay = threading.Thread(target=self._relay, args=(part, process), daemon=True)
         try:
             part.relay.start()
@@ -211,9 +220,16 @@ def parts(*, front: bool, dhcp: bool, asked: Mapping[str, Callable[[], bool]] | 
     if dhcp:
         names.append("dhcp")
     more = {} if front else {"node": ["--direct"]}
+    beats = {name: Beats() for name in BEATING}
     pulses = {name: Pulse(ask) for name, ask in (asked or {}).items()}
+    pulses |= {name: Pulse(each.heard) for name, each in beats.items()}
     return [
-        Part(name, [sys.executable, "-m", "pxeapp", name, *more.get(name, [])], pulse=pulses.get(name))
+        Part(
+            name,
+            [sys.executable, "-m", "pxeapp", name, *more.get(name, [])],
+            pulse=pulses.get(name),
+            beats=beats.get(name),
+        )
         for name in names
     ]
 

@@ -37,6 +37,12 @@ if "server" in words:
         peer.sendall(b"HTTP/1.0 204 No Content\\r\\n\\r\\n")
         peer.close()
         place.with_suffix(".asked").touch()
+if "beating" in words:
+    end = int(words[-1].partition("=")[2])
+    while True:
+        os.write(end, b".")
+        place.with_suffix(".beat").touch()
+        time.sleep(0.05)
 if "chatty" in words:
     while True:
         print("x" * 1000, flush=True)
@@ -65,6 +71,9 @@ for each in said:
     if "server" in words:
         asked = partial(liveness.answers_http, ("127.0.0.1", int(words[-1])), "/")
         part.pulse = liveness.Pulse(asked, every_s=0.1, times=3)
+    if "beating" in words:
+        part.beats = liveness.Beats()
+        part.pulse = liveness.Pulse(part.beats.heard, every_s=0.2, times=5)
     parts.append(part)
 record = Record(Path(folder) / "record")
 print("ended", len(record.end_all()), flush=True)

@@ -200,6 +200,24 @@ def test_a_child_that_is_there_but_answers_no_more_is_started_again(run: Start, 
     assert "web        lives but has not answered for a minute" in supervisor.communicate(timeout=30)[0]
 
 
+def test_a_child_that_beats_no_more_is_started_again_and_one_that_beats_stays(run: Start, tmp_path: Path) -> None:
+    supervisor = run("frozen:beating", "steady:beating")
+    first, steady = newest(tmp_path, "frozen"), newest(tmp_path, "steady")
+    beat = tmp_path / "frozen.beat"
+    for _ in range(20):  # longer than the time between two looks: it has been heard
+        wait_for(beat.exists)
+        beat.unlink()
+    os.kill(first, signal.SIGSTOP)
+    second = newest(tmp_path, "frozen", after=1)
+    assert not alive(first)
+    beat.unlink(missing_ok=True)
+    wait_for(beat.exists)
+    assert alive(second)
+    assert pids(tmp_path / "steady") == [steady]
+    supervisor.send_signal(signal.SIGTERM)
+    assert "frozen     lives but has not answered for a minute" in supervisor.communicate(timeout=30)[0]
+
+
 def test_when_nobody_reads_its_output_any_more_the_parts_go_on(run: Start, tmp_path: Path) -> None:
     supervisor = run("chatty:chatty")
     newest(tmp_path, "chatty")

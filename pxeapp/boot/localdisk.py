@@ -42,6 +42,10 @@ def programs(folder: Path, templates: Templates, imported: Path | None = None) -
         found[NAME] = build(folder, grub.render_local_disk(templates))
     except Unavailable as error:
         log.warning("%s", error)
+    except OSError as error:  # a full disk keeps nobody from TFTP; there is one of an earlier start
+        log.warning("%s cannot be made anew: %s", NAME, error)
+        if (folder / NAME).is_file():
+            found[NAME] = folder / NAME
     return found
 
 

@@ -51,7 +51,10 @@ def _serve(settings: Settings) -> int:
 
 
 def _asked(settings: Settings, *, front: bool) -> Mapping[str, Callable[[], bool]]:
-    """The parts that can be asked whether they are there. The workers have watchdogs of their own."""
+    """The parts that can be asked whether they are there.
+
+    The others beat (processes/beating.py), or have a watchdog of their own: bmc-worker and console.
+    """
     node: Address = nginx.node_socket(settings) if front else _here(settings.node_listen)
     found = {"web": functools.partial(answers_http, _here(settings.http_listen), "/healthz")}
     found["node"] = functools.partial(answers_http, node, "/healthz")

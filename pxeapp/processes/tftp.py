@@ -5,12 +5,13 @@ from __future__ import annotations
 import click
 
 from pxeapp import config, wiring
-from pxeapp.processes import log_to_stdout, stop_event
+from pxeapp.processes import beating, log_to_stdout, stop_event
 from pxeapp.provisioning.tftp_process import TftpProcess
 
 
 @click.command()
-def tftp() -> None:
+@beating.option
+def tftp(beat: int | None) -> None:
     """The TFTP server for boot loaders."""
     log_to_stdout()
-    TftpProcess(wiring.create_provisioner(config.load())).run(stop_event())
+    TftpProcess(wiring.create_provisioner(config.load()), beat=beating.Heart(beat).beat).run(stop_event())

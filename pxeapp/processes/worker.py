@@ -11,7 +11,7 @@ from sqlalchemy import select
 from pxeapp import config
 from pxeapp.config import Settings
 from pxeapp.errors import Unavailable
-from pxeapp.processes import log_to_stdout
+from pxeapp.processes import beating, log_to_stdout
 from pxeapp.provisioning.worker import Worker
 from pxeapp.rollouts.models import Rollout
 
@@ -20,11 +20,18 @@ log = logging.getLogger(__name__)
 
 
 @click.command()
-def worker() -> None:
+@beating.option
+def worker(beat: int | None) -> None:
     """The reconciler: takes deployments and rollouts from step to step."""
     log_to_stdout()
     settings = config.load()
-    Worker(settings, [lambda worker: Rollouts(settings, worker)]).run()
+    Worker(
+        settings,
+        [
+            lambda worker: Rollouts(settings, worker),
+            lambda worker: beating.Heart(beat, lambda: worker.ticks),
+        ],
+    ).run()
 
 
 class Rollouts:

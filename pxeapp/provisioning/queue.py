@@ -88,8 +88,16 @@ class _File(SqliteStorage):
                 yield cursor
         except sqlite3.Error:
             self._ready = False
-            self.close()  # type: ignore[no-untyped-call]
+            self.close()
             raise
+
+    def close(self) -> bool:
+        """Huey's own fails where two threads meet the same trouble at the same moment."""
+        with self.lock:
+            connection, self._conn = self._conn, None
+        if connection is not None:
+            connection.close()
+        return connection is not None
 
 
 class OneLine(logging.Filter):

@@ -6,7 +6,7 @@ import datetime as dt
 import gc
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import select
 
@@ -29,7 +29,8 @@ log = logging.getLogger(__name__)
 class TftpProcess:
     """Serves loaders, the static first scripts, and each machine's own script; nothing secret but to its claimant."""
 
-    def __init__(self, provisioner: Provisioner) -> None:
+    def __init__(self, provisioner: Provisioner, *, beat: Callable[[], None] = lambda: None) -> None:
+        """`beat` is called by the loop about once a second."""
         self._provisioner = provisioner
         settings = provisioner.settings
         self._programs = localdisk.programs(
@@ -46,6 +47,7 @@ class TftpProcess:
             self.resolve,
             resolve_fast=self.resolve_fast,
             on_events=self.finished,
+            beat=beat,
         )
 
     def run(self, stop: threading.Event) -> None:

@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -28,6 +29,7 @@ from pxeapp.webhooks.telling import Teller
 TICK_S = 5.0
 SOON_S = 2.0  # a row that is due this soon gets a hint of its own instead of waiting for the next tick
 CONSUMER_THREADS = 4
+TICKS_WITHIN_S = 300.0  # one look waits 30 s for a locked database, and a few times that for a server that is away
 log = logging.getLogger(__name__)
 
 
@@ -58,6 +60,12 @@ class Worker:
         self.owner = owner
         self._more = [make(self) for make in more]
         self._stop = threading.Event()
+        self._ticked_at = time.monotonic()
+
+    @property
+    def ticks(self) -> bool:
+        """Whether the ticker moves, without which no row is found that no hint came for."""
+        return time.monotonic() - self._ticked_at < TICKS_WITHIN_S
 
     def look(self, deployment_id: int) -> None:
         """Look at one row, and again soon if its step asks for that."""
@@ -78,9 +86,11 @@ class Worker:
 
     def tick(self) -> int:
         """Write the time down, and hint every due row; returns how many."""
+        self._ticked_at = time.monotonic()
         self.clock.beat()
         rows = leases.due(self.database, now=now())
         for deployment_id in rows:
+            self._ticked_at = time.monotonic()
             if not self.queue.hint(deployment_id):
                 self.look(deployment_id)
         return len(rows)

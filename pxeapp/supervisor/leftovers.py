@@ -27,7 +27,7 @@ def adopt() -> None:
     LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def end_orphans(known: Iterable[int], *, spare: bool = True) -> int:
+def end_orphans(known: Iterable[int], *, within_s: float = GONE_WITHIN_S, spare: bool = True) -> int:
     """Kill our children that are not among the known, and theirs as they become ours; returns how many, no helpers.
 
     With `spare`, what a program of a part has put into the background to go on working with it is left alone for a
@@ -35,14 +35,16 @@ def end_orphans(known: Iterable[int], *, spare: bool = True) -> int:
     """
     parts = set(known)
     ended: set[int] = set()
-    deadline = time.monotonic() + GONE_WITHIN_S
-    while (found := _orphans(parts, spare=spare)) and time.monotonic() < deadline:
+    deadline = time.monotonic() + within_s
+    while found := _orphans(parts, spare=spare):
         for pid in found:
             helps = _name(pid) in HELPERS
             with contextlib.suppress(ProcessLookupError, ChildProcessError):
                 os.kill(pid, signal.SIGKILL)
                 if os.waitpid(pid, os.WNOHANG)[0] and not helps:  # one that the kernel holds is looked at again
                     ended.add(pid)
+        if time.monotonic() >= deadline:
+            break
         time.sleep(0.005)
     return len(ended)
 
@@ -116,9 +118,10 @@ def _says_ours(pid: int) -> bool:
 
 def _children() -> list[int]:
     found: list[int] = []
-    for task in Path("/proc/self/task").iterdir():
-        with contextlib.suppress(OSError):
-            found += map(int, (task / "children").read_text().split())
+    with contextlib.suppress(OSError):  # no descriptor is left: it is looked again
+        for task in Path("/proc/self/task").iterdir():
+            with contextlib.suppress(OSError):
+                found += map(int, (task / "children").read_text().split())
     return found
 
 

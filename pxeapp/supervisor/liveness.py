@@ -1,12 +1,14 @@
 """Is a part that lives also there? One that answered once and then for a minute does not is started again.
 
-With care: no answer is a judgement only on who has answered before, and any answer is one. A busy host is slow, not
-silent for a minute; a part that is refused its port ends by itself.
+A part is asked over HTTP, or beats on a pipe by itself. With care: no answer is a judgement only on who has answered
+before, and any answer is one. A busy host is slow, not silent for a minute; a part that is refused its port ends by
+itself.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import threading
 import time
@@ -46,6 +48,31 @@ class Pulse:
                 self._silent, self._has_answered = 0, True
             elif self._has_answered:
                 self._silent += 1
+
+
+class Beats:
+    """What a part says of itself, a byte now and then on a pipe that it is given at its start."""
+
+    def __init__(self) -> None:
+        self._reader: int | None = None
+        self._lock = threading.Lock()
+
+    def open(self) -> int:
+        """The end for a process that is about to start; whoever starts it closes ours. From now on only it is heard."""
+        reader, writer = os.pipe()
+        for end in (reader, writer):  # nobody ever waits for the other
+            os.set_blocking(end, False)
+        with self._lock:
+            before, self._reader = self._reader, reader
+        if before is not None:
+            os.close(before)
+        return writer
+
+    def heard(self) -> bool:
+        """Whether it beat since this was asked last."""
+        with self._lock, contextlib.suppress(BlockingIOError):
+            return self._reader is not None and bool(os.read(self._reader, 65_536))
+        return False
 
 
 def answers_http(address: Address, path: str) -> bool:

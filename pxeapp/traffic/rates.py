@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
-from mmap import mmap
 from pathlib import Path
 
 from pxeapp.traffic.shared import Shared
@@ -29,12 +28,12 @@ class Rates:
     def take(self, who: str, per_minute: int, *, now: float) -> float:
         """Take one; 0 when there was one, else how many seconds until there is. `now` is the monotonic clock's."""
         key = int.from_bytes(hashlib.blake2b(who.encode(), digest_size=8).digest()) or 1
-        with self._buckets.alone() as memory:
-            place, left = _find(memory, key, float(per_minute), now)
+        with self._buckets.alone() as shared:
+            place, left = _find(shared, key, float(per_minute), now)
             if left < 1:
-                SLOT.pack_into(memory, place, key, left, now)
+                shared.write(place, SLOT.pack(key, left, now))
                 return (1 - left) * 60 / per_minute
-            SLOT.pack_into(memory, place, key, left - 1, now)
+            shared.write(place, SLOT.pack(key, left - 1, now))
             return 0.0
 
     def close(self) -> None:
@@ -42,12 +41,12 @@ class Rates:
         self._buckets.close()
 
 
-def _find(memory: mmap, key: int, per_minute: float, now: float) -> tuple[int, float]:
+def _find(shared: Shared, key: int, per_minute: float, now: float) -> tuple[int, float]:
     """Its place and what is in it now; a new one gets the place that was used longest ago."""
     oldest, oldest_at = 0, math.inf
     for probe in range(PROBES):
         place = (key + probe) % SLOTS * SLOT.size
-        whose, left, at = SLOT.unpack_from(memory, place)
+        whose, left, at = SLOT.unpack(shared.read(place, SLOT.size))
         if whose == key:
             if not (0 <= at <= now and 0 <= left <= per_minute):  # from before a restart of the host, or broken
                 return place, per_minute

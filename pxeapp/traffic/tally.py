@@ -29,17 +29,18 @@ class Tally:
         """One request."""
         place = KINDS.index(kind) * NUMBERS.size
         bucket = next((number for number, bound in enumerate(BOUNDS) if took_s <= bound), len(BOUNDS))
-        with self._counters.alone() as memory:
-            numbers = list(NUMBERS.unpack_from(memory, place))
+        with self._counters.alone() as shared:
+            numbers = list(NUMBERS.unpack(shared.read(place, NUMBERS.size)))
             numbers[min(max(status // 100, 1), 5) - 1] += 1
             numbers[len(CLASSES) + bucket] += 1
             numbers[-1] += took_s
-            NUMBERS.pack_into(memory, place, *numbers)
+            shared.write(place, NUMBERS.pack(*numbers))
 
     def each(self) -> Iterator[tuple[str, Sequence[float], Sequence[float], float]]:
         """Kind, requests by class of status, by duration, and seconds in all."""
-        for number, kind in enumerate(KINDS):
-            found = NUMBERS.unpack_from(self._counters.memory, number * NUMBERS.size)
+        with self._counters.alone() as shared:
+            content = shared.read(0, len(KINDS) * NUMBERS.size)
+        for kind, found in zip(KINDS, NUMBERS.iter_unpack(content), strict=True):
             yield kind, found[: len(CLASSES)], found[len(CLASSES) : -1], found[-1]
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ import pytest
 from pxeapp.boot import grub, localdisk
 from pxeapp.errors import Unavailable
 from pxeapp.templates import Templates
+from tests.storage.disks import Disk
 
 needs_grub = pytest.mark.skipif(
     shutil.which("grub-mkimage") is None or not Path("/usr/lib/grub/x86_64-efi").is_dir(),
@@ -31,3 +32,17 @@ def test_without_grubs_tools_it_says_which_packages(tmp_path: Path, monkeypatch:
     with pytest.raises(Unavailable, match="apt-get install grub-common grub-efi-amd64-bin"):
         localdisk.build(tmp_path, "exit\n")
     assert "localdisk.efi" not in localdisk.programs(tmp_path, Templates())
+
+
+@needs_grub
+def test_on_a_full_disk_the_one_of_an_earlier_start_is_served(tmp_path: Path) -> None:
+    disk = Disk(tmp_path)
+    try:
+        disk.fill()
+        assert "localdisk.efi" not in localdisk.programs(disk.place / "run", Templates())
+        disk.empty()
+        earlier = localdisk.programs(disk.place / "run", Templates())["localdisk.efi"].read_bytes()
+        disk.fill()
+        assert localdisk.programs(disk.place / "run", Templates())["localdisk.efi"].read_bytes() == earlier
+    finally:
+        disk.take_away()

@@ -115,6 +115,20 @@ def test_hints_wait_for_a_worker_that_is_not_there_yet(url: str) -> None:
     assert consume(url, lambda: None, expected=1) == [7]
 
 
+def test_threads_that_meet_the_same_trouble_close_the_file_once(tmp_path: Path) -> None:
+    queue = Queue(f"sqlite:///{tmp_path / 'queue.db'}")
+    queue.hint(1)
+    storage, closed = queue.huey.storage, []
+    threads = [threading.Thread(target=lambda: closed.append(storage.close())) for _ in range(2)]
+    with storage.lock:
+        for thread in threads:
+            thread.start()
+        time.sleep(0.1)
+    for thread in threads:
+        thread.join(30)
+    assert sorted(closed) == [False, True]
+
+
 @pytest.mark.redis
 def test_a_redis_that_goes_away_costs_hints_and_comes_back(redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
     queue = Queue(redis_url)

@@ -37,6 +37,12 @@ if "server" in words:
         peer.sendall(b"HTTP/1.0 204 No Content\\r\\n\\r\\n")
         peer.close()
         place.with_suffix(".asked").touch()
+if "beating" in words:
+    end = int(words[-1].partition("=")[2])
+    while True:
+        os.write(end, b".")
+        place.with_suffix(".beat").touch()
+        time.sleep(0.05)
 if "chatty" in words:
     while True:
         print("x" * 1000, flush=True)
@@ -48,20 +54,26 @@ import sys
 from functools import partial
 from pathlib import Path
 from pxeapp import supervisor
-from pxeapp.supervisor import Part, Supervisor, liveness
+from pxeapp.supervisor import Part, Supervisor, leftovers, liveness
 from pxeapp.supervisor.leftovers import Record
 
-supervisor.STOP_WITHIN_S = 1.0
+supervisor.STOP_WITHIN_S, supervisor.GONE_WITHIN_S, supervisor.END_WITHIN_S = 1.0, 2.0, 3.0
+leftovers.GONE_WITHIN_S = 40.0
+supervisor.WRITE_AGAIN_S = 0.2
 liveness.ANSWERS_WITHIN_S = 0.3
 folder, *said = sys.argv[1:]
 parts = []
 for each in said:
     name, *words = each.split(":")
     code = "raise SystemExit(3)" if "broken" in words else {CHILD!r}
-    part = Part(name, [sys.executable, "-c", code, folder, name, *words, ])
+    program = str(Path(folder) / "program") if "absent" in words else sys.executable
+    part = Part(name, [program, "-c", code, folder, name, *words, ])
     if "server" in words:
         asked = partial(liveness.answers_http, ("127.0.0.1", int(words[-1])), "/")
         part.pulse = liveness.Pulse(asked, every_s=0.1, times=3)
+    if "beating" in words:
+        part.beats = liveness.Beats()
+        part.pulse = liveness.Pulse(part.beats.heard, every_s=0.2, times=5)
     parts.append(part)
 record = Record(Path(folder) / "record")
 print("ended", len(record.end_all()), flush=True)

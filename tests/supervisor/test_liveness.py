@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -9,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from pxeapp import supervisor
 from pxeapp.config import load
 from pxeapp.processes.serve import _asked
 from pxeapp.supervisor import liveness
-from pxeapp.supervisor.liveness import Pulse, answers_http
+from pxeapp.supervisor.liveness import Beats, Pulse, answers_http
 
 
 def watched(answers: list[bool]) -> Pulse:
@@ -98,3 +100,29 @@ def test_each_part_is_asked_where_it_listens(tmp_path: Path) -> None:
         "front": (("127.0.0.1", 8081), "/repo/"),
     }
     assert _asked(settings, front=False)["node"].args == (("127.0.0.1", 8081), "/healthz")  # type: ignore[attr-defined]
+
+
+def test_a_beat_is_heard_once_and_only_of_the_process_that_was_started_last() -> None:
+    beats = Beats()
+    assert not beats.heard()
+    first = beats.open()
+    assert not beats.heard()
+    for _ in range(3):
+        os.write(first, b".")
+    assert beats.heard()
+    assert not beats.heard()
+    second = beats.open()
+    with pytest.raises(BrokenPipeError):
+        os.write(first, b".")
+    assert not beats.heard()
+    os.write(second, b".")
+    os.close(second)
+    assert beats.heard()  # what it said before it ended
+    assert not beats.heard()
+    os.close(first)
+
+
+def test_every_part_is_watched_for_silence_but_those_that_have_a_watchdog(tmp_path: Path) -> None:
+    settings = load({"PXEAPP_DATA_DIR": str(tmp_path)})
+    parts = supervisor.parts(front=True, dhcp=True, asked=_asked(settings, front=True))
+    assert {part.name for part in parts if part.pulse is None} == {"bmc-worker", "console"}

@@ -78,8 +78,8 @@ class TftpServer:
 
     `resolve_fast` runs in the loop and must not block; where it gives None, `resolve` runs in a small
     pool of threads. `on_events` is called from a thread of its own, with all that has ended since it
-    was called last. A forged request gets at most a first packet four times over 7 seconds, however
-    often it is repeated: what is sent bounds what can be reflected.
+    was called last; `beat` by the loop, about once a second. A forged request gets at most a first packet
+    four times over 7 seconds, however often it is repeated: what is sent bounds what can be reflected.
     """
 
     def __init__(
@@ -90,6 +90,7 @@ class TftpServer:
         *,
         resolve_fast: ResolveFast = lambda _request: None,
         on_events: Callable[[Sequence[Transfer]], None] = lambda _events: None,
+        beat: Callable[[], None] = lambda: None,
         limits: Limits | None = None,
         gso: bool = True,
     ) -> None:
@@ -98,6 +99,8 @@ class TftpServer:
         self._resolve = resolve
         self._resolve_fast = resolve_fast
         self._on_events = on_events
+        self._beat = beat
+        self._beat_at = 0.0
         limits = limits or Limits()
         # A transfer takes its socket, the one for strangers and, of a large file, a descriptor of that.
         able = max(64, (sockets.raise_descriptor_limit() - OTHER_DESCRIPTORS) // 3)
@@ -396,6 +399,9 @@ class TftpServer:
     def _look(self, now: float) -> None:
         """Whose patience has ended? A look at everybody costs less than to keep an order that each packet changes."""
         self._looked_at = now
+        if now - self._beat_at >= IDLE_S:
+            self._beat_at = now
+            self._beat()
         measure = now - self._measured_at >= MEASURE_S
         if measure:
             self._measured_at = now

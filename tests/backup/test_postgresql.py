@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import create_engine, select, text
 
 from pxeapp import migrations
 from pxeapp.appliance import observing
@@ -232,3 +232,26 @@ def test_one_that_cannot_be_made_ready_leaves_nothing_of_itself(
     assert machines(there) == ["precious"]
     assert schemas(there) == []
     assert not elsewhere.exists()
+
+
+def test_who_owns_neither_the_database_nor_public_can_restore_and_replace(
+    two_servers_databases: tuple[str, str], source: Path, elsewhere: Path, tmp_path: Path
+) -> None:
+    """As before PostgreSQL 15, where `public` belongs to the server's superuser whoever owns the database."""
+    there = two_servers_databases[1]
+    name = there.partition("@/")[2].partition("?")[0]
+    admin = create_engine(there.replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text(f"CREATE ROLE app LOGIN; GRANT CREATE ON DATABASE {name} TO app"))
+        connection.execute(text("ALTER SCHEMA public OWNER TO pxeapp; GRANT ALL ON SCHEMA public TO app"))
+    admin.dispose()
+    url = there.replace("pxeapp@", "app@")
+    try:
+        restore(source, elsewhere, url=url)
+        again = backup(at(elsewhere, url), tmp_path / "again.tar.gz")
+        restore(again, elsewhere, url=url, replace=True)
+        assert machines(url) == ["node7"]
+    finally:
+        with admin.connect() as connection:
+            connection.execute(text("DROP OWNED BY app CASCADE; DROP ROLE app"))
+        admin.dispose()

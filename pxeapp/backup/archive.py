@@ -12,12 +12,12 @@ import hashlib
 import io
 import os
 import tarfile
-import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
+from pxeapp.backup import drafts, room
 from pxeapp.backup import manifest as manifests
 from pxeapp.backup.manifest import BadBackup, Manifest, Member
 from pxeapp.placing import sync_folder
@@ -25,6 +25,7 @@ from pxeapp.placing import sync_folder
 COMPRESSION = 1  # databases shrink to a fifth; kernels not at all, and more effort would not change that
 MANIFEST_LIMIT = 64 * 1024 * 1024
 CHUNK = 1024 * 1024
+OWNERS, RUNS = 0o600, 0o100  # of a file's mode only whether its owner may run it is kept
 Told = Callable[[int], None]  # so many more bytes
 
 
@@ -36,14 +37,14 @@ class Writer:
         self._told = told
         self.members: dict[str, Member] = {}
 
-    def add(self, name: str, path: Path, *, mode: int = 0o600) -> None:
+    def add(self, name: str, path: Path) -> None:
         """One file as it is now; one that grows meanwhile is cut, one that shrinks stops the backup."""
         if not _harmless(name):
             raise BadBackup(f"The file {path} has a name that a backup cannot hold.", hint="Rename it or move it away.")
         with path.open("rb") as file:
-            info = tarfile.TarInfo(name)
-            info.size, info.mode = os.fstat(file.fileno()).st_size, mode
-            info.mtime = int(os.fstat(file.fileno()).st_mtime)
+            now, info = os.fstat(file.fileno()), tarfile.TarInfo(name)
+            info.size, info.mode = now.st_size, OWNERS | now.st_mode & RUNS
+            info.mtime = int(now.st_mtime)
             hashing = _Hashing(file, self._told)
             self._tar.addfile(info, hashing)
         self.members[name] = Member(hashing.sha256.hexdigest(), info.size)
@@ -73,18 +74,15 @@ class _Hashing:
 @contextlib.contextmanager
 def writing(target: Path, told: Told) -> Iterator[Writer]:
     """A new archive, which has its name only once it is whole and on the disk; nobody else can ever read it."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent)  # made 0600
-    draft = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
+    with drafts.folder(target.parent, drafts.BACKUP) as folder:
+        draft = folder / target.name
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             with tarfile.open(fileobj=file, mode="w:gz", compresslevel=COMPRESSION, format=tarfile.PAX_FORMAT) as tar:
                 yield Writer(tar, told)
             file.flush()
             os.fsync(file.fileno())
         draft.rename(target)
         sync_folder(target.parent)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def read(source: Path, into: Path, *, only: Sequence[str] = (), told: Told = lambda _size: None) -> Manifest:
@@ -102,8 +100,10 @@ def read(source: Path, into: Path, *, only: Sequence[str] = (), told: Told = lam
                 if member.name == manifests.NAME:
                     content = file.read(MANIFEST_LIMIT)
                     continue
-                target = into / member.name if not only or member.name in only else None
-                found[member.name] = _take(file, target, told)
+                if only and member.name not in only:
+                    found[member.name] = _take(file, None, told)
+                else:
+                    found[member.name] = _take_out(file, member, source, into, told)
             while stream.read(1 << 20):
                 pass  # tar ends before gzip's own checksum does
     except FileNotFoundError:
@@ -114,6 +114,10 @@ def read(source: Path, into: Path, *, only: Sequence[str] = (), told: Told = lam
         if error.errno is None:  # gzip's own: not a gzipped file, a wrong checksum
             raise BadBackup(f"{source} is no backup, or a damaged one: {error}.", hint="Take an older one.") from None
         raise
+    return _compared(source, content, found)
+
+
+def _compared(source: Path, content: bytes, found: dict[str, Member]) -> Manifest:
     if not content:
         raise BadBackup(f"{source} has no manifest: it is no backup, or only a part of one.", hint="Take an older one.")
     manifest = manifests.read(content)
@@ -125,6 +129,16 @@ def read(source: Path, into: Path, *, only: Sequence[str] = (), told: Told = lam
             hint="Take an older one.",
         )
     return manifest
+
+
+def _take_out(file: IO[bytes], member: tarfile.TarInfo, source: Path, into: Path, told: Told) -> Member:
+    """How much comes out is known one file at a time: the manifest, which has it all, is the last of them."""
+    what = f"{member.name} of {source}"
+    room.need(into.parent, member.size, what)
+    with room.named(into.parent, member.size, what):
+        taken = _take(file, into / member.name, told)
+    (into / member.name).chmod(OWNERS | member.mode & RUNS)
+    return taken
 
 
 def _take(file: IO[bytes], target: Path | None, told: Told) -> Member:

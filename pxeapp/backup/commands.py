@@ -67,8 +67,8 @@ def restore(file: Path, replace: bool, yes: bool) -> None:
     _describe(done.manifest)
     if before != after:
         click.echo(f"Its schema went from {before} to {after}.")
-    if done.aside is not None:
-        click.echo(f"What was here before lies in {done.aside}.")
+    if done.aside:
+        click.echo(f"What was here before lies in {' and '.join(done.aside)}.")
     if done.found.ended or done.found.observed or done.found.power:
         click.echo(
             f"Under way when it was made: {done.found.observed} deployments, which are observed and neither armed nor "

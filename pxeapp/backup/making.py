@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import hashlib
 import os
 import shutil
 import tempfile
@@ -12,15 +13,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from pxeapp import __version__, migrations
-from pxeapp.backup import archive
+from pxeapp import __version__, audit, migrations
+from pxeapp.backup import archive, drafts, kept
 from pxeapp.backup import manifest as manifests
 from pxeapp.backup.manifest import BadBackup, Manifest
+from pxeapp.backup.room import MARGIN, NoRoom
+from pxeapp.commandline import ACTOR
 from pxeapp.config import Settings
 from pxeapp.db import Database
-from pxeapp.errors import PxeError
+from pxeapp.errors import Conflict, PxeError
 from pxeapp.machines.models import Machine
 from pxeapp.provisioning.models import Deployment
 from pxeapp.software import media
@@ -29,20 +33,13 @@ from pxeapp.storage import postgresql
 from pxeapp.storage.sqlite import SqliteFile
 from pxeapp.vault import open_vault
 
-MARGIN = 16 * 1024 * 1024
 POOL = "software/pool"
 Say = Callable[[str], None]
 
 
-class NoRoom(PxeError):
-    """There is not enough space for what is about to be written; nothing was."""
-
-    title = "No room"
-
-
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What goes into the backup besides database, manifest and templates."""
+    """What goes into the backup besides the database, its manifest and what is always kept."""
 
     key: bool = True
     media: bool = False
@@ -56,7 +53,7 @@ def make(settings: Settings, target: Path, wish: Wish, *, say: Say, now: dt.date
     try:
         _refuse_new_place(settings, database)
         files = list(_files(settings, wish))
-        _refuse_without_room(target.parent, database, sum(path.stat().st_size for _, path in files))
+        _refuse_without_room(target.parent, database, _size(files))
         with _beside(target) as folder:
             say("Copying the database, while it is in use ...")
             copied = folder / manifests.DATABASES[_backend(database)]
@@ -66,16 +63,39 @@ def make(settings: Settings, target: Path, wish: Wish, *, say: Say, now: dt.date
             with archive.writing(target, _counting(say, copied, files)) as writer:
                 writer.add(copied.name, copied)
                 for name, path in files:
-                    writer.add(name, path)
+                    if name == manifests.KEY or path.exists():  # else a recording, say, whose time is over
+                        writer.add(name, path)
                 writer.finish(replace(bare, members=writer.members))
     finally:
         database.dispose()
     say("Reading it back ...")
     try:
-        return verify(target)
-    except BadBackup:
+        manifest = verify(target)
+    except BaseException:
         target.unlink(missing_ok=True)
         raise
+    _record(settings, target, manifest, say, now)
+    return manifest
+
+
+def _record(settings: Settings, target: Path, manifest: Manifest, say: Say, now: dt.datetime) -> None:
+    """Whoever has the file may have every BMC password. A database that only reads is backed up all the same."""
+    with target.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    database = Database(settings.database_url)
+    try:
+        if (found := migrations.present_revision(database.engine)) != migrations.head_revision():
+            raise Conflict(f"The database is at schema {found}, which is not this version's.")
+        with database.write() as session:
+            audit.record(
+                session, at=now, actor=ACTOR, action="appliance.backup", subject="appliance", file=str(target),
+                sha256=digest, key=manifest.has_key, media=manifest.has_media,
+            )  # fmt: skip
+    except (PxeError, SQLAlchemyError) as error:
+        why = error.sentence if isinstance(error, PxeError) else str(getattr(error, "orig", error)).splitlines()[0]
+        say(f"The backup is good, but the audit does not say that it was made: {why}")
+    finally:
+        database.dispose()
 
 
 def verify(source: Path) -> Manifest:
@@ -137,12 +157,16 @@ def _files(settings: Settings, wish: Wish) -> Iterator[tuple[str, Path]]:
             )
         yield manifests.KEY, key
     stored = _stored(settings) if wish.media else set()
-    for folder in (manifests.TEMPLATES, *(manifests.FOLDERS_OF_MEDIA if wish.media else ())):
+    for folder in kept.folders(media=wish.media):
         root = settings.data_dir / folder
         for path in sorted(root.rglob("*")) if root.is_dir() else ():
             name = f"{folder}/{path.relative_to(root)}"
             if path.is_file() and _is_kept(name, path, stored):
                 yield name, path
+
+
+def _size(files: list[tuple[str, Path]]) -> int:
+    return sum(path.stat().st_size for _, path in files if path.exists())
 
 
 def _stored(settings: Settings) -> set[int]:
@@ -199,9 +223,9 @@ def _backend(database: Database) -> str:
 def _beside(target: Path) -> Iterator[Path]:
     """A folder of our own on the same disk; where that cannot be written, a temporary one."""
     place = target.absolute().parent
-    parent = place if os.access(place, os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix=".pxeapp-backup-", dir=parent) as folder:
-        yield Path(folder)
+    parent = place if os.access(place, os.W_OK) else Path(tempfile.gettempdir())
+    with drafts.folder(parent, drafts.BACKUP) as folder:
+        yield folder
 
 
 def _percent(say: Say, what: str) -> Callable[[float], None]:
@@ -217,7 +241,7 @@ def _percent(say: Say, what: str) -> Callable[[float], None]:
 
 
 def _counting(say: Say, copied: Path, files: list[tuple[str, Path]]) -> Callable[[int], None]:
-    whole = max(1, copied.stat().st_size + sum(path.stat().st_size for _, path in files))
+    whole = max(1, copied.stat().st_size + _size(files))
     tell, done = _percent(say, "Writing"), [0]
 
     def count(size: int) -> None:

@@ -20,8 +20,7 @@ FORMAT = 1
 NAME = "manifest.json"
 DATABASES = {"sqlite": "database.sqlite", "postgresql": "database.pgdump"}  # backend -> its member
 KEY = "secret.key"
-TEMPLATES = "templates"
-FOLDERS_OF_MEDIA = ("media", "udebs", "repo", "software")  # big, and can be made again from where they came
+FOLDERS_OF_MEDIA = ("media", "udebs", "repo", "software")
 
 
 class BadBackup(PxeError):

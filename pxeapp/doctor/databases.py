@@ -50,7 +50,8 @@ def integrity(patient: Patient) -> Finding:
     if said != ["ok"]:
         return fail(
             f"{path} is damaged: {'; '.join(said).splitlines()[0]}.",
-            "Stop pxeapp, keep the file, and run: pxeapp restore BACKUP. See whether the disk is dying: dmesg",
+            "Stop pxeapp, keep the file, and run: pxeapp restore --replace BACKUP. "
+            "See whether the disk is dying: dmesg",
         )
     return ok(f"{path} is whole ({path.stat().st_size / MIB:.1f} MiB).")
 

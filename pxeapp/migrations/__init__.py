@@ -11,11 +11,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, String, column, or_, select, table
 
 from pxeapp.db import Database, now
 from pxeapp.errors import ConfigError
 from pxeapp.storage import postgresql
+from pxeapp.storage.faults import DatabaseLost
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -46,6 +47,8 @@ def upgrade(database: Database, *, copies: Path | None = None) -> tuple[str | No
             f"The database is at schema {before}, which this version of pxeapp does not know.",
             hint="Run the version that made it or a newer one; or restore a backup from this version.",
         )
+    if before is None and database.file is None:
+        _refuse_left_behind(database)
     head = head_revision()
     if before != head:
         if before is not None and copies is not None:
@@ -56,6 +59,22 @@ def upgrade(database: Database, *, copies: Path | None = None) -> tuple[str | No
     if database.file is not None:
         database.file.make_mark(now())
     return before, head
+
+
+def _refuse_left_behind(database: Database) -> None:
+    """On a server the schemas of a restore say what the mark beside a file says: there was an appliance."""
+    if database.engine.dialect.name != "postgresql":
+        return
+    name = column("nspname", String)
+    of_a_restore = or_(name == postgresql.DRAFT, name.startswith(postgresql.EARLIER, autoescape=True))
+    with database.engine.connect() as connection:
+        left = connection.scalars(select(name).select_from(table("pg_namespace")).where(of_a_restore)).all()
+    if left:
+        raise DatabaseLost(
+            f"The database has no tables, but a restore has begun in it: there is the schema {max(left)}.",
+            hint="Run: pxeapp restore BACKUP. Only to begin anew with an empty one, drop every such schema: "
+            f"DROP SCHEMA {max(left)} CASCADE",
+        )
 
 
 def _copy(database: Database, folder: Path, name: str) -> None:

@@ -26,14 +26,16 @@ class DatabaseLost(DatabaseUnavailable):
     """There was a database, and it is not there: nothing is ever put in its place without being asked."""
 
 
+REPLACED = "Stop pxeapp, keep {file}, and run: pxeapp restore --replace BACKUP"
+
 # SQLite's extended error name begins with -> what it means here. The first that fits.
 MEANINGS: tuple[tuple[str, str, str], ...] = (
     ("SQLITE_BUSY", "Another process keeps the database locked.", "Look who holds it: fuser -v {file}"),
     ("SQLITE_LOCKED", "Another process keeps the database locked.", "Look who holds it: fuser -v {file}"),
     ("SQLITE_FULL", "The disk of the database is full.", "Make room where {file} lies"),
     ("SQLITE_READONLY", "The database can be read but not written.", "See whether {file} is on a read-only disk"),
-    ("SQLITE_CORRUPT", "The database file is damaged.", "Stop pxeapp, keep {file}, and run: pxeapp restore BACKUP"),
-    ("SQLITE_NOTADB", "The database file is no database.", "Stop pxeapp, keep {file}, and run: pxeapp restore BACKUP"),
+    ("SQLITE_CORRUPT", "The database file is damaged.", REPLACED),
+    ("SQLITE_NOTADB", "The database file is no database.", REPLACED),
     ("SQLITE_CANTOPEN", "The database file cannot be opened.", "See whether this user may read and write {file}"),
     ("SQLITE_IOERR", "The disk of the database gives errors.", "See what the kernel says of the disk of {file}: dmesg"),
 )

@@ -1,15 +1,20 @@
-"""How long PostgreSQL may be silent, and its own programs for copying a database: pg_dump and pg_restore.
+"""How long PostgreSQL may be silent, and its own programs for copying a database, with the password out of sight.
 
-They are told the password where nobody sees it.
+pg_dump names the schema `public` in all that it writes. So what is loaded goes there and on into a schema of its own in
+one transaction, in which what was in `public` steps aside and comes back: at no moment does anybody see half of either.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from sqlalchemy.engine.url import URL, make_url
 
@@ -27,6 +32,11 @@ PATIENCE = {
     "tcp_user_timeout": 20_000,  # ms; for what was sent and nobody acknowledges, which keepalives do not look at
 }
 SPEAKS_LIBPQ = ("psycopg", "psycopg2", "psycopg2cffi")  # the others have no such words
+PUBLIC = "public"
+DRAFT = "restore_under_way"  # the schema in which a restore makes its database ready
+EARLIER = "before_restore_"  # and the time: the schemas in which restores have put aside what was there
+NOT_CONNECTED = 2  # psql's exit code
+_MEANWHILE = "restore_put_aside"  # only within load's transaction
 
 
 class ToolFailed(PxeError):
@@ -43,38 +53,74 @@ def patience(url: URL) -> dict[str, int]:
 
 
 def dump(url: str, target: Path) -> None:
-    """The whole database at one moment, in pg_restore's own form."""
-    _run(
-        "pg_dump",
-        _where(make_url(url)),
-        [
-            "--format=custom",
-            "--no-owner",
-            "--no-privileges",
-            "--dbname",
-            _impatiently(make_url(url)),
-            "--file",
-            str(target),
-        ],
-    )
+    """The whole database at one moment, in pg_restore's own form; what restores have put aside is not part of it."""
+    others = [f"--exclude-schema={name}" for name in (f"{EARLIER}*", DRAFT)]
+    as_what = ["--format=custom", "--no-owner", "--no-privileges", *others, "--dbname", _impatiently(make_url(url))]
+    _run("pg_dump", _where(make_url(url)), [*as_what, "--file", str(target)])
     target.chmod(0o600)
 
 
 def load(url: str, source: Path) -> None:
-    """Into an empty database, all or nothing."""
-    _run(
-        "pg_restore",
-        _where(make_url(url)),
-        [
-            "--no-owner",
-            "--no-privileges",
-            "--single-transaction",
-            "--exit-on-error",
-            "--dbname",
-            _impatiently(make_url(url)),
-            str(source),
-        ],
+    """Into the schema DRAFT, all or nothing: whatever ends before its last word leaves the database as it was."""
+    before = (
+        "BEGIN", "SET client_min_messages = warning", f"DROP SCHEMA IF EXISTS {DRAFT} CASCADE",
+        f"CREATE SCHEMA {DRAFT}", f"CREATE SCHEMA {_MEANWHILE}", moving(PUBLIC, _MEANWHILE),
+    )  # fmt: skip
+    after = (moving(PUBLIC, DRAFT), moving(_MEANWHILE, PUBLIC), f"DROP SCHEMA {_MEANWHILE}", "COMMIT")
+    reading = [_program("pg_restore"), "--no-owner", "--no-privileges", f"--schema={PUBLIC}", "--file=-", str(source)]
+    asking = [_program("psql"), "--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1"]
+    asking += ["--dbname", _impatiently(make_url(url))]
+    with (
+        subprocess.Popen(
+            asking, env=_environment(_where(make_url(url))), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        ) as server,
+        subprocess.Popen(
+            reading, env=_environment({}), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as script,
+        _limited(server),
+    ):  # fmt: skip
+        assert server.stdin is not None and script.stdout is not None  # noqa: S101, PT018 - both are pipes
+        with suppress(BrokenPipeError):  # it has refused something, and says what
+            _say(server.stdin, before)
+            shutil.copyfileobj(script.stdout, server.stdin)
+        script.stdout.close()
+        told = _told(script)
+        if script.returncode == 0:  # else nobody says COMMIT
+            with suppress(BrokenPipeError):
+                _say(server.stdin, after)
+        with suppress(BrokenPipeError):
+            server.stdin.close()
+        said = _told(server)
+    if (
+        script.returncode != -signal.SIGPIPE and server.returncode != NOT_CONNECTED
+    ):  # else it is because nobody reads on
+        _refuse_failed("pg_restore", script.returncode, told)
+    _refuse_failed("psql", server.returncode, said)
+
+
+def moving(source: str, target: str) -> str:
+    """One statement that moves everything of ours from one schema to another; extensions stay where they are.
+
+    Never the schema itself: before PostgreSQL 15 `public` does not belong to the database's owner.
+    """
+    return f"""DO $$ DECLARE statement text; BEGIN FOR statement IN {movable(source, f"' SET SCHEMA {target}'")}
+LOOP EXECUTE statement; END LOOP; END $$"""
+
+
+def movable(schema: str, then: str = "''") -> str:
+    """A query for what is in a schema, as beginnings of ALTER statements."""
+    ours, no_columns = (
+        f"NOT EXISTS (SELECT FROM pg_depend WHERE (classid, objid) = (it.tableoid, it.oid) AND deptype IN ({kinds}))"
+        for kinds in ("'e'", "'a', 'i'")  # an extension's; a sequence that goes with its table
     )
+    return f"""SELECT 'ALTER TABLE ' || it.oid::regclass || {then} FROM pg_class it
+ WHERE relnamespace = '{schema}'::regnamespace AND {ours}
+ AND (relkind IN ('r', 'p', 'v', 'm', 'f') OR relkind = 'S' AND {no_columns})
+ UNION ALL SELECT 'ALTER ROUTINE ' || it.oid::regprocedure || {then} FROM pg_proc it
+ WHERE pronamespace = '{schema}'::regnamespace AND {ours}
+ UNION ALL SELECT 'ALTER TYPE ' || it.oid::regtype || {then} FROM pg_type it
+ WHERE typnamespace = '{schema}'::regnamespace AND typtype IN ('d', 'e') AND {ours}"""  # noqa: S608 - names of ours
 
 
 def whole(source: Path) -> str:
@@ -115,25 +161,57 @@ def _where(url: URL) -> dict[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
-def _run(program: str, where: dict[str, str], arguments: Sequence[str]) -> None:
-    path = shutil.which(program)
+def _program(name: str) -> str:
+    path = shutil.which(name)
     if path is None:
-        raise ToolFailed(f"{program} is not installed.", hint=f"Run: apt-get install {PACKAGE}")
+        raise ToolFailed(f"{name} is not installed.", hint=f"Run: apt-get install {PACKAGE}")
+    return path
+
+
+def _environment(where: dict[str, str]) -> dict[str, str]:
+    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", **where}
+
+
+def _run(program: str, where: dict[str, str], arguments: Sequence[str]) -> None:
     try:
         done = subprocess.run(
-            [path, *arguments],
-            env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", **where},
+            [_program(program), *arguments],
+            env=_environment(where),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            text=True,
             timeout=TIMEOUT_S,
             check=False,
         )
     except subprocess.TimeoutExpired:
         raise ToolFailed(f"{program} did not end within {TIMEOUT_S / 60:.0f} minutes.") from None
-    if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.strip()]
-        raise ToolFailed(
-            f"{program} failed: {lines[0] if lines else f'exit code {done.returncode}'}.".replace("..", ".")
-        )
+    _refuse_failed(program, done.returncode, done.stderr)
+
+
+@contextmanager
+def _limited(program: subprocess.Popen[bytes]) -> Iterator[None]:
+    """When its time is over it is killed: writing to it fails then, and nothing was committed."""
+    bell = threading.Timer(TIMEOUT_S, program.kill)
+    bell.start()
+    try:
+        yield
+    finally:
+        bell.cancel()
+
+
+def _say(server: IO[bytes], statements: Sequence[str]) -> None:
+    server.write("".join(f"{each};\n" for each in statements).encode())
+    server.flush()
+
+
+def _told(program: subprocess.Popen[bytes]) -> bytes:
+    """What it said of its errors, once it has ended."""
+    said = program.stderr.read() if program.stderr is not None else b""
+    program.wait()
+    return said
+
+
+def _refuse_failed(program: str, code: int, said: bytes) -> None:
+    if code:
+        lines = [line for line in said.decode(errors="replace").splitlines() if line.strip()]
+        raise ToolFailed(f"{program} failed: {lines[0] if lines else f'exit code {code}'}.".replace("..", "."))

@@ -10,10 +10,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pxeapp import config
+from pxeapp.backup import making, restoring
+from pxeapp.backup.making import Wish
+from pxeapp.backup.restoring import Restored
 from pxeapp.cli import main
 from pxeapp.config import Settings
-from pxeapp.db import Database
-from pxeapp.db import now as present
+from pxeapp.db import Database, now
 from pxeapp.machines.lifecycle import State
 from pxeapp.machines.models import Bmc, Machine
 from pxeapp.provisioning.models import Deployment
@@ -35,7 +37,7 @@ def settings(rack: Rack) -> Settings:
     (site / "monitor.ks").write_text("%packages\n%end\n")
     with rack.provisioner.database.write() as session:
         machine = Machine(
-            name="node2", mac="52:54:00:00:00:02", state=State.ENROLLED, created_at=present(), updated_at=present()
+            name="node2", mac="52:54:00:00:00:02", state=State.ENROLLED, created_at=now(), updated_at=now()
         )
         machine.bmc = Bmc(
             type="ipmi",
@@ -60,8 +62,14 @@ def pxeapp(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Pxeapp:
     return run
 
 
-def at(data_dir: Path) -> Settings:
-    return config.load({"PXEAPP_DATA_DIR": str(data_dir), "PXEAPP_NODE_URL": "http://10.77.0.1:8081"})
+def at(data_dir: Path, url: str = "") -> Settings:
+    return config.load(
+        {
+            "PXEAPP_DATA_DIR": str(data_dir),
+            "PXEAPP_NODE_URL": "http://10.77.0.1:8081",
+            "PXEAPP_DATABASE_URL": url,
+        }
+    )
 
 
 def database_of(data_dir: Path) -> Database:
@@ -80,3 +88,19 @@ def age(rack: Rack, number: int, by: dt.timedelta) -> None:
         row = session.get_one(Deployment, number)
         for name in ("step_since", "step_deadline", "deadline", "due_at"):
             setattr(row, name, getattr(row, name) - by)
+
+
+def backup(settings: Settings, target: Path, wish: Wish | None = None) -> Path:
+    making.make(settings, target, wish or Wish(), say=lambda _line: None, now=now())
+    return target
+
+
+def restore(
+    source: Path, data_dir: Path, *, replace: bool = False, later: dt.timedelta = dt.timedelta(), url: str = ""
+) -> Restored:
+    return restoring.restore(at(data_dir, url), source, replace=replace, say=lambda _line: None, now=now() + later)
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Path:
+    return tmp_path / "elsewhere" / "data"

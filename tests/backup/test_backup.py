@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 import shutil
@@ -14,13 +15,18 @@ import zlib
 from pathlib import Path
 
 import pytest
+from alembic import command
+from sqlalchemy import select
 
+from pxeapp import migrations
+from pxeapp.audit import AuditRow
 from pxeapp.backup import archive, making
 from pxeapp.backup import manifest as manifests
-from pxeapp.backup.making import NoRoom, Wish
+from pxeapp.backup.making import Wish
 from pxeapp.backup.manifest import BadBackup, Member
+from pxeapp.backup.room import NoRoom
 from pxeapp.config import Settings
-from pxeapp.db import now
+from pxeapp.db import Database, now
 from pxeapp.machines.models import Sighting
 from pxeapp.software.content.store import Store
 from tests.backup.conftest import PASSWORD, Pxeapp
@@ -285,3 +291,59 @@ def test_the_command_says_that_the_key_is_in_it_and_where_the_file_is(pxeapp: Px
     as_json = pxeapp("backup", "--verify", str(made), "--json")
     assert json.loads(as_json.stdout)["counts"]["machines"] == 2
     assert pxeapp("backup", "--verify").exit_code == 2
+
+
+def rows(settings: Settings) -> list[AuditRow]:
+    with Database(settings.database_url).read() as session:
+        return list(session.scalars(select(AuditRow).where(AuditRow.action == "appliance.backup")))
+
+
+def test_the_audit_has_which_file_was_made_and_whether_the_key_is_in_it(pxeapp: Pxeapp, settings: Settings) -> None:
+    with_key, without = settings.data_dir / "1.tar.gz", settings.data_dir / "2.tar.gz"
+    assert pxeapp("backup", str(with_key)).exit_code == 0
+    assert pxeapp("backup", "--without-key", str(without)).exit_code == 0
+    pxeapp("backup", "--verify", str(with_key))
+    said = [(row.actor, row.details["file"], row.details["sha256"], row.details["key"]) for row in rows(settings)]
+    assert said == [
+        ("user:local", str(path), hashlib.sha256(path.read_bytes()).hexdigest(), key)
+        for path, key in ((with_key, True), (without, False))
+    ]
+
+
+def test_a_database_that_only_reads_is_backed_up_and_it_is_said_that_the_audit_lacks_it(
+    pxeapp: Pxeapp, settings: Settings
+) -> None:
+    with sqlite3.connect(settings.data_dir / "pxeapp.db") as connection:  # stands for a disk that is mounted read-only
+        connection.execute(
+            "CREATE TRIGGER only_read BEFORE INSERT ON audit BEGIN SELECT RAISE(FAIL, 'it is read-only'); END"
+        )
+    connection.close()
+    target = settings.data_dir / "b.tar.gz"
+    said = pxeapp("backup", str(target))
+    assert said.exit_code == 0, said.output
+    assert "the audit does not say that it was made: it is read-only" in said.output
+    assert "is whole" in pxeapp("backup", "--verify", str(target)).output
+    assert rows(settings) == []
+
+
+def test_an_older_schema_is_backed_up_without_a_row_in_its_audit(
+    rack: Rack, settings: Settings, tmp_path: Path
+) -> None:
+    command.downgrade(migrations.alembic_config(rack.provisioner.database), "0002")
+    rack.provisioner.database.before_each = None
+    said: list[str] = []
+    making.make(settings, tmp_path / "b.tar.gz", Wish(), say=said.append, now=now())
+    assert said[-1].endswith("The database is at schema 0002, which is not this version's.")
+
+
+def test_one_that_cannot_be_read_back_is_not_left_behind(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*_: object) -> None:
+        raise NoRoom("There is no room to read it back in.")
+
+    monkeypatch.setattr(making, "verify", no_room)
+    with pytest.raises(NoRoom):
+        make(settings, tmp_path / "b.tar.gz")
+    assert not (tmp_path / "b.tar.gz").exists()
+    assert rows(settings) == []

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,12 +16,11 @@ from sqlalchemy import select, text
 from pxeapp import migrations
 from pxeapp.appliance import observing
 from pxeapp.audit import AuditRow
-from pxeapp.backup import making, restoring
 from pxeapp.backup.making import Wish
-from pxeapp.backup.restoring import Occupied, Restored
+from pxeapp.backup.places import Occupied
 from pxeapp.bmc.models import PowerAction
 from pxeapp.config import Settings
-from pxeapp.db import Database, now
+from pxeapp.db import now
 from pxeapp.machines.lifecycle import State
 from pxeapp.machines.models import Machine
 from pxeapp.prepared import reading
@@ -31,24 +30,10 @@ from pxeapp.provisioning.reconciler import Reconciler
 from pxeapp.provisioning.steps import Step
 from pxeapp.storage.sqlite import InUse
 from pxeapp.vault import open_vault
-from tests.backup.conftest import PASSWORD, Pxeapp, at, bmc_password, database_of
+from tests.backup.conftest import PASSWORD, Pxeapp, backup, bmc_password, database_of, restore
 from tests.provisioning.rack import Rack
 
 LATER = dt.timedelta(days=3)
-
-
-def backup(settings: Settings, target: Path, wish: Wish | None = None) -> Path:
-    making.make(settings, target, wish or Wish(), say=lambda _line: None, now=now())
-    return target
-
-
-def restore(source: Path, data_dir: Path, *, replace: bool = False, later: dt.timedelta = dt.timedelta()) -> Restored:
-    return restoring.restore(at(data_dir), source, replace=replace, say=lambda _line: None, now=now() + later)
-
-
-@pytest.fixture
-def elsewhere(tmp_path: Path) -> Path:
-    return tmp_path / "elsewhere" / "data"
 
 
 def dump(path: Path) -> dict[str, list[tuple[object, ...]]]:
@@ -62,7 +47,7 @@ def dump(path: Path) -> dict[str, list[tuple[object, ...]]]:
 def test_a_clean_host_becomes_the_appliance(settings: Settings, tmp_path: Path, elsewhere: Path) -> None:
     source = backup(settings, tmp_path / "b.tar.gz", Wish(media=True))
     done = restore(source, elsewhere)
-    assert done.aside is None
+    assert done.aside == ()
     before, after = dump(settings.data_dir / "pxeapp.db"), dump(elsewhere / "pxeapp.db")
     changed = {name for name in before if before[name] != after[name]}
     assert changed <= {"appliance", "audit", "machines"}  # machines: their power is unknown until it is read anew
@@ -189,8 +174,8 @@ def test_an_appliance_that_is_there_is_not_touched_unless_told_to(
         restore(source, elsewhere)
     assert dump(elsewhere / "pxeapp.db") == before
     done = restore(source, elsewhere, replace=True)
-    assert done.aside is not None
-    assert dump(done.aside / "pxeapp.db") == before
+    (aside,) = done.aside
+    assert dump(Path(aside) / "pxeapp.db") == before
     with database_of(elsewhere).read() as session:
         assert sorted(session.scalars(select(Machine.name))) == ["node1", "node2"]
 
@@ -214,50 +199,30 @@ def test_a_lost_database_is_restored_in_its_place(settings: Settings, tmp_path: 
     rack.provisioner.database.dispose()
     (settings.data_dir / "pxeapp.db").unlink()
     done = restore(source, settings.data_dir)
-    assert done.aside is not None  # key, templates and hints of before
+    assert done.aside  # key, templates and hints of before
     with database_of(settings.data_dir).read() as session:
         assert len(session.scalars(select(Machine.name)).all()) == 2
 
 
-@pytest.mark.parametrize("moment", ["reading", "ready", "key", "templates", "database"])
-def test_one_that_is_killed_anywhere_leaves_the_old_or_says_that_it_is_missing_and_is_done_again(
-    settings: Settings, tmp_path: Path, elsewhere: Path, moment: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"SQLite format 3\0" + b"\xee" * 8192])
+def test_the_advice_for_a_damaged_or_empty_database_is_the_command_that_helps(
+    settings: Settings, tmp_path: Path, rack: Rack, pxeapp: Pxeapp, content: bytes
 ) -> None:
-    """An exception stands for kill -9 here; the cleaning up that a kill would skip is left out."""
     source = backup(settings, tmp_path / "b.tar.gz")
-    monkeypatch.setattr(shutil, "rmtree", lambda *_a, **_k: None)
-    with monkeypatch.context() as patched:
-        _die_at(patched, moment)
-        with pytest.raises(KeyboardInterrupt):
-            restore(source, elsewhere)
-    fresh = database_of(elsewhere)
-    if fresh.file is not None and fresh.file.mark.exists():
-        with pytest.raises(Exception, match="pxeapp restore"), fresh.read() as session:
-            session.scalar(select(Machine.id))
-    assert not (elsewhere / "pxeapp.db").exists()
-    fresh.dispose()
-    restore(source, elsewhere)
-    with database_of(elsewhere).read() as session:
-        assert len(session.scalars(select(Machine.name)).all()) == 2
-
-
-def _die_at(patched: pytest.MonkeyPatch, moment: str) -> None:
-    def die(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    rename = Path.rename
-
-    def rename_or_die(self: Path, target: Path) -> Path:
-        if Path(target).name == {"key": "secret.key", "templates": "templates", "database": "pxeapp.db"}.get(moment):
-            raise KeyboardInterrupt
-        return rename(self, target)
-
-    if moment == "reading":
-        patched.setattr(making, "refuse_unfit", die)
-    elif moment == "ready":
-        patched.setattr(restoring, "_move_in", die)
-    else:
-        patched.setattr(Path, "rename", rename_or_die)
+    rack.provisioner.database.dispose()
+    for companion in ("-wal", "-shm"):
+        (settings.data_dir / f"pxeapp.db{companion}").unlink(missing_ok=True)
+    (settings.data_dir / "pxeapp.db").write_bytes(content)
+    refused = pxeapp("db", "upgrade")
+    assert refused.exit_code == 1
+    advice = re.search(r"pxeapp restore( --replace)? BACKUP", " ".join(refused.output.split()))
+    assert advice, refused.output
+    assert bool(advice[1]) == bool(content)
+    words = ["--replace", "--yes"] if advice[1] else []
+    done = pxeapp("restore", *words, str(source))
+    assert done.exit_code == 0, done.output
+    with database_of(settings.data_dir).read() as session:
+        assert sorted(session.scalars(select(Machine.name))) == ["node1", "node2"]
 
 
 def test_an_older_schema_is_upgraded_and_a_newer_one_refused(
@@ -303,46 +268,6 @@ def test_the_command_tells_what_it_found_and_how_to_go_on(
     assert not (tmp_path / "x").exists()
     deploy = pxeapp("machine", "deploy", "node2", "--release", "rocky-9", "--role", "compute", data_dir=elsewhere)
     assert "only observes" in deploy.output
-
-
-@pytest.fixture
-def two_servers_databases(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
-    from tests.postgres import _new_database
-
-    server = request.getfixturevalue("postgresql_server")
-    with _new_database(server) as one, _new_database(server) as other:
-        yield one, other
-
-
-@pytest.mark.postgresql
-def test_an_appliance_on_postgresql_is_dumped_and_loaded(
-    pxeapp: Pxeapp, two_servers_databases: tuple[str, str], tmp_path: Path, elsewhere: Path
-) -> None:
-    here, there = two_servers_databases
-    database = Database(here)
-    migrations.upgrade(database)
-    with database.write() as session:
-        session.add(Machine(name="node7", mac="52:54:00:00:00:07", created_at=now(), updated_at=now()))
-    database.dispose()
-    source = tmp_path / "b.tar.gz"
-    made = pxeapp("backup", str(source), url=here)
-    assert made.exit_code == 0, made.output
-    assert pxeapp("restore", str(source), data_dir=elsewhere).exit_code == 1  # not into SQLite
-    done = pxeapp("restore", str(source), data_dir=elsewhere, url=there)
-    assert done.exit_code == 0, done.output
-    again = pxeapp("restore", str(source), data_dir=elsewhere, url=there)
-    assert (again.exit_code, "--replace" in again.output) == (1, True)
-    replaced = pxeapp("restore", "--replace", "--yes", str(source), data_dir=elsewhere, url=there)
-    assert replaced.exit_code == 0, replaced.output
-    loaded = Database(there)
-    with loaded.read() as session:
-        assert session.scalars(select(Machine.name)).all() == ["node7"]
-        assert observing.present(session) is not None
-        kept = session.scalars(
-            text("SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE 'before_restore%'")
-        )
-        assert len(kept.all()) == 1
-    loaded.dispose()
 
 
 def test_what_root_restores_belongs_to_the_data_directorys_owner(

@@ -36,7 +36,7 @@ def test_a_damaged_database_says_so(patient: Patient) -> None:
         file.write(b"\xee" * page)
     found = databases.integrity(patient)
     assert (found.status, "is damaged" in found.sentence) == ("fail", True)
-    assert "pxeapp restore" in found.attempt
+    assert "pxeapp restore --replace BACKUP" in found.attempt
     assert "\n" not in found.sentence
 
 

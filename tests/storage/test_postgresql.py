@@ -1,4 +1,4 @@
-"""A PostgreSQL that says nothing holds nobody up for long, whoever asks: the driver, pg_dump or pg_restore."""
+"""A PostgreSQL that says nothing holds nobody up for long, whoever asks: the driver, pg_dump or psql."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_silent_server_is_given_up_soon_without_its_password(silent: str) -> N
 
 
 @pytest.mark.network
-@pytest.mark.parametrize(("program", "copy"), [("pg_dump", postgresql.dump), ("pg_restore", postgresql.load)])
+@pytest.mark.parametrize(("program", "copy"), [("pg_dump", postgresql.dump), ("psql", postgresql.load)])
 def test_the_programs_give_a_silent_server_up_as_soon(
     program: str, copy: Callable[[str, Path], None], silent: str, tmp_path: Path
 ) -> None:

@@ -34,7 +34,7 @@ def test_a_second_serve_is_refused_with_the_firsts_number(tmp_path: Path) -> Non
     assert f"already runs on {tmp_path / 'data'}, as process {holder.pid}." in result.output
     assert "PXEAPP_DATA_DIR" in result.output
     with only_one(run_dir):  # the first one is dead, its file is still there
-        assert (run_dir / "serve.lock").read_text() != f"{holder.pid}\n"
+        assert (run_dir / "serve.lock").read_text() != f"{holder.pid} pxeapp serve\n"
 
 
 def test_the_lock_is_free_after_a_clean_end(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from pxeapp.answers.site import Site
 from pxeapp.answers.storage import PLAIN, Layout, known
 from pxeapp.errors import FieldProblem, Invalid
 from pxeapp.machines import mac as macs
+from pxeapp.machines import networks
 
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 HOSTNAME = re.compile(_LABEL)
@@ -229,9 +230,19 @@ def _static(where: str, card: Card, address: str) -> Iterable[FieldProblem]:
         )
     elif not slash or not prefix.isascii() or not prefix.isdigit() or not 1 <= int(prefix) <= 32:
         yield FieldProblem(f"{where}.address", f"{_shown(address)} has no prefix.", "Give its network a CIDR.")
+    elif own := _own_of_its_network(address):
+        yield FieldProblem(f"{where}.address", own, "Write a machine's address in it.")
+    elif card.gateway == ip:
+        yield FieldProblem(f"{where}.gateway", f"{ip} is the machine itself.", "Write the router's address.")
     elif card.gateway is not None and _is_address(card.gateway) and not _reaches(ip, int(prefix), card.gateway):
         fix = "Give the network a gateway of its own."
         yield FieldProblem(f"{where}.gateway", f"{card.gateway} cannot be reached from {address}.", fix)
+
+
+@lru_cache(maxsize=4096)
+def _own_of_its_network(address: str) -> str:
+    network = IPNetwork(address)
+    return networks.own_address(address, network.ip, network)
 
 
 def _reaches(ip: str, prefix: int, gateway: str) -> bool:

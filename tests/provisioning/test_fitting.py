@@ -17,10 +17,13 @@ from pxeapp.machines.models import Machine
 from pxeapp.machines.records import Record
 from pxeapp.machines.service import Site
 from pxeapp.machines.wire import MachineChange, MachineIn
+from pxeapp.provisioning import members
 from pxeapp.provisioning.fitting import fitting
+from pxeapp.templates import Templates
 from pxeapp.vault import Vault
 
 NOW = dt.datetime(2026, 11, 25, 12, tzinfo=dt.UTC)
+TEMPLATES = Templates()
 CARDS = [
     {"mac": "52:54:00:00:00:01", "name": "eno1", "network": "pxe", "address": "10.77.0.11"},
     {"mac": "52:54:00:00:00:02", "name": "eno2"},
@@ -76,6 +79,49 @@ def test_an_address_outside_its_network(database: Database, vault: Vault, site: 
     assert problems(database, vault, site, interfaces=cards) == [
         ("interfaces.0.address", "10.78.0.11 is not in pxe (10.77.0.0/24).")
     ]
+
+
+@pytest.mark.parametrize(
+    ("card", "address", "problem"),
+    [
+        (0, "10.77.0.0", "10.77.0.0 is the network itself."),
+        (0, "10.77.0.255", "10.77.0.255 is the network's broadcast address."),
+        (0, "10.77.0.1", "10.77.0.1 is the gateway of pxe."),
+        (1, "10.77.0.11", "10.77.0.11 is eno1's already."),
+    ],
+)
+def test_an_address_that_no_card_can_have(
+    database: Database, vault: Vault, site: Site, card: int, address: str, problem: str
+) -> None:
+    cards = [dict(CARDS[0]), {**CARDS[1], "network": "pxe", "address": "10.77.0.12"}]
+    cards[card]["address"] = address
+    assert problems(database, vault, site, interfaces=cards) == [(f"interfaces.{card}.address", problem)]
+
+
+def test_both_addresses_of_a_link_of_two_are_machines(database: Database, vault: Vault) -> None:
+    with database.write() as session:
+        for name, cidr in (("link", "10.9.0.0/31"), ("one", "10.9.1.1/32"), ("link6", "fd00:9::/127")):
+            networks.create(session, {"name": name, "cidr": cidr}, actor="user:ada", now=NOW)
+        site = Site(
+            frozenset(), frozenset(), frozenset({"link", "one", "link6"}), (), whole=fitting(session)
+        )  # fmt: skip
+        cards = [
+            {"mac": f"52:54:00:00:00:0{number}", "network": network, "address": address}
+            for number, (network, address) in enumerate(
+                [("link", "10.9.0.0"), ("link", "10.9.0.1"), ("one", "10.9.1.1"), ("link6", "fd00:9::")], 1
+            )
+        ]
+        create(session, vault, site, interfaces=cards)
+
+
+def test_a_network_may_not_get_a_gateway_that_a_machine_boots_with(
+    database: Database, vault: Vault, site: Site
+) -> None:
+    with database.write() as session:
+        create(session, vault, site)
+    with database.write() as session, pytest.raises(Invalid) as refused:
+        members.change_network(session, TEMPLATES, "pxe", {"gateway": "10.77.0.11"}, actor="user:ada", now=NOW)
+    assert [each.problem for each in refused.value.problems] == ["On node1: 10.77.0.11 is the gateway of pxe."]
 
 
 def test_a_roles_network_is_checked_with_the_machine_that_takes_it(

@@ -114,6 +114,7 @@ def _fill(row: Network, said: Mapping[str, Any]) -> None:
         if field in said:
             setattr(row, field, said[field] if said[field] is not None else EMPTY.get(field))
     row.cidr = str(IPNetwork(row.cidr).cidr)
+    row.domain = row.domain.lower()  # capitals mean nothing in it, and installers want none
 
 
 def _problems(said: Mapping[str, Any]) -> Iterable[FieldProblem]:

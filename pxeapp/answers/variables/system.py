@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from pxeapp.answers import patterns
+from pxeapp.answers.variables import existing
 from pxeapp.answers.variables.schema import Variable
 
 SYSTEM = (
     Variable(
         "timezone", default="Etc/UTC", help="Where its clock is.",
-        pattern=patterns.ZONE.pattern, fix="Write it as Europe/Rome.",
+        pattern=patterns.ZONE.pattern, check=existing.zone, fix="Write it as Europe/Rome.",
     ),
     Variable(
         "locale", default="en_US.UTF-8", help="Its language.",
-        pattern=patterns.LOCALE.pattern, fix="Write it as en_US.UTF-8.",
+        pattern=patterns.LOCALE.pattern, check=existing.locale, fix="Write it as en_US.UTF-8.",
     ),
     Variable(
         "keyboard", type="word", default="us", help="The layout of its keyboard.",
-        pattern=patterns.WORD.pattern, fix="Write it as us or de.",
+        pattern=patterns.WORD.pattern, check=existing.keyboard, fix="Write it as us or de.",
     ),
     Variable(
         "packages", type="list", items="text", default=[], help="More packages, after the role's.",

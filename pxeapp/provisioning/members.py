@@ -1,4 +1,4 @@
-"""Clusters, roles and networks are changed here: each is held against every machine that takes something from it.
+"""Clusters, roles, networks and releases are held here against every machine that takes something from them.
 
 What kept a machine from fitting before the change keeps nobody from making it: only what would become wrong is refused,
 with the machine and the field, and then nothing is saved.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -108,6 +108,11 @@ def change_network(
     """Change a network in the same way: the addresses and gateways of machines that name it must still fit."""
     with _fitting_still(session, templates, f"The network {name}", _in_network(name)):
         return networks.change(session, name, said, actor=actor, now=now)
+
+
+def on_release(session: Session, templates: Templates, name: str) -> AbstractContextManager[Any]:
+    """A release is changed within: what its machines are must be possible with it still, their OpenStack for one."""
+    return _fitting_still(session, templates, f"The release {name}", Machine.release == name)
 
 
 class _Asked:

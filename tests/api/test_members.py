@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from pxeapp.db import now
 from pxeapp.machines import selectors
+from pxeapp.software.models import Release
 from tests.api.conftest import MAC, Api, Asker
 
 CARD = {"mac": MAC, "name": "eno1", "network": "pxe", "address": "10.77.0.11"}
@@ -86,3 +88,44 @@ def test_what_was_wrong_before_keeps_nobody_from_changing_the_rest(api: Api, rac
     assert changed.status_code == HTTPStatus.OK, changed.text
     assert rack.patch("/networks/pxe", json={"ntp": ["10.77.0.9"]}).status_code == HTTPStatus.OK
     assert refused(rack.patch("/clusters/east", json={"vars": {"layout": {"system": {"size": ">=1T"}}}}))
+
+
+def test_a_release_that_its_machines_need_as_it_is_stays_so(api: Api, rack: Asker) -> None:
+    epoxy = [{"name": "openstack-epoxy", "url": "http://mirror.example/epoxy/"}]
+    with api.write() as session:
+        row = Release(name="rocky-9", family="rocky", version="9", installer="kickstart", repositories=epoxy)
+        row.kernel_sha256 = row.initrd_sha256 = "0" * 64
+        row.created_at = row.updated_at = now()
+        session.add(row)
+    said = {"role": "controller", "release": "rocky-9"}
+    assert rack.patch("/clusters/east", json={"vars": {"controller": "10.77.0.11"}}).status_code == HTTPStatus.OK
+    assert rack.patch("/machines/node1", json=said).status_code == HTTPStatus.OK
+    without = {"repositories": []}
+    (found,) = refused(rack.patch("/releases/rocky-9", json=without))
+    assert (found[0], found[1].startswith("On node1: ")) == ("release.repositories", True)
+    assert refused(rack.put("/releases/rocky-9", json={**_sent(rack, "rocky-9"), **without})) == [found]
+    assert rack.get("/releases/rocky-9").json["repositories"] == epoxy
+    assert rack.patch("/releases/rocky-9", json={"kernel_args": "quiet"}).status_code == HTTPStatus.OK
+    assert rack.patch("/machines/node1", json={"release": None}).status_code == HTTPStatus.OK
+    assert rack.patch("/releases/rocky-9", json=without).status_code == HTTPStatus.OK
+
+
+def test_an_archive_of_debian_has_a_suite(rack: Asker) -> None:
+    entry = {"name": "x", "url": "http://h/x"}
+    assert refused(rack.patch("/releases/debian-13", json={"repositories": [entry]})) == [
+        ("repositories[0].suite", "is missing.")
+    ]
+    flat = {"repositories": [{**entry, "suite": "./"}]}
+    assert rack.patch("/releases/debian-13", json=flat).status_code == HTTPStatus.OK
+
+
+def _sent(rack: Asker, name: str) -> dict[str, Any]:
+    shown = rack.get(f"/releases/{name}").json
+    files = {"kernel_url": "http://h/vmlinuz", "initrd_url": "http://h/initrd"}
+    files |= {"kernel_sha256": "0" * 64, "initrd_sha256": "0" * 64}
+    kept = ("name", "family", "version", "installer", "kernel_args", "install_url", "settings")
+    return {
+        **{field: shown[field] for field in kept},
+        **urls,
+        **{f"{each}_sha256": "0" * 64 for each in ("kernel", "initrd")},
+    }

@@ -126,6 +126,5 @@ def _sent(rack: Asker, name: str) -> dict[str, Any]:
     kept = ("name", "family", "version", "installer", "kernel_args", "install_url", "settings")
     return {
         **{field: shown[field] for field in kept},
-        **urls,
-        **{f"{each}_sha256": "0" * 64 for each in ("kernel", "initrd")},
+        **files,
     }

@@ -20,8 +20,10 @@ from pxeapp.machines.models import Cluster, Network
 from pxeapp.machines.networks import own_address
 from pxeapp.machines.service import Draft
 from pxeapp.provisioning.carrying import Carrying, carrying
+from pxeapp.provisioning.composing import Composing, composing
 from pxeapp.provisioning.facts import CardFacts, NetworkFacts
 from pxeapp.templates import Templates
+from pxeapp.vault import Vault
 
 MATTERS = frozenset({"mac", "interfaces", "vars", "role", "cluster", "disks"})
 MOST = 50  # faults that are told
@@ -36,12 +38,13 @@ class Fitting:
     roles: Mapping[str, Mapping[str, Any]]  # what each says of networks and disks, in its variables
     clusters: Mapping[str, Mapping[str, Any]]
     carrying: Carrying | None = None  # None: whether its release can carry its role is not asked
+    composing: Composing | None = None  # None: nor what else its release cannot do
 
     def problems(self, draft: Draft) -> Iterable[FieldProblem]:
         """Every fault; none where nothing that matters is being saved."""
         if self.carrying is not None and (uncarried := self.carrying.problems(draft)):
             return uncarried
-        if not draft.given & MATTERS:
+        if not draft.given & MATTERS and (self.composing is None or "release" not in draft.given):
             return []
         cards = [CardFacts(*each) for each in draft.interfaces]
         said = {
@@ -56,6 +59,8 @@ class Fitting:
         found += _disks(said.get("layout"), draft)
         if found or any(card.network and card.network not in self.networks for card in cards):
             return found
+        if self.composing is not None and self.composing.knows(draft):
+            return self.composing.problems(draft)
         if resolving.needed(network, cards, self.networks):
             try:
                 resolving.parse(
@@ -82,21 +87,21 @@ class Fitting:
                     yield FieldProblem(where, problem, fix)
 
 
-def fitting(session: Session, templates: Templates | None = None) -> Fitting:
+def fitting(session: Session, templates: Templates | None = None, vault: Vault | None = None) -> Fitting:
     """As everything is now."""
+    networks = {
+        row.name: NetworkFacts(row.name, row.cidr, row.gateway, row.dns, row.ntp, row.domain, row.vlan, row.dhcp_start)
+        for row in session.scalars(select(Network))
+    }
     return Fitting(
-        networks={
-            row.name: NetworkFacts(
-                row.name, row.cidr, row.gateway, row.dns, row.ntp, row.domain, row.vlan, row.dhcp_start
-            )
-            for row in session.scalars(select(Network))
-        },
+        networks=networks,
         roles={
             name: {**_words(ours), **_words(said)}
             for name, said, ours in session.execute(select(Role.name, Role.vars, Role.storage))
         },
         clusters={name: _words(said) for name, said in session.execute(select(Cluster.name, Cluster.vars))},
         carrying=carrying(session, templates) if templates is not None else None,
+        composing=composing(session, vault, networks) if vault is not None else None,
     )
 
 

@@ -42,7 +42,7 @@ class Fitting:
 
     def problems(self, draft: Draft) -> Iterable[FieldProblem]:
         """Every fault; none where nothing that matters is being saved."""
-        if self.carrying is not None and (uncarried := self.carrying.problems(draft)):
+        if self.carrying is not None and (uncarried := self.carrying.problems(draft) or self.carrying.lacking(draft)):
             return uncarried
         if not draft.given & MATTERS and (self.composing is None or "release" not in draft.given):
             return []

@@ -128,3 +128,41 @@ def _sent(rack: Asker, name: str) -> dict[str, Any]:
         **{field: shown[field] for field in kept},
         **files,
     }
+
+
+NEEDY = {
+    "size": {"type": "integer", "required": True, "help": "In MiB."},
+    "token": {"secret": True, "required": True, "scope": "cluster"},
+}
+
+
+def missing(asker: Asker) -> list[str]:
+    items = asker.get("/machines/node1/variables").json["items"]
+    return [each["name"] for each in items if each["from"].startswith("missing")]
+
+
+def test_what_a_role_requires_is_not_left_out_by_a_machine_of_a_cluster(rack: Asker) -> None:
+    assert rack.post("/roles", json={"name": "needy", "variables": NEEDY}).status_code == HTTPStatus.CREATED
+    lacks = ("vars.size", "is missing; the role needy needs it: In MiB.")
+    assert refused(rack.patch("/machines/node1", json={"role": "needy"})) == [lacks]
+    said = {"name": "node3", "mac": "52:54:00:00:00:03", "role": "needy", "cluster": "east"}
+    assert refused(rack.post("/machines", json=said)) == [lacks]
+    assert rack.patch("/machines/node1", json={"role": "needy", "vars": {"size": 7}}).status_code == HTTPStatus.OK
+    assert refused(rack.patch("/machines/node1", json={"vars": {}})) == [lacks]
+    assert rack.patch("/clusters/east", json={"vars": {"size": 8}}).status_code == HTTPStatus.OK
+    assert rack.patch("/machines/node1", json={"vars": {}}).status_code == HTTPStatus.OK
+    on_node1 = [("vars.size", "On node1: is missing; the role needy needs it: In MiB.")]
+    assert refused(rack.patch("/clusters/east", json={"vars": {}})) == on_node1
+    more = {"variables": {**NEEDY, "place": {"required": True, "help": "Where."}}}
+    assert refused(rack.patch("/roles/needy", json=more))[0][0] == "vars.place"
+    assert rack.patch("/roles/needy", json={**more, "vars": {"place": "here"}}).status_code == HTTPStatus.OK
+    assert missing(rack) == []
+
+
+def test_before_its_cluster_is_known_a_machine_is_saved_and_says_what_is_missing(rack: Asker) -> None:
+    assert rack.post("/roles", json={"name": "needy", "variables": NEEDY}).status_code == HTTPStatus.CREATED
+    assert rack.patch("/machines/node1", json={"role": "needy", "cluster": None}).status_code == HTTPStatus.OK
+    assert missing(rack) == ["size", "token"]
+    (checked,) = rack.get("/checks").json["items"]
+    assert checked["machine"] == "node1"
+    assert any("needs" in fault["text"] and "size" in fault["text"] for fault in checked["faults"])

@@ -106,7 +106,7 @@ def shared(patient: Patient) -> Finding:
         )
         owners: dict[str, list[str]] = {}
         for address, name in rows:
-            owners.setdefault(address, []).append(name)
+            owners.setdefault(str(address), []).append(name)
     if not owners:
         return ok("No two network cards have one address.")
     told = "; ".join(f"{address} of {named(names)}" for address, names in list(owners.items())[:3])

@@ -36,11 +36,12 @@ class Carrying:
 
     def lacking(self, draft: Draft) -> list[FieldProblem]:
         """What its role needs and nobody says; nothing for a machine that has no cluster yet."""
-        if not draft.given & MATTERS or draft.role not in self.roles or draft.cluster not in self.clusters:
+        role, cluster = draft.role or "", draft.cluster or ""
+        if not draft.given & MATTERS or role not in self.roles or cluster not in self.clusters:
             return []
-        said = {**self.roles[draft.role], **self.clusters[draft.cluster], **draft.vars}
-        role = Role(name=draft.role, variables=self.declared.get(draft.role, {}))
-        return lacking.of_role(role, said, self.secrets.get(draft.cluster, frozenset()), self.templates)
+        said = {**self.roles[role], **self.clusters[cluster], **draft.vars}
+        row = Role(name=role, variables=self.declared.get(role, {}))
+        return lacking.of_role(row, said, self.secrets.get(cluster, frozenset()), self.templates)
 
     def problems(self, draft: Draft) -> list[FieldProblem]:
         """Why not; nothing for a machine that has no role or no release yet."""

@@ -17,7 +17,7 @@ from pxeapp.errors import FieldProblem, NotFound
 from pxeapp.machines.models import Machine
 from pxeapp.templates import Templates
 
-EMPTY = (None, "", [])
+EMPTY: tuple[Any, ...] = (None, "", [])
 
 
 def of_role(role: Role, said: Mapping[str, Any], secrets: Set[str] | None, templates: Templates) -> list[FieldProblem]:

@@ -19,35 +19,30 @@ from netaddr import AddrFormatError, IPAddress, IPNetwork
 from pxeapp.answers import own_keys, releases
 from pxeapp.answers import site as sites
 from pxeapp.answers.network.plan import Bond, NetworkPlan
+from pxeapp.answers.patterns import (
+    CRYPT,
+    DEBIAN_PACKAGE,
+    DISK,
+    DOMAIN,
+    HOSTNAME,
+    INTERFACE,
+    ISO,
+    LOCALE,
+    NODE_URL,
+    PACKAGE,
+    PLAIN_ADDRESS,
+    SERVICE,
+    SSH_KEY,
+    URL,
+    WORD,
+    WORDS,
+    ZONE,
+)
 from pxeapp.answers.site import Site
 from pxeapp.answers.storage import PLAIN, Layout, known
 from pxeapp.errors import FieldProblem, Invalid
 from pxeapp.machines import mac as macs
-
-_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-HOSTNAME = re.compile(_LABEL)
-DOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*|")
-PACKAGE = re.compile(r"[-@]?\^?[A-Za-z0-9][A-Za-z0-9+._:-]{0,127}")
-DEBIAN_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]{0,127}(:[a-z0-9]{1,20})?")
-SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9@._-]{0,127}")
-DISK = re.compile(r"disk/by-(path|id)/[A-Za-z0-9._:+-]+|[a-z0-9]{2,32}")
-# Ours: they stand in shell commands too, so they have no query.
-NODE_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]_-]+(/[A-Za-z0-9._~-]+)*")
-URL = re.compile(r"https?://[A-Za-z0-9.:\[\]_-]+(/[A-Za-z0-9._~+:@%=&?/-]*)?")
-ISO = re.compile(r"http://\S+\.iso")  # casper has no certificates, and passes over a url= that does not end so
-WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,62}")
-_PART = r"[A-Za-z0-9.][A-Za-z0-9._+/-]{0,63}"
-WORDS = re.compile(rf"({_PART}( {_PART}){{0,15}})?")
-ZONE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]{0,31}(/[A-Za-z0-9_+-]{1,31}){0,2}")
-LOCALE = re.compile(r"[A-Za-z]{1,3}(_[A-Z]{2})?(\.[A-Za-z0-9-]+)?")
-CRYPT = re.compile(r"\$(1|5|6|y|2[aby])\$[A-Za-z0-9./$=,]{8,250}")
-SSH_KEY = re.compile(
-    r"(ssh-(ed25519|rsa)|ecdsa-sha2-nistp[0-9]+|sk-[a-z0-9@.-]+) [A-Za-z0-9+/=]{20,4000}( [A-Za-z0-9@._+-]{1,200})?"
-)
-# An IPv4 address as everybody writes it; what does not look like this is left to netaddr, which takes its time.
-_PART_OF_4 = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
-PLAIN_ADDRESS = re.compile(rf"({_PART_OF_4}\.){{3}}{_PART_OF_4}")
-INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}")
+from pxeapp.machines import networks
 
 
 class BadAnswerValue(Invalid):
@@ -229,9 +224,19 @@ def _static(where: str, card: Card, address: str) -> Iterable[FieldProblem]:
         )
     elif not slash or not prefix.isascii() or not prefix.isdigit() or not 1 <= int(prefix) <= 32:
         yield FieldProblem(f"{where}.address", f"{_shown(address)} has no prefix.", "Give its network a CIDR.")
+    elif own := _own_of_its_network(address):
+        yield FieldProblem(f"{where}.address", own, "Write a machine's address in it.")
+    elif card.gateway == ip:
+        yield FieldProblem(f"{where}.gateway", f"{ip} is the machine itself.", "Write the router's address.")
     elif card.gateway is not None and _is_address(card.gateway) and not _reaches(ip, int(prefix), card.gateway):
         fix = "Give the network a gateway of its own."
         yield FieldProblem(f"{where}.gateway", f"{card.gateway} cannot be reached from {address}.", fix)
+
+
+@lru_cache(maxsize=4096)
+def _own_of_its_network(address: str) -> str:
+    network = IPNetwork(address)
+    return networks.own_address(address, network.ip, network)
 
 
 def _reaches(ip: str, prefix: int, gateway: str) -> bool:

@@ -75,4 +75,4 @@ def site(session: Session) -> Site:
     """The names and networks that machines are checked against, as they are now."""
     from pxeapp.provisioning.sites import known_site  # cost: only who saves a machine needs all that roles stand on
 
-    return known_site(session, context().settings, context().templates)
+    return known_site(session, context().settings, context().templates, context().vault)

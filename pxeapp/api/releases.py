@@ -16,6 +16,7 @@ from pxeapp.api.paging import Page, PageQuery, page
 from pxeapp.api.versions import routes
 from pxeapp.db import now
 from pxeapp.errors import Conflict, FieldProblem, Invalid, NotFound
+from pxeapp.provisioning import members
 from pxeapp.software import adding, releases
 from pxeapp.software.models import Release
 from pxeapp.software.releases import Description
@@ -154,7 +155,9 @@ def replace(name: str, said: ReleaseIn) -> Response:
             changes = said.model_dump(include={"kernel_args", "install_url", "repositories", "settings"})
             if {**shown, **changes} == shown:
                 return etags.answer(shown)
-            return etags.answer(releases.wire(releases.update(session, name, changes, actor=actor().label, now=now())))
+            with members.on_release(session, context().templates, name):
+                row = releases.update(session, name, changes, actor=actor().label, now=now())
+            return etags.answer(releases.wire(row))
     return _create(said)
 
 
@@ -175,7 +178,8 @@ def change(name: str, said: ReleaseChange) -> Response:
     """Change arguments, repositories and settings"""
     with context().database.write() as session:
         changes = said.model_dump(exclude_unset=True)
-        row = releases.save(session, name, changes, agree=etags.check, actor=actor().label, now=now())
+        with members.on_release(session, context().templates, name):
+            row = releases.save(session, name, changes, agree=etags.check, actor=actor().label, now=now())
         return etags.answer(releases.wire(row))
 
 

@@ -16,8 +16,9 @@ from sqlalchemy import func, select
 from pxeapp.boot import runner
 from pxeapp.config import Settings
 from pxeapp.doctor.finding import Finding, Patient, fail, ok, warn
+from pxeapp.doctor.work import named
 from pxeapp.errors import Unavailable
-from pxeapp.machines.models import Event, Network
+from pxeapp.machines.models import Event, Interface, Machine, Network
 from pxeapp.software.front import process as front
 
 DAY = dt.timedelta(days=1)
@@ -91,6 +92,28 @@ def networks(patient: Patient) -> Finding:
             f"Give it one: PATCH /api/v1/networks/{inside[0].name} with dhcp_start and dhcp_end.",
         )
     return _node_url_inside(settings, inside[0])
+
+
+def shared(patient: Patient) -> Finding:
+    """No address is two cards'. From before that was refused: DHCP keeps it for one of them, and neither is safe."""
+    with patient.database.read() as session:
+        twice = select(Interface.address).group_by(Interface.address).having(func.count() > 1)
+        rows = session.execute(
+            select(Interface.address, Machine.name)
+            .join(Machine, Machine.id == Interface.machine_id)
+            .where(Interface.address.in_(twice))
+            .order_by(Machine.id)
+        )
+        owners: dict[str, list[str]] = {}
+        for address, name in rows:
+            owners.setdefault(str(address), []).append(name)
+    if not owners:
+        return ok("No two network cards have one address.")
+    told = "; ".join(f"{address} of {named(names)}" for address, names in list(owners.items())[:3])
+    return warn(
+        f"{len(owners)} addresses are those of several network cards: {told}.",
+        "Give each card an address of its own; until then only the machine that was there first has its reservation.",
+    )
 
 
 def rivals(patient: Patient) -> Finding:

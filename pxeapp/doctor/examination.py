@@ -53,6 +53,7 @@ CHECKS: tuple[Check, ...] = (
     Check("mirror", wire.mirror),
     Check("dnsmasq", dhcp.dnsmasq),
     Check("networks", dhcp.networks, rows=True),
+    Check("addresses", dhcp.shared, rows=True),
     Check("other DHCP servers", dhcp.rivals, rows=True),
     Check("DHCP on the wire", rivals.on_the_wire),
     Check("observing only", work.observing, rows=True),

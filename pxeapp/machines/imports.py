@@ -187,6 +187,12 @@ UNIQUE: dict[str, _Unique] = {
         lambda said: {card.mac for card in said.interfaces or []},
         lambda row: [card.mac for card in row.interfaces],
     ),
+    "interfaces.address": _Unique(
+        "interfaces",
+        "address",
+        lambda said: {card.address for card in said.interfaces or []},
+        lambda row: [card.address for card in row.interfaces],
+    ),
 }
 
 

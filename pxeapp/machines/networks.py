@@ -21,6 +21,8 @@ _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 DOMAIN = re.compile(rf"(?=.{{0,253}}$)({_LABEL}(\.{_LABEL})*)?")
 FIELDS = ("cidr", "gateway", "dns", "ntp", "domain", "vlan", "dhcp_start", "dhcp_end")
 
+POINT_TO_POINT = 2  # addresses, as in a /31 or a /127: both are machines'
+
 EMPTY: dict[str, Any] = {"dns": [], "ntp": [], "domain": ""}  # what null makes of a field; the others become null
 
 
@@ -88,6 +90,15 @@ def delete(session: Session, name: str, *, actor: str, now: dt.datetime) -> None
     versions.record(session, versions.NETWORKS, name, body(row), None, action="delete", author=actor, at=now)
 
 
+def own_address(value: str, address: IPAddress, network: IPNetwork) -> str:
+    """The sentence why no machine can have an address in its network; "" where one can."""
+    if network.prefixlen == 0 or (network.size > POINT_TO_POINT and address == network.network):
+        return f"{value} is the network itself."
+    if network.version == 4 and network.size > POINT_TO_POINT and address == network.broadcast:
+        return f"{value} is the network's broadcast address."
+    return ""
+
+
 def wire(row: Network) -> dict[str, Any]:
     """A network as the API shows it."""
     return {"name": row.name, **body(row)}
@@ -103,6 +114,7 @@ def _fill(row: Network, said: Mapping[str, Any]) -> None:
         if field in said:
             setattr(row, field, said[field] if said[field] is not None else EMPTY.get(field))
     row.cidr = str(IPNetwork(row.cidr).cidr)
+    row.domain = row.domain.lower()  # capitals mean nothing in it, and installers want none
 
 
 def _problems(said: Mapping[str, Any]) -> Iterable[FieldProblem]:
@@ -132,7 +144,15 @@ def _problems(said: Mapping[str, Any]) -> Iterable[FieldProblem]:
     vlan = said.get("vlan")
     if vlan is not None and (isinstance(vlan, bool) or not isinstance(vlan, int) or not 1 <= vlan <= 4094):
         yield FieldProblem("vlan", f"{vlan!r} is not a VLAN.", "Use 1 to 4094.")
+    yield from _gateway_problems(said.get("gateway"), network)
     yield from _range_problems(said)
+
+
+def _gateway_problems(value: Any, network: IPNetwork) -> Iterable[FieldProblem]:
+    """In IPv6 the network's own address is one of its routers', RFC 4291."""
+    address = _address(value)
+    if address is not None and address.version == 4 and (own := own_address(str(value), address, network)):
+        yield FieldProblem("gateway", own, "Write the router's address.")
 
 
 def _range_problems(said: Mapping[str, Any]) -> Iterable[FieldProblem]:

@@ -273,6 +273,8 @@ def vacate(session: Session, row: Machine, name: str, value: str) -> None:
             flag_modified(row.bmc, "address")  # it is written again even if only the port will differ
     elif name == "interfaces.mac":
         change = update(Interface).where(Interface.mac == value).values(mac=f"~{value.replace(':', '')}")
+    elif name == "interfaces.address":
+        return  # the rows may hold it twice until both are written
     else:
         raise ValueError(f"{name} cannot be vacated.")
     session.execute(change.execution_options(synchronize_session=False))
@@ -323,6 +325,7 @@ def _refuse(
     session: Session, site: Site, said: MachineChange, row: Machine | None, wrong: Iterable[FieldProblem]
 ) -> None:
     problems = [*site_problems(site, said), *wrong] or list(whole_problems(site, said, row))
+    problems += _taken_addresses(session, said, row.id if row else 0)
     if problems:
         raise Invalid("The machine cannot be saved.", problems=problems)
     taken = list(_taken(session, said, row.id if row else None))
@@ -367,6 +370,23 @@ def _taken_macs(session: Session, said: MachineChange, own_id: int) -> Iterable[
             yield f"The MAC {mac} belongs to a card of {card_of[mac]}."
         elif mac != said.mac and mac in boot_of:
             yield f"The MAC {mac} is the one that {boot_of[mac]} boots from."
+
+
+def _taken_addresses(session: Session, said: MachineChange, own_id: int) -> Iterable[FieldProblem]:
+    """An address is one card's: of two that have it neither works, and DHCP would have to reserve it twice."""
+    wanted = {card.address for card in said.interfaces or [] if card.address}
+    if not wanted:
+        return
+    held = (
+        select(Interface.address, Machine.name)
+        .join(Machine, Machine.id == Interface.machine_id)
+        .where(Interface.address.in_(wanted), Machine.id != own_id)
+    )
+    owners = dict(session.execute(held).all())
+    for number, card in enumerate(said.interfaces or []):
+        if (owner := owners.get(card.address)) is not None:
+            value, fix = card.address, "Correct it, or change that machine first."
+            yield FieldProblem(f"interfaces.{number}.address", f"{value} belongs to {owner}.", fix)
 
 
 def _plain(said: MachineChange, name: str) -> Any:

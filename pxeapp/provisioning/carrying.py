@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import select
@@ -16,6 +16,7 @@ from pxeapp.answers.spec import ReleaseSpec, Repository
 from pxeapp.errors import FieldProblem
 from pxeapp.machines.models import Cluster
 from pxeapp.machines.service import Draft
+from pxeapp.provisioning import lacking
 from pxeapp.software.models import Release
 from pxeapp.templates import Templates
 
@@ -30,6 +31,17 @@ class Carrying:
     releases: Mapping[str, ReleaseSpec]
     roles: Mapping[str, Mapping[str, Any]]  # their variables
     clusters: Mapping[str, Mapping[str, Any]]
+    declared: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # what each role's row says of variables
+    secrets: Mapping[str, Set[str]] = field(default_factory=dict)  # the names of those that each cluster has
+
+    def lacking(self, draft: Draft) -> list[FieldProblem]:
+        """What its role needs and nobody says; nothing for a machine that has no cluster yet."""
+        role, cluster = draft.role or "", draft.cluster or ""
+        if not draft.given & MATTERS or role not in self.roles or cluster not in self.clusters:
+            return []
+        said = {**self.roles[role], **self.clusters[cluster], **draft.vars}
+        row = Role(name=role, variables=self.declared.get(role, {}))
+        return lacking.of_role(row, said, self.secrets.get(cluster, frozenset()), self.templates)
 
     def problems(self, draft: Draft) -> list[FieldProblem]:
         """Why not; nothing for a machine that has no role or no release yet."""
@@ -53,6 +65,8 @@ def carrying(session: Session, templates: Templates) -> Carrying:
         {name: _release(name, family, version, installer, said) for name, family, version, installer, said in rows},
         {row.name: row.vars for row in session.execute(select(Role.name, Role.vars))},
         {row.name: row.vars for row in session.execute(select(Cluster.name, Cluster.vars))},
+        {row.name: row.variables for row in session.execute(select(Role.name, Role.variables))},
+        {row.name: row.secrets.keys() for row in session.execute(select(Cluster.name, Cluster.secrets))},
     )
 
 

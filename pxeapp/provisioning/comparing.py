@@ -190,7 +190,7 @@ class Comparer:
         scope.limit(None if wanted["projects"] is None else frozenset(wanted["projects"]))
         try:
             with own.database.read() as session:
-                site = known_site(session, tools.settings, tools.templates)
+                site = known_site(session, tools.settings, tools.templates, tools.vault)
                 look = Look(own.checker, site, seen=_Telling(self, number, total, stop))
                 compared = diffs.compare(session, look, proposal, selection, now=now())
         finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import threading
+from collections.abc import Callable
 from typing import Literal
 
 from sqlalchemy import select
@@ -28,8 +29,11 @@ SECURE_BOOT_LABEL = "secure_boot"  # a machine with this label set to "true" is 
 log = logging.getLogger(__name__)
 
 
-def plan(session: Session, settings: Settings, mode: Literal["proxy", "full"]) -> DhcpPlan:
-    """What dnsmasq must know now, from rows. A machine whose values cannot be used is left out and said."""
+Say = Callable[[str], None]
+
+
+def plan(session: Session, settings: Settings, mode: Literal["proxy", "full"], say: Say = log.warning) -> DhcpPlan:
+    """What dnsmasq must know now, from rows. What cannot be used of a machine is left out and said."""
     networks = [
         DhcpNetwork(
             name=row.name,
@@ -50,24 +54,32 @@ def plan(session: Session, settings: Settings, mode: Literal["proxy", "full"]) -
         node_url=settings.node_url,
         networks=tuple(networks),
         lease_file=settings.run_dir / "dnsmasq.leases",
-        reservations=tuple(_reservations(session)),
+        reservations=tuple(_reservations(session, say)),
     )
 
 
-def _reservations(session: Session) -> list[Reservation]:
-    found = []
+def _reservations(session: Session, say: Say) -> list[Reservation]:
+    """One for each machine. An address that two have is the older one's, so that the rest of the site boots."""
+    found: list[Reservation] = []
+    holders: dict[str, str] = {}
     rows = session.execute(
         select(Machine.name, Machine.labels, Machine.mac, Interface.address)
         .join(Interface, (Interface.machine_id == Machine.id) & (Interface.mac == Machine.mac), isouter=True)
-        .order_by(Machine.mac)
+        .order_by(Machine.id)
     )
     for name, labels, mac, address in rows:
+        secure = str(labels.get(SECURE_BOOT_LABEL, "")).lower() == "true"
+        reserved = address if address is not None and ":" not in address else None
+        if reserved in holders:
+            say(f"{name} gets no reservation of {reserved}, which is {holders[reserved]}'s; correct one of the two.")
+            reserved = None
         try:
-            secure = str(labels.get(SECURE_BOOT_LABEL, "")).lower() == "true"
-            reserved = address if address is not None and ":" not in address else None
             found.append(Reservation(name=name, mac=mac, address=reserved, secure_boot=secure))
         except PxeError as error:
-            log.warning("%s gets no DHCP reservation: %s", name, error)
+            say(f"{name} gets no DHCP reservation: {error}")
+            continue
+        if reserved is not None:
+            holders[reserved] = name
     return found
 
 
@@ -80,7 +92,7 @@ class DhcpProcess:
         settings = provisioner.settings
         self._runner = DnsmasqRunner(settings.run_dir / "dnsmasq.conf", self.observe)
         self._stop = threading.Event()
-        self._said = ""  # the last complaint: looking every two seconds, we say each only once
+        self._said: set[str] = set()  # what was complained of: looking every two seconds, we say each only once
 
     def run(self, stop: threading.Event) -> None:
         """Blocks until `stop`; without a network row it waits for one, since there is nothing to answer on."""
@@ -105,17 +117,24 @@ class DhcpProcess:
         settings = self._provisioner.settings
         if settings.dhcp == "off":
             return False
+        complaints: list[str] = []
         try:
             with self._database.read() as session:
-                text = dnsmasq.render(plan(session, settings, settings.dhcp), self._provisioner.templates)
+                known = plan(session, settings, settings.dhcp, complaints.append)
+                text = dnsmasq.render(known, self._provisioner.templates)
             self._runner.apply(text)
         except PxeError as error:
-            if str(error) != self._said:
-                log.warning("dnsmasq keeps its last configuration: %s", error)
-            self._said = str(error)
+            complaints.append(f"dnsmasq keeps its last configuration: {error}")
             return self._runner.conf_path.exists()
-        self._said = ""
+        finally:
+            self._complain(complaints)
         return True
+
+    def _complain(self, complaints: list[str]) -> None:
+        for each in complaints:
+            if each not in self._said:
+                log.warning("%s", each)
+        self._said = set(complaints)
 
     def _refresh_for_ever(self) -> None:
         while not self._stop.wait(REFRESH_S):

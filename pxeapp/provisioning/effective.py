@@ -13,9 +13,11 @@ from pxeapp.answers.variables.merging import layers
 from pxeapp.answers.variables.rules import Rules
 from pxeapp.machines import sealed
 from pxeapp.machines.models import Machine
+from pxeapp.provisioning import lacking
 from pxeapp.templates import Templates
 
 AWAITED = "generated at the next deployment"
+MISSING = "missing: no deployment without it"
 
 
 def reference(rules: Rules, role: str | None) -> list[dict[str, Any]]:
@@ -30,7 +32,7 @@ def reference(rules: Rules, role: str | None) -> list[dict[str, Any]]:
 
 
 def of_machine(session: Session, templates: Templates, machine: Machine) -> list[dict[str, Any]]:
-    """Every variable that has a value for this machine, and the places that say it, the one that holds last."""
+    """Every variable that has a value for this machine, with the places that say it, and what its role lacks."""
     role = roles.get(session, machine.role) if machine.role else Role(name="", vars={}, variables={})
     cluster = clusters.get(session, machine.cluster) if machine.cluster else None
     declared = {**knowledge.declared_by(role.name, role.variables, templates), **BUILTIN} if role.name else BUILTIN
@@ -62,4 +64,8 @@ def of_machine(session: Session, templates: Templates, machine: Machine) -> list
             secret = hidden or value == sealed.SHOWN
             entry |= {"value": sealed.SHOWN if secret else value, "from": AWAITED if waits else names[place]}
             entry |= {"secret": secret, "known": variable is not None}
+    for each in lacking.of_machine(session, templates, machine):
+        name = each.field.removeprefix("vars.")
+        entry = found.setdefault(name, {"name": name, "help": declared[name].help, "said": [], "value": None})
+        entry |= {"from": MISSING, "secret": declared[name].secret, "known": True, "problem": str(each)}
     return [found[name] for name in sorted(found)]

@@ -126,7 +126,7 @@ def compose(
     of_role = of_family(role.packages, package_family)
     return AnswerSpec(
         hostname=machine.name,
-        domain=known.domain if known.domain is not None else network.domain if network else "",
+        domain=_lower(known.domain if known.domain is not None else network.domain if network else ""),
         boot=boot,
         cards=cards,
         release=release,
@@ -149,7 +149,7 @@ def compose(
         timezone=known.timezone,
         locale=known.locale,
         keyboard=known.keyboard,
-        ntp=known.ntp if known.ntp is not None else tuple(network.ntp) if network else (),
+        ntp=tuple(_lower(each) for each in (known.ntp if known.ntp is not None else network.ntp if network else ())),
         ssh_keys=known.ssh_authorized_keys,
         root_password_hash=known.root_password_hash,
         appliance_key=own_key() if site.remote_access else "",
@@ -159,6 +159,11 @@ def compose(
         cluster=cluster.name,
         secrets=secrets,
     )
+
+
+def _lower(name: str) -> str:
+    """What was saved with capitals is said without: they mean nothing in a name, and installers refuse them."""
+    return name.lower()
 
 
 def layers(machine: MachineFacts, role: RoleFacts, cluster: ClusterFacts) -> dict[str, Mapping[str, Any]]:

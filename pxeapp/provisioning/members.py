@@ -1,4 +1,4 @@
-"""Clusters, roles and networks are changed here: each is held against every machine that takes something from it.
+"""Clusters, roles, networks and releases are held here against every machine that takes something from them.
 
 What kept a machine from fitting before the change keeps nobody from making it: only what would become wrong is refused,
 with the machine and the field, and then nothing is saved.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +27,7 @@ from pxeapp.machines.service import Draft
 from pxeapp.provisioning import carrying, pinning
 from pxeapp.provisioning.fitting import MATTERS, MOST, fitting
 from pxeapp.templates import Templates
+from pxeapp.vault import Vault
 
 Agree = Callable[[dict[str, Any]], None]  # told what is there now; raises when that is not what the asker has seen
 EMPTY_CLUSTER: dict[str, Any] = {"description": "", "vars": {}, "secrets": {}}  # what null makes of a field
@@ -82,7 +83,7 @@ def change_cluster(session: Session, templates: Templates, hand: Hand, name: str
     if "vars" not in said:
         return clusters.change(session, hand, name, said)
     pinning.refuse_variable(session, said["vars"], f"The cluster {name} cannot be changed.")
-    with _fitting_still(session, templates, f"The cluster {name}", Machine.cluster == name):
+    with _fitting_still(session, templates, f"The cluster {name}", Machine.cluster == name, hand.vault):
         return clusters.change(session, hand, name, said)
 
 
@@ -90,7 +91,7 @@ def change_role(session: Session, templates: Templates, hand: Hand, row: Role, s
     """Change a role in the same way; what it declares to be secret is sealed wherever it is said."""
     values, declared = role_vars.settled(hand, row.name, said, row), row.variables
     pinning.refuse_variable(session, values.get("vars") or {}, f"The role {row.name} cannot be changed.")
-    with _fitting_still(session, templates, f"The role {row.name}", Machine.role == row.name) as problems:
+    with _fitting_still(session, templates, f"The role {row.name}", Machine.role == row.name, hand.vault) as problems:
         if not OF_ROLES & values.keys():
             problems.asked = None
         changed = roles.change(session, row.name, values, actor=hand.actor, now=hand.now)
@@ -110,6 +111,11 @@ def change_network(
         return networks.change(session, name, said, actor=actor, now=now)
 
 
+def on_release(session: Session, templates: Templates, name: str) -> AbstractContextManager[Any]:
+    """A release is changed within: what its machines are must be possible with it still, their OpenStack for one."""
+    return _fitting_still(session, templates, f"The release {name}", Machine.release == name)
+
+
 class _Asked:
     """Which machines are asked, and where the layout that they share is said."""
 
@@ -119,14 +125,16 @@ class _Asked:
 
 
 @contextmanager
-def _fitting_still(session: Session, templates: Templates, what: str, asked: ColumnElement[bool]) -> Iterator[_Asked]:
+def _fitting_still(
+    session: Session, templates: Templates, what: str, asked: ColumnElement[bool], vault: Vault | None = None
+) -> Iterator[_Asked]:
     members = _Asked(asked)
-    before = fitting(session, templates)
+    before = fitting(session, templates, vault)
     yield members
     session.flush()
     if members.asked is None:
         return
-    after = fitting(session, templates)
+    after = fitting(session, templates, vault)
     found = []
     for name, draft in _drafts(session, members.asked):
         wrong = list(after.problems(draft))

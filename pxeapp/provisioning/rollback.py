@@ -104,7 +104,9 @@ def _network(session: Session, step: Step, name: str, body: Body) -> None:
 
 
 def _release(session: Session, step: Step, name: str, body: Body) -> None:
-    restoring.restore(session, name, body, agree=step.agree, agree_new=step.agree_new, actor=step.actor, now=step.now)
+    agree, agree_new = step.agree, step.agree_new
+    with members.on_release(session, step.templates, name):
+        restoring.restore(session, name, body, agree=agree, agree_new=agree_new, actor=step.actor, now=step.now)
 
 
 def _role(session: Session, step: Step, name: str, body: Body) -> None:

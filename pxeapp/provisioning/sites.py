@@ -13,16 +13,17 @@ from pxeapp.machines.service import Site
 from pxeapp.provisioning.fitting import fitting
 from pxeapp.software.models import Release
 from pxeapp.templates import Templates
+from pxeapp.vault import Vault
 
 
-def known_site(session: Session, settings: Settings, templates: Templates) -> Site:
+def known_site(session: Session, settings: Settings, templates: Templates, vault: Vault) -> Site:
     """The whole of it, read once."""
     return Site(
         roles=frozenset(session.scalars(select(Role.name))),
         releases=frozenset(session.scalars(select(Release.name))),
         networks=service.networks_known(session),
         bmc_networks=settings.bmc_networks,
-        whole=fitting(session, templates),
+        whole=fitting(session, templates, vault),
         clusters=clusters.names(session),
         variables=knowledge.rules(session, templates),
     )

@@ -20,7 +20,7 @@ from pxeapp.errors import Conflict, FieldProblem, Invalid, NotFound
 from pxeapp.software import media
 from pxeapp.software.models import Release
 from pxeapp.software.snapshots import holding, pins
-from pxeapp.systems import AUTOINSTALL, SYSTEMS
+from pxeapp.systems import AUTOINSTALL, KICKSTART, SYSTEMS
 
 # Which installers a family has; which of them each version has is systems.py's.
 INSTALLERS: dict[str, tuple[str, ...]] = {
@@ -58,10 +58,10 @@ class Description:
     def checked(self) -> Description:
         """Itself, with defaults filled in; raises Invalid with every problem."""
         installer = self.installer or systems.default_installer(self.family, self.version)
-        problems = list(_problems(replace(self, installer=installer)))
-        if problems:
+        said = replace(self, installer=installer)
+        if problems := [*_problems(said), *_suite_problems(said)]:
             raise Invalid("The release was not added.", problems=problems)
-        return replace(self, installer=installer)
+        return said
 
 
 def get(session: Session, name: str) -> Release:
@@ -133,6 +133,8 @@ def update(session: Session, name: str, changes: Mapping[str, Any], *, actor: st
         settings=changes.get("settings", release.settings),
     )
     problems = unknown + list(_problems(merged))
+    if "repositories" in changes:
+        problems += _suite_problems(merged)
     if problems:
         raise Invalid("The release was not changed.", problems=problems)
     refuse_pin(session, merged, "The release was not changed.")
@@ -221,6 +223,14 @@ def _problems(said: Description) -> Iterator[FieldProblem]:
             yield FieldProblem(
                 f"repositories[{index}]", "is not a repository.", 'Write {"name": ..., "url": "http://..."}.'
             )
+
+
+def _suite_problems(said: Description) -> Iterator[FieldProblem]:
+    """apt cannot read an archive of which it does not know the suite."""
+    for index, entry in enumerate(said.repositories if said.installer != KICKSTART else ()):
+        if isinstance(entry, Mapping) and entry.get("url") and not entry.get("suite"):
+            fix = "Name the suite; for a flat repository write: ./"
+            yield FieldProblem(f"repositories[{index}].suite", "is missing.", fix)
 
 
 def _system_problems(said: Description) -> Iterator[FieldProblem]:

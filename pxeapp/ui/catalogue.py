@@ -95,7 +95,8 @@ def _change_network(session: Session, name: str, values: Values, agree: Agree) -
 
 
 def _change_release(session: Session, name: str, values: Values, agree: Agree) -> None:
-    releases.save(session, name, values, agree=agree, actor=actor().label, now=now())
+    with members.on_release(session, context().templates, name):
+        releases.save(session, name, values, agree=agree, actor=actor().label, now=now())
 
 
 def _change_role(session: Session, name: str, values: Values, agree: Agree) -> None:

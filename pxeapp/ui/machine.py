@@ -27,7 +27,7 @@ from pxeapp.errors import NotFound
 from pxeapp.machines import selectors
 from pxeapp.machines.disks import in_words
 from pxeapp.machines.models import Event, Machine, Sighting
-from pxeapp.provisioning import explain, steps
+from pxeapp.provisioning import explain, lacking, steps
 from pxeapp.provisioning.lifecycle import SUCCEEDED
 from pxeapp.provisioning.models import Deployment, Served
 from pxeapp.provisioning.steps import Step
@@ -193,6 +193,7 @@ def _view_of(session: Session, row: Machine) -> dict[str, Any]:
         "total": (deployment.finished_at or moment) - deployment.requested_at if deployment else None,
         "allowance": deployment.step_deadline - deployment.step_since if deployment else None,
         "why": explain.explain(session, row, moment),
+        "lacking": lacking.of_machine(session, context().templates, row),
         "given": _given(session, deployment) if deployment else [],
         "events": _events(session, row),
         "rolling": _rolling(session, row),

@@ -54,6 +54,8 @@ def test_a_site_adds_a_role_of_its_own(known: Database) -> None:
         ({"name": "x", "packages": {"suse": ["vim"]}}, "packages.suse"),
         ({"name": "x", "packages": {"el": "vim"}}, "packages.el"),
         ({"name": "x", "packages": {"el": ["vim; reboot"]}}, "packages.el"),
+        ({"name": "x", "packages": {"debian": ["Foo"]}}, "packages.debian"),  # apt knows no capitals
+        ({"name": "x", "packages": {"ubuntu": ["@Core"]}}, "packages.ubuntu"),
         ({"name": "x", "services": {"el": ["sshd\nreboot"]}}, "services.el"),
         ({"name": "x", "services": {"el": [7]}}, "services.el"),
         ({"name": "x", "vars": "layout"}, "vars"),

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from pxeapp.db import now
 from pxeapp.machines import selectors
+from pxeapp.software.models import Release
 from tests.api.conftest import MAC, Api, Asker
 
 CARD = {"mac": MAC, "name": "eno1", "network": "pxe", "address": "10.77.0.11"}
@@ -86,3 +88,81 @@ def test_what_was_wrong_before_keeps_nobody_from_changing_the_rest(api: Api, rac
     assert changed.status_code == HTTPStatus.OK, changed.text
     assert rack.patch("/networks/pxe", json={"ntp": ["10.77.0.9"]}).status_code == HTTPStatus.OK
     assert refused(rack.patch("/clusters/east", json={"vars": {"layout": {"system": {"size": ">=1T"}}}}))
+
+
+def test_a_release_that_its_machines_need_as_it_is_stays_so(api: Api, rack: Asker) -> None:
+    epoxy = [{"name": "openstack-epoxy", "url": "http://mirror.example/epoxy/"}]
+    with api.write() as session:
+        row = Release(name="rocky-9", family="rocky", version="9", installer="kickstart", repositories=epoxy)
+        row.kernel_sha256 = row.initrd_sha256 = "0" * 64
+        row.created_at = row.updated_at = now()
+        session.add(row)
+    said = {"role": "controller", "release": "rocky-9"}
+    assert rack.patch("/clusters/east", json={"vars": {"controller": "10.77.0.11"}}).status_code == HTTPStatus.OK
+    assert rack.patch("/machines/node1", json=said).status_code == HTTPStatus.OK
+    without = {"repositories": []}
+    (found,) = refused(rack.patch("/releases/rocky-9", json=without))
+    assert (found[0], found[1].startswith("On node1: ")) == ("release.repositories", True)
+    assert refused(rack.put("/releases/rocky-9", json={**_sent(rack, "rocky-9"), **without})) == [found]
+    assert rack.get("/releases/rocky-9").json["repositories"] == epoxy
+    assert rack.patch("/releases/rocky-9", json={"kernel_args": "quiet"}).status_code == HTTPStatus.OK
+    assert rack.patch("/machines/node1", json={"release": None}).status_code == HTTPStatus.OK
+    assert rack.patch("/releases/rocky-9", json=without).status_code == HTTPStatus.OK
+
+
+def test_an_archive_of_debian_has_a_suite(rack: Asker) -> None:
+    entry = {"name": "x", "url": "http://h/x"}
+    assert refused(rack.patch("/releases/debian-13", json={"repositories": [entry]})) == [
+        ("repositories[0].suite", "is missing.")
+    ]
+    flat = {"repositories": [{**entry, "suite": "./"}]}
+    assert rack.patch("/releases/debian-13", json=flat).status_code == HTTPStatus.OK
+
+
+def _sent(rack: Asker, name: str) -> dict[str, Any]:
+    shown = rack.get(f"/releases/{name}").json
+    files = {"kernel_url": "http://h/vmlinuz", "initrd_url": "http://h/initrd"}
+    files |= {"kernel_sha256": "0" * 64, "initrd_sha256": "0" * 64}
+    kept = ("name", "family", "version", "installer", "kernel_args", "install_url", "settings")
+    return {
+        **{field: shown[field] for field in kept},
+        **files,
+    }
+
+
+NEEDY = {
+    "size": {"type": "integer", "required": True, "help": "In MiB."},
+    "token": {"secret": True, "required": True, "scope": "cluster"},
+}
+
+
+def missing(asker: Asker) -> list[str]:
+    items = asker.get("/machines/node1/variables").json["items"]
+    return [each["name"] for each in items if each["from"].startswith("missing")]
+
+
+def test_what_a_role_requires_is_not_left_out_by_a_machine_of_a_cluster(rack: Asker) -> None:
+    assert rack.post("/roles", json={"name": "needy", "variables": NEEDY}).status_code == HTTPStatus.CREATED
+    lacks = ("vars.size", "is missing; the role needy needs it: In MiB.")
+    assert refused(rack.patch("/machines/node1", json={"role": "needy"})) == [lacks]
+    said = {"name": "node3", "mac": "52:54:00:00:00:03", "role": "needy", "cluster": "east"}
+    assert refused(rack.post("/machines", json=said)) == [lacks]
+    assert rack.patch("/machines/node1", json={"role": "needy", "vars": {"size": 7}}).status_code == HTTPStatus.OK
+    assert refused(rack.patch("/machines/node1", json={"vars": {}})) == [lacks]
+    assert rack.patch("/clusters/east", json={"vars": {"size": 8}}).status_code == HTTPStatus.OK
+    assert rack.patch("/machines/node1", json={"vars": {}}).status_code == HTTPStatus.OK
+    on_node1 = [("vars.size", "On node1: is missing; the role needy needs it: In MiB.")]
+    assert refused(rack.patch("/clusters/east", json={"vars": {}})) == on_node1
+    more = {"variables": {**NEEDY, "place": {"required": True, "help": "Where."}}}
+    assert refused(rack.patch("/roles/needy", json=more))[0][0] == "vars.place"
+    assert rack.patch("/roles/needy", json={**more, "vars": {"place": "here"}}).status_code == HTTPStatus.OK
+    assert missing(rack) == []
+
+
+def test_before_its_cluster_is_known_a_machine_is_saved_and_says_what_is_missing(rack: Asker) -> None:
+    assert rack.post("/roles", json={"name": "needy", "variables": NEEDY}).status_code == HTTPStatus.CREATED
+    assert rack.patch("/machines/node1", json={"role": "needy", "cluster": None}).status_code == HTTPStatus.OK
+    assert missing(rack) == ["size", "token"]
+    (checked,) = rack.get("/checks").json["items"]
+    assert checked["machine"] == "node1"
+    assert any("needs" in fault["text"] and "size" in fault["text"] for fault in checked["faults"])

@@ -31,7 +31,7 @@ from pxeapp.doctor import dhcp, host, wire, work
 from pxeapp.doctor.examination import CHECKS, examine
 from pxeapp.doctor.finding import Patient
 from pxeapp.machines import timeline
-from pxeapp.machines.models import Machine, Network
+from pxeapp.machines.models import Interface, Machine, Network
 from pxeapp.provisioning import steps
 from pxeapp.provisioning.models import Deployment
 from pxeapp.provisioning.queue import Queue
@@ -484,3 +484,15 @@ def test_an_altered_release_fails_and_its_row_stays_as_it_is(patient: Patient, t
     assert "has changed" in work.release_files(patient).sentence
     with patient.database.read() as session:
         assert releases.get(session, "debian-13").ready
+
+
+def test_an_address_that_two_machines_have_is_named_with_them(patient: Patient) -> None:
+    assert dhcp.shared(patient).status == "ok"
+    _add_network(patient, "rack", "10.77.0.0/24")
+    ids = [add_machine(patient, name) for name in ("node1", "node2")]
+    with patient.database.write() as session:
+        for number in ids:
+            row = session.get_one(Machine, number)
+            row.interfaces = [Interface(mac=row.mac, network="rack", address="10.77.0.10")]
+    found = dhcp.shared(patient)
+    assert (found.status, "10.77.0.10 of node1, node2" in found.sentence) == ("warn", True)

@@ -340,3 +340,25 @@ def test_the_site_names_what_is_known(database: Database, vault: Vault) -> None:
     add(database, "other")
     [problem] = refused(database, vault, [machine(2, role="wizard")]).problems
     assert all(role in problem.fix for role in SITE.roles)
+
+
+def test_an_address_stands_in_one_row_only_and_two_machines_may_trade_theirs(
+    any_database: Database, vault: Vault
+) -> None:
+    with any_database.write() as session:
+        session.add(Network(name="rack1", cidr="10.1.0.0/24"))
+
+    def at(number: int, last: int) -> dict[str, Any]:
+        card = {"mac": mac(number), "network": "rack1", "address": f"10.1.0.{last}"}
+        return machine(number, interfaces=[card])
+
+    twice = refused(any_database, vault, [at(1, 5), at(2, 5)])
+    assert [(each.row, each.field) for each in twice.problems] == [(2, "interfaces.address")]
+    assert "10.1.0.5 stands in line" in twice.problems[0].problem
+    run_import(any_database, vault, [at(1, 5), at(2, 6)])
+    taken = refused(any_database, vault, [at(3, 6)])
+    assert [(each.field, each.problem) for each in taken.problems] == [
+        ("interfaces.address", "10.1.0.6 belongs to node2.")
+    ]
+    assert run_import(any_database, vault, [at(1, 6), at(2, 5)], now=LATER).updated == ["node1", "node2"]
+    assert shown(any_database)["node1"]["interfaces"][0]["address"] == "10.1.0.6"

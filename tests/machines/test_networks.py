@@ -62,7 +62,8 @@ def test_host_bits_are_cleared(database: Database) -> None:
     [
         ({"name": "Rack 1"}, "name"), ({"cidr": "moon"}, "cidr"), ({"cidr": "10.1.0.0"}, "cidr"),
         ({"cidr": ""}, "cidr"),
-        ({"cidr": "fd00::/64"}, "dhcp_start"), ({"gateway": "10.2.0.1"}, "gateway"), ({"gateway": "x"}, "gateway"),
+        ({"cidr": "fd00::/64"}, "dhcp_start"), ({"gateway": "10.2.0.1"}, "gateway"),
+        ({"gateway": "10.1.0.0"}, "gateway"), ({"gateway": "10.1.0.255"}, "gateway"), ({"gateway": "x"}, "gateway"),
         ({"dns": ["dns.example.org"]}, "dns"), ({"ntp": ["pool"]}, "ntp"), ({"dhcp_end": None}, "dhcp_end"),
         ({"dhcp_start": "10.1.0.201"}, "dhcp_end"), ({"dhcp_start": "10.9.0.1"}, "dhcp_start"),
         ({"vlan": 0}, "vlan"), ({"vlan": 4095}, "vlan"), ({"vlan": True}, "vlan"),

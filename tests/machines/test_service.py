@@ -13,7 +13,7 @@ from pxeapp.db import Database
 from pxeapp.errors import Conflict, Invalid, PreconditionFailed
 from pxeapp.machines import lifecycle, selectors, service, sightings, timeline, wire
 from pxeapp.machines.lifecycle import TRANSITIONAL, TRANSITIONS, State
-from pxeapp.machines.models import Bmc, Disk, Event, Interface, Machine, Sighting
+from pxeapp.machines.models import Bmc, Disk, Event, Interface, Machine, Network, Sighting
 from pxeapp.machines.service import BRING_VERBS
 from pxeapp.machines.wire import MachineChange, MachineIn
 from pxeapp.vault import Vault
@@ -222,3 +222,20 @@ def test_verbs_that_move_hardware_are_not_for_bringing(database: Database, verb:
     with pytest.raises(Invalid) as caught:
         bring(database, "node1", verb)
     assert "manage" in caught.value.hint
+
+
+def test_an_address_belongs_to_one_card_only(any_database: Database, vault: Vault) -> None:
+    with any_database.write() as session:
+        session.add(Network(name="rack1", cidr="10.1.0.0/24"))
+    card = {"network": "rack1", "address": "10.1.0.5"}
+    create(any_database, vault, name="node1", mac=mac(1), interfaces=[{"mac": mac(1), **card}])
+    create(any_database, vault, name="node2", mac=mac(2), interfaces=[{"mac": mac(2)}])
+    wanted = [("interfaces.0.address", "10.1.0.5 belongs to node1.")]
+    for refused in (
+        lambda: create(any_database, vault, name="node3", mac=mac(3), interfaces=[{"mac": mac(3), **card}]),
+        lambda: change(any_database, vault, "node2", interfaces=[{"mac": mac(2), **card}]),
+    ):
+        with pytest.raises(Invalid) as caught:
+            refused()
+        assert [(each.field, each.problem) for each in caught.value.problems] == wanted
+    assert change(any_database, vault, "node1", interfaces=[{"mac": mac(1), "name": "eno1", **card}]) == ["interfaces"]

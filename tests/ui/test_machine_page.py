@@ -10,6 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
+from pxeapp.answers.models import Role
 from pxeapp.audit import AuditRow
 from pxeapp.bmc import orders
 from pxeapp.bmc.models import BmcOrder, PowerAction, SelEntry
@@ -224,3 +225,17 @@ def test_without_a_console_process_the_keys_are_refused_and_the_audit_has_no_key
         rows = session.scalars(select(AuditRow).where(AuditRow.action == "console.type")).all()
     assert len(rows) == 1
     assert "hunter2" not in repr([(row.subject, row.details) for row in rows])
+
+
+def test_what_a_machine_lacks_for_its_role_stands_on_its_page(visit: Visit, api: Api) -> None:
+    with api.context.database.write() as session:
+        needy = {"size": {"type": "integer", "required": True, "help": "In MiB."}}
+        session.add(Role(name="needy", builtin=False, description="", packages={}, services={}, storage={}, vars={},
+                         variables=needy))  # fmt: skip
+        name = session.scalars(select(Machine.name).where(Machine.cluster.is_(None)).limit(1)).one()
+    assert "Cannot be deployed as it is" not in visit.text(f"/machines/{name}")
+    with api.context.database.write() as session:
+        selectors.get(session, name, lock=True).role = "needy"
+    page = html.unescape(visit.text(f"/machines/{name}"))
+    assert "Cannot be deployed as it is" in page
+    assert "is missing; the role needy needs it: In MiB." in page

@@ -12,8 +12,9 @@ from pxeapp.answers import releases
 from pxeapp.answers.checks import addresses, anaconda, disks, lines, shells
 from pxeapp.answers.checks.known import Known
 from pxeapp.answers.checks.lines import Kickstart, Section
+from pxeapp.answers.patterns import CRYPT, PACKAGE, SSH_KEY
 from pxeapp.answers.releases import Enterprise
-from pxeapp.answers.spec import CRYPT, PACKAGE, SSH_KEY, AnswerSpec
+from pxeapp.answers.spec import AnswerSpec
 from pxeapp.faults import Fault
 
 KIND = "kickstart"

@@ -9,8 +9,9 @@ from pxeapp.answers import releases
 from pxeapp.answers.checks import questions, recipes, scripts, selections, shells
 from pxeapp.answers.checks.known import Known, Question
 from pxeapp.answers.checks.selections import Entry
+from pxeapp.answers.patterns import CRYPT
 from pxeapp.answers.releases import Debian
-from pxeapp.answers.spec import CRYPT, AnswerSpec
+from pxeapp.answers.spec import AnswerSpec
 from pxeapp.faults import Fault
 
 KIND = "preseed"

@@ -10,6 +10,7 @@ from typing import Any
 from netaddr import AddrFormatError, IPAddress, IPNetwork
 
 from pxeapp.answers.network.plan import Route
+from pxeapp.machines import networks
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
 LONGEST = 15  # IFNAMSIZ is 16 and counts the closing zero
@@ -164,11 +165,8 @@ def interface_address(value: Any) -> str:
 
 
 def _refuse_the_networks_own(value: str, network: IPNetwork) -> None:
-    point_to_point = 2  # addresses: both are machines'
-    if network.prefixlen == 0 or (network.size > point_to_point and network.ip == network.network):
-        raise Unfit(f"{value} is the network itself.", "Write a machine's address in it.")
-    if network.version == 4 and network.size > point_to_point and network.ip == network.broadcast:
-        raise Unfit(f"{value} is the network's broadcast address.", "Write a machine's address in it.")
+    if own := networks.own_address(value, network.ip, network):
+        raise Unfit(own, "Write a machine's address in it.")
 
 
 def routes(value: Any) -> tuple[Route, ...]:

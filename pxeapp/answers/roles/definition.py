@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from pxeapp.answers.spec import DEBIAN_PACKAGE, PACKAGE, SERVICE
+from pxeapp.answers.patterns import DEBIAN_PACKAGE, PACKAGE, SERVICE
 from pxeapp.answers.variables.schema import Variable, declared
 from pxeapp.errors import FieldProblem, Invalid
 

@@ -45,6 +45,7 @@ class Variable:
     maximum: int | None = None
     pattern: str = ""  # what a text, or each one of a list, must match as a whole
     fix: str = ""  # what to write instead of what does not match
+    lower: bool = False  # capitals mean nothing in it, and installers want none
     required: bool = False
     required_if: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     secret: bool = False
@@ -76,7 +77,7 @@ class Variable:
             return int(value)
         if isinstance(value, str) and self.type == "boolean" and value.lower() in ("true", "false"):
             return value.lower() == "true"
-        return value
+        return lowered(value) if self.lower else value
 
     def wire(self) -> dict[str, Any]:
         """As the API shows it: only what is said of it."""
@@ -92,6 +93,13 @@ class Variable:
         if self.secret:
             shown["generate"] = self.generate
         return {**shown, "scope": self.scope}
+
+
+def lowered(value: Any) -> Any:
+    """A text without capitals, or each one of a list."""
+    if isinstance(value, str):
+        return value.lower()
+    return [lowered(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 def _problems(variable: Variable, kind: str, value: Any) -> Iterable[Problem]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from pxeapp.answers import checks, kickstart
 from pxeapp.answers.checks import lines, written
 from pxeapp.answers.storage import read
-from tests.answers.samples import TEMPLATES, spec
+from tests.answers.samples import KICKSTARTS, TEMPLATES, spec
+from tests.answers.site.sample import everything
 from tests.answers.storage.samples import LAYOUTS
 
 SPEC = spec("rocky", "9", storage=read(LAYOUTS["lvm-volumes"]), system_disk=None, data_disks=(), keep_disks=())
@@ -79,6 +81,20 @@ def test_what_is_missing_is_missed_though_the_plan_is_included() -> None:
         "There is no bootloader", "There is no reboot", "Nothing says where to install from.",
         "There is no %packages section",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("family", "version"), KICKSTARTS)
+def test_every_plan_of_ours_is_read_whatever_else_pre_does(family: str, version: str) -> None:
+    for layout in LAYOUTS.values():
+        storage = read(layout)
+        found = replace(everything(family, version), storage=storage, system_disk=None, data_disks=(), keep_disks=())
+        text = kickstart.render(found, TEMPLATES)
+        assert "%include /tmp/pxeapp-disk.ks" in text
+        read_by = written.readings(text)
+        assert len(read_by) == (2 if storage.raid else 1)
+        for reading in read_by:
+            assert lines.split(reading.text, reading.partly).whole
+            assert "$" not in "".join(" ".join(each.words) for each in lines.split(reading.text).commands)
 
 
 def test_the_disks_have_the_kernels_names_and_each_firmware_its_own_lines() -> None:

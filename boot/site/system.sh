@@ -38,10 +38,11 @@ relabel() {
 {% endif %}
 {% endif %}
 {% if late_packages | default(()) %}
-{# Where the installer could not install them itself, for it knew no repository but its own archive. #}
-# The role's packages, now that their repositories are known.
+{# Where the installer itself would add what they recommend, and knows no repository but its own archive. #}
+# The role's packages and what they need, now that their repositories are known.
 apt-get -q update
-DEBIAN_FRONTEND=noninteractive apt-get -qy -o Dpkg::Options::=--force-confdef install --no-install-recommends \
+DEBIAN_FRONTEND=noninteractive apt-get -qy -o Dpkg::Options::=--force-confdef -o Dpkg::Use-Pty=false \
+    install --no-install-recommends \
     {{ late_packages | join(" ") }}
 {% endif %}
 {% if apt and site.packages_remove %}

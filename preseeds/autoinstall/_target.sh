@@ -14,7 +14,7 @@ mkdir -p /etc/apt/keyrings
 wget -qO {{ keyring }} --tries=5 '{{ repository.key }}'
 {% endif %}
 {% endfor %}
-{% set late_packages = work.packages if packages_wait else () %}
+{% set late_packages = work.packages %}
 {% include "boot/site/system.sh" %}
 echo '{{ spec.hostname }}' >/etc/hostname
 cat >/etc/hosts <<'END_OF_HOSTS'
@@ -49,6 +49,20 @@ lvextend -r -l +100%FREE "$root" || :
 {% endif %}
 {% if spec.site.boot_order == "network-first" %}
 {% include "boot/_boot_order.sh" %}
+{% else %}
+{# Told the layout's name only, the installers before 24.04 pass over `grub`, and curtin puts the network first. #}
+# The disk first in the firmware's order: the entries that this installation has made, then the others as they stood.
+if [ -d /sys/firmware/efi ] && command -v efibootmgr >/dev/null; then
+    ls /sys/firmware/efi/efivars/BootOrder-* >/dev/null 2>&1 ||
+        mount -t efivarfs efivarfs /sys/firmware/efi/efivars || :
+    made=$(efibootmgr | sed -n 's/^Boot\([0-9A-F]\{4\}\)\* [Uu]buntu.*/\1/p')
+    order=$(efibootmgr | sed -n 's/^BootOrder: //p' | tr ',' '\n')
+    if [ -n "$made" ] && [ -n "$order" ]; then
+        first=$(printf '%s\n' "$order" | grep -xF "$made" || printf '%s' "$made")
+        rest=$(printf '%s\n' "$order" | grep -vxF "$made" || :)
+        efibootmgr -q -o "$(printf '%s\n%s' "$first" "$rest" | grep . | paste -sd, -)" || :
+    fi
+fi
 {% endif %}
 {% for service in work.services %}
 systemctl enable {{ service }} || :

@@ -7,13 +7,14 @@ the first early-command: what the document says is copied, secrets and all, to t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
 from pxeapp.answers import block_yaml, releases
 from pxeapp.answers import site as sites
+from pxeapp.answers import storage as storages
 from pxeapp.answers.console import consoles, installed, ours
 from pxeapp.answers.network import netplan
 from pxeapp.answers.releases import UBUNTU_COMPONENTS, Subiquity
@@ -33,7 +34,7 @@ FETCH = "wget -q --tries=20 --waitretry=5 --timeout=10"
 
 def user_data(spec: AnswerSpec, templates: Templates) -> str:
     """The seed's `user-data`: cloud-init knows it by its first line."""
-    said = _merged(document(spec, work.of(spec, templates).packages), _sites_own(spec, templates))
+    said = _merged(document(spec), _sites_own(spec, templates))
     return "#cloud-config\n" + block_yaml.dump({"autoinstall": said})
 
 
@@ -68,7 +69,6 @@ def script(spec: AnswerSpec, templates: Templates) -> str:
         dialect=_dialect(spec),
         placeholder=DISK,
         substitutions=tuple(curtin.commands(spec.storage)),
-        packages_wait=_packages_wait(spec),
         **finding(spec),
     )
 
@@ -94,8 +94,13 @@ def kernel_args(spec: AnswerSpec) -> str:
     return " ".join(words)
 
 
-def document(spec: AnswerSpec, packages: Sequence[str] = ()) -> dict[str, Any]:
-    """The autoinstall document as values; `packages` are the role's."""
+def document(spec: AnswerSpec) -> dict[str, Any]:
+    """The autoinstall document as values.
+
+    The role's packages are not in it: _target.sh installs them. The installer would add what they recommend, on a
+    compute node a gigabyte, which no other installer does, and takes a repository's key as text only. Told to leave out
+    what is recommended, it would leave out the kernel's as well, and with that what makes the initramfs.
+    """
     dialect = _dialect(spec)
     proxy = spec.reach.via.get(spec.release.archive, "")
     return {
@@ -111,7 +116,7 @@ def document(spec: AnswerSpec, packages: Sequence[str] = ()) -> dict[str, Any]:
         "apt": _apt(spec, dialect),
         "storage": _storage(spec, dialect),
         "ssh": {"install-server": True, "allow-pw": False, "authorized-keys": list(spec.ssh_keys)},
-        "packages": [] if _packages_wait(spec) else list(packages),
+        "packages": _for_other_disks(spec),
         "updates": "security",
         "user-data": _first_boot(spec),
         "late-commands": [f"sh {SCRIPT} finish"],
@@ -120,12 +125,14 @@ def document(spec: AnswerSpec, packages: Sequence[str] = ()) -> dict[str, Any]:
     }
 
 
-def _packages_wait(spec: AnswerSpec) -> bool:
-    """Packages of other repositories have to wait until the installed system knows these: see _target.sh.
+def _for_other_disks(spec: AnswerSpec) -> list[str]:
+    """What prepares the disks beside the system's, which is done before the role's packages come.
 
-    The installer would take a repository's key as text only, and a release's are URLs.
+    What the system's own disks need curtin adds by itself.
     """
-    return bool(spec.release.repositories or spec.site.repositories)
+    if not (spec.storage.groups or spec.storage.formatted):
+        return []
+    return [name for name in storages.packages(spec.storage, "ubuntu") if name != "mdadm"]
 
 
 def network(spec: AnswerSpec, dialect: Subiquity) -> dict[str, Any]:
@@ -197,12 +204,16 @@ def _apt(spec: AnswerSpec, dialect: Subiquity) -> dict[str, Any]:
 
 def _storage(spec: AnswerSpec, dialect: Subiquity) -> dict[str, Any]:
     """One disk, by the name that the early-commands put in; no other disk is written to."""
+    # Otherwise curtin puts what the machine came by, the network, before the entry of the disk.
+    grub = {"grub": {"reorder_uefi": False}} if spec.site.boot_order == "disk-first" else {}
     if not spec.storage.simple:
-        return {"config": curtin.config(spec.storage, dialect.filesystems[0])}
+        # Without a partition for it the installer would make a swap file.
+        swap = {} if any(volume.swap for volume in spec.storage.volumes) else {"swap": {"size": 0}}
+        return {**grub, **swap, "config": curtin.config(spec.storage, dialect.filesystems[0])}
     layout: dict[str, Any] = {"name": "lvm" if spec.layout == "lvm" else "direct", "match": {"path": DISK}}
     if spec.layout == "lvm" and dialect.sizing_policy:
         layout["sizing-policy"] = "all"
-    return {"layout": layout}
+    return {**grub, "layout": layout}
 
 
 def _first_boot(spec: AnswerSpec) -> dict[str, Any]:

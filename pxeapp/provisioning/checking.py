@@ -16,7 +16,7 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from pxeapp.answers import checks as answer_checks
-from pxeapp.answers import render
+from pxeapp.answers import origins, render
 from pxeapp.answers.checks import known as knowing
 from pxeapp.answers.checks.known import Known
 from pxeapp.answers.spec import AnswerSpec
@@ -175,14 +175,26 @@ class Checker:
         return _VERDICTS.get(key, judge)
 
     def _placed(self, file: File, faults: Sequence[Fault], spec: AnswerSpec) -> list[Fault]:
-        """Each fault, secrets masked, with the template its line comes from; else with the one its file begins with."""
+        """Each fault, secrets masked, with the template that its line comes from, or the variable that it is made of.
+
+        Where neither is known, it is the template that the file begins with.
+        """
         lines = file.text.split("\n")
+        names = origins.templates(file.kind, file.templates)
+        first = origins.first(file.kind, names, spec.role)
+        if file.kind in origins.BUILT and not self._templates.has_own(first):
+            first = ""
         found = []
         for fault in faults:
             line = lines[fault.line - 1] if 0 < fault.line <= len(lines) else ""
-            place = self._templates.place(line, file.templates) if line.strip() else None
+            if file.kind in origins.BUILT:
+                line = line.removeprefix("  ")  # what is merged stands below one key more
+            place = self._templates.place(line, names) if line.strip() else None
+            variable = origins.variable(file.kind, lines, fault.line, spec)
+            if variable and (place is None or place[0] in names):  # else a template of the site's own has the very line
+                place = variable, 0
             fault = replace(fault, problem=render.mask(fault.problem, spec), fix=render.mask(fault.fix, spec))
-            found.append(fault.of(*place) if place else fault.of(file.templates[0], 0) if file.templates else fault)
+            found.append(fault.of(*place) if place else fault.of(first, 0))
         return found
 
 

@@ -92,9 +92,8 @@ def load(url: str, source: Path) -> None:
         with suppress(BrokenPipeError):
             server.stdin.close()
         said = _told(server)
-    if (
-        script.returncode != -signal.SIGPIPE and server.returncode != NOT_CONNECTED
-    ):  # else it is because nobody reads on
+    # When nobody reads on, or nobody ever did, that is not its fault.
+    if script.returncode != -signal.SIGPIPE and server.returncode != NOT_CONNECTED:
         _refuse_failed("pg_restore", script.returncode, told)
     _refuse_failed("psql", server.returncode, said)
 

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
-from pxeapp.answers import autoinstall, releases, render
+from pxeapp.answers import autoinstall, checks, releases, render
 from pxeapp.answers.spec import AnswerSpec, BadAnswerValue, Card, Repository
+from pxeapp.answers.storage import read
 from pxeapp.boot import grub, ipxe, pxelinux
 from pxeapp.boot.spec import InstallBoot
 from pxeapp.templates import TemplateError, Templates
@@ -38,6 +39,7 @@ from tests.answers.samples import (
     spec,
 )
 from tests.answers.site.sample import everything, with_site
+from tests.answers.storage.samples import LAYOUTS
 from tests.boot import golden
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -207,30 +209,66 @@ def test_the_cards_are_found_by_mac_and_one_has_the_default_route() -> None:
     assert document(full_spec("20.04"))["network"]["ethernets"]["card0"]["routes"][0]["to"] == "0.0.0.0/0"
 
 
-def test_packages_of_other_repositories_wait_until_the_system_knows_these() -> None:
+@every_release
+def test_a_roles_packages_come_without_what_they_recommend_on_every_installer(family: str, version: str) -> None:
+    found = spec(family, version, "compute", "autoinstall")
+    assert document(found)["packages"] == []
+    assert "Install-Recommends" not in autoinstall.user_data(found, TEMPLATES)  # the kernel's make the initramfs
+    finish = shells.inner(autoinstall.script(found, TEMPLATES))["/target/root/pxeapp-finish"]
+    installed = finish.index(f"install --no-install-recommends \\\n    {' '.join(found.packages)}\n")
+    assert finish.index("apt-get -q update") < installed
+
+
+def test_what_prepares_other_disks_is_installed_before_the_late_commands() -> None:
+    layout = {"raw": [{"serial": "Z1", "format": "xfs"}], "groups": {"cinder-volumes": {"disks": [{"serial": "Z2"}]}}}
+    assert document(plain_spec("24.04", storage=read(layout)))["packages"] == ["lvm2", "xfsprogs"]
+
+
+def test_packages_come_when_their_repositories_are_known() -> None:
     ours = Repository("cloud", f"{NODE_URL}/repo/cloud", "noble-updates/epoxy", "main", f"{NODE_URL}/repo/cloud.asc")
     found = plain_spec("24.04", release=release("ubuntu", "24.04", repositories=(ours,)))
-    packages = document(plain_spec("24.04"))["packages"]
-    assert packages
-    assert document(found)["packages"] == []
     finish = shells.inner(autoinstall.script(found, TEMPLATES))["/target/root/pxeapp-finish"]
     signed = "[signed-by=/etc/apt/keyrings/cloud.asc]"
     assert shells.inner(finish)["/etc/apt/sources.list.d/cloud.list"] == (
         f"deb {signed} {NODE_URL}/repo/cloud noble-updates/epoxy main"
     )
-    installed = finish.index(f"--no-install-recommends \\\n    {' '.join(packages)}\n")
-    assert finish.index("apt-get -q update") < installed
+    order = ["/etc/apt/sources.list.d/cloud.list", "apt-get -q update", "--no-install-recommends"]
+    places = [finish.index(each) for each in order]
+    assert places == sorted(places)
 
 
-def test_packages_wait_for_the_sites_repositories_and_come_before_what_needs_them() -> None:
+def test_packages_come_after_the_sites_repositories_and_before_what_needs_them() -> None:
     found = everything("ubuntu", "24.04", installer="autoinstall")
-    assert document(found)["packages"] == []
     finish = shells.inner(autoinstall.script(found, TEMPLATES))["/target/root/pxeapp-finish"]
     sources = "/etc/apt/sources.list.d/pxeapp-tools-9.list"
     order = [sources, "--no-install-recommends", "# Its time servers", "# Users of"]
     places = [finish.index(each) for each in order]
     assert places == sorted(places)
     assert finish.count("--no-install-recommends") == 1
+
+
+def test_the_disk_stays_first_where_the_site_says_so() -> None:
+    for _, version in AUTOINSTALLS:
+        for layout in ("plain", "raid1"):
+            found = plain_spec(version, storage=read(LAYOUTS[layout]), system_disk=None, data_disks=(), keep_disks=())
+            assert "grub" not in document(found)["storage"]
+            assert "# Keep the network first" in autoinstall.script(found, TEMPLATES)
+            first = with_site(found, {"boot_order": "disk-first"})
+            assert document(first)["storage"]["grub"] == {"reorder_uefi": False}
+            script = autoinstall.script(first, TEMPLATES)
+            assert "# Keep the network first" not in script
+            assert "# The disk first" in script  # older ones read `grub` with `config` only
+            for kind in ("user-data", "script"):
+                assert checks.check(kind, render.render(kind, first, TEMPLATES), first) == []
+
+
+def test_a_layout_without_swap_has_no_swap_file_either() -> None:
+    def said(volumes: dict[str, str]) -> dict[str, Any]:
+        return document(plain_spec("24.04", storage=read({"volumes": volumes})))["storage"]  # type: ignore[no-any-return]
+
+    assert said({"/": "rest"})["swap"] == {"size": 0}
+    assert "swap" not in said({"/": "rest", "swap": "1G"})
+    assert "swap" not in document(plain_spec("24.04"))["storage"]  # the installer's own recipe
 
 
 def test_host_keys_that_are_kept_are_not_made_anew_at_the_first_boot() -> None:
@@ -307,12 +345,10 @@ def test_a_hostile_value_is_refused_or_is_only_itself() -> None:
         with pytest.raises(BadAnswerValue):
             plain_spec("24.04", **{field: value})
     # These are possible values, and YAML would take each for something else.
-    found = plain_spec(
-        "24.04", hostname="on", domain="no", keyboard="0777", locale="C", packages=("1e3", "null", "yes")
-    )
+    found = plain_spec("24.04", hostname="on", domain="no", keyboard="0777", locale="C")
     said = document(found)
     assert (said["user-data"]["hostname"], said["user-data"]["fqdn"]) == ("on", "on.no")
-    assert (said["keyboard"]["layout"], said["packages"]) == ("0777", ["1e3", "null", "yes"])
+    assert (said["keyboard"]["layout"], said["locale"]) == ("0777", "C")
 
 
 @pytest.mark.parametrize(

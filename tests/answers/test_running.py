@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from pxeapp.answers import kickstart, preseed
+from pxeapp.answers import autoinstall, kickstart, preseed
 from tests.answers import shells
 from tests.answers.appliance import Appliance, running
 from tests.answers.samples import TEMPLATES, full, spec
+from tests.answers.site.sample import with_site
 
 pytestmark = pytest.mark.network
 SHELLS = [("bash",), ("dash",), ("busybox", "sh")]
@@ -221,6 +222,34 @@ def test_the_boot_order_keeps_the_entry_first_that_the_installer_came_by(tmp_pat
     order = body[body.index("# Keep the network first") :].replace("/sys/firmware/efi", f"{tmp_path}/efi")
     assert run(("bash",), f"set -e\n{order}", path=f"{tmp_path}:{os.environ['PATH']}").returncode == 0
     assert (tmp_path / "orders").read_text() == "-q -o 0003,0007,0001,0000\n"
+
+
+@pytest.mark.parametrize(
+    ("entries", "order", "after"),
+    [
+        ("Boot0003* PXE\nBoot0004* ubuntu\tHD(1)\n", "0003,0004,0000", ["-q -o 0004,0003,0000"]),
+        ("Boot0004* Ubuntu\nBoot0003* PXE\nBoot0005  ubuntu\n", "0000,0005,0003,0004", ["-q -o 0004,0000,0005,0003"]),
+        ("Boot0003* PXE\nBoot0004* ubuntu\n", "0003,0000", ["-q -o 0004,0003,0000"]),  # made, and nowhere in the order
+        ("Boot0004* ubuntu\n", "0004", ["-q -o 0004"]),
+        ("Boot0003* PXE\n", "0003,0000", []),
+    ],
+)
+def test_with_disk_first_ubuntus_entries_come_first(entries: str, order: str, after: list[str], tmp_path: Path) -> None:
+    (tmp_path / "efibootmgr").write_text(
+        f'#!/bin/sh\n[ $# = 0 ] || echo "$@" >>{tmp_path}/orders\n'
+        f"printf 'BootCurrent: 0003\nTimeout: 1\nBootOrder: {order}\n{entries}'\n"
+    )
+    (tmp_path / "efibootmgr").chmod(0o755)
+    (tmp_path / "efi/efivars").mkdir(parents=True)
+    (tmp_path / "efi/efivars/BootOrder-8be4").touch()
+    found = with_site(spec("ubuntu", "24.04", installer="autoinstall"), {"boot_order": "disk-first"})
+    body = shells.inner(autoinstall.script(found, TEMPLATES))["/target/root/pxeapp-finish"]
+    part = re.search(r"(?ms)^# The disk first .*?^fi$", body)
+    assert part
+    script = f"set -e\n{part[0]}".replace("/sys/firmware/efi", f"{tmp_path}/efi")
+    assert run(("bash",), script, path=f"{tmp_path}:{os.environ['PATH']}").returncode == 0
+    orders = tmp_path / "orders"
+    assert (orders.read_text().splitlines() if orders.exists() else []) == after
 
 
 def test_debians_other_cards_are_found_by_mac(tmp_path: Path) -> None:

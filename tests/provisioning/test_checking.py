@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from pxeapp.answers import render
+from pxeapp.answers.checks.known import Known
+from pxeapp.answers.storage import LVM, Layout, Volume
 from pxeapp.errors import Invalid
 from pxeapp.machines import selectors
 from pxeapp.machines.models import Machine
@@ -14,6 +17,7 @@ from pxeapp.provisioning import checking, plan, rendered
 from pxeapp.provisioning.checking import NotDeployable
 from pxeapp.provisioning.models import Deployment
 from pxeapp.provisioning.shape import Shape
+from pxeapp.templates.versions import recording
 from tests.answers import samples
 from tests.provisioning.rack import Rack
 
@@ -66,6 +70,45 @@ def test_advice_refuses_nothing_and_is_shown(rack: Rack) -> None:
         files = rendered.rendered(session, rack.checker, selectors.get(session, "node1"), kind="kickstart")
     assert all(fault["advice"] for fault in files[0]["faults"])
     assert rack.deploy() > 0
+
+
+# What no layout that was read has: two volumes of one name.
+TWICE = Layout(simple=False, root="lvm", volumes=(Volume("swap", 1024), Volume("/swap", 1024), Volume("/", None)))
+
+
+def places(rack: Rack, family: str, version: str, kind: str, *change: str, layout: Layout = LVM) -> dict[str, str]:
+    """The problems of a file that is changed behind the renderer, each with where it is said to come from."""
+    spec = samples.spec(family, version, storage=layout, system_disk=None, data_disks=(), keep_disks=())
+    with recording() as made_from:
+        text = render.render(kind, spec, rack.checker.tools.templates)
+    if change:
+        assert change[0] in text
+        text = text.replace(*change, 1)
+    file = checking.File(kind, text, tuple(made_from))
+    return {fault.problem: fault.place for fault in rack.checker.faults_of(file, spec, Known(), Shape(spec))}
+
+
+def test_a_line_that_is_built_in_code_is_said_to_come_from_its_variable(rack: Rack) -> None:
+    found = places(rack, "rocky", "9", "kickstart", layout=TWICE)
+    assert found["system has two volumes named swap."].endswith("(from vars.layout)")
+    found = places(rack, "ubuntu", "24.04", "user-data", layout=TWICE)
+    assert found["The id 'volume-swap' stands twice."].endswith("(from vars.layout)")
+
+
+def test_other_lines_come_from_their_template_or_from_nowhere_that_is_known(rack: Rack) -> None:
+    found = places(rack, "rocky", "9", "kickstart", "lang en_US.UTF-8", "lang english")
+    assert "(from kickstarts/_system.ks, line" in found["'english' is no language."]
+    found = places(rack, "rocky", "9", "kickstart", "\nkeyboard ", "\n# ")
+    assert found["There is no keyboard: the keyboard is asked for."] == " (from kickstarts/base.ks)"
+    found = places(rack, "ubuntu", "24.04", "user-data", "  shutdown:", "  shutdwn:")
+    assert found
+    assert all("from" not in each for each in found.values()), "no template has a line of it, and no variable"
+
+
+def test_a_line_of_a_sites_own_document_is_said_to_come_from_there(rack: Rack) -> None:
+    path = override(rack, "preseeds/autoinstall/base.yaml", "storage:\n  swap:\n    filname: /x\n")
+    found = places(rack, "ubuntu", "24.04", "user-data")
+    assert [each.partition("(from ")[2] for each in found.values()] == [f"{path}, line 3)"]
 
 
 def test_a_rehearsal_is_kept_as_long_as_nothing_changes(rack: Rack) -> None:

@@ -101,3 +101,20 @@ def test_the_reference_and_what_holds_for_a_machine(run: Run, tmp_path: Path) ->
     assert (holds["controller"]["value"], holds["controller"]["from"]) == ("10.0.0.2", "cluster prod")
     assert holds["rabbit_password"]["value"] == "***"
     assert "Europe/Rome" in run("variables", "node1").output
+
+
+def test_a_layout_that_a_machine_of_the_cluster_has_not_the_disks_for_is_refused_at_once(
+    run: Run, tmp_path: Path
+) -> None:
+    run("cluster", "create", "prod")
+    machines = tmp_path / "machines.json"
+    disk = {"path": "disk/by-path/pci-1", "size": "480G"}
+    machine = {"name": "node1", "mac": "52:54:00:00:00:01", "cluster": "prod", "disks": {"system": disk}}
+    machines.write_text(json.dumps([machine]))
+    run("machine", "import", str(machines))
+    run("cluster", "set", "prod", "--var", 'layout={"volumes": {"/": "rest", "/var": "400G"}}')
+    said = run(
+        "cluster", "set", "prod", "--var", 'layout={"volumes": {"/": "rest", "/var": "500G"}}', fails=True
+    ).output
+    assert "disk/by-path/pci-1 has 480 GB" in said
+    assert "400G" in run("cluster", "show", "prod").output

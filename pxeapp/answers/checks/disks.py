@@ -24,13 +24,13 @@ ONLY = "--only-use"
 
 
 def check(handler: Any, found: Kickstart) -> Iterator[Fault]:
-    """Every fault of the storage; what a file is included that nobody here knows, only what it cannot mend is said."""
+    """Every fault of the storage; where something is included that was not read, only what that cannot mend."""
     yield from _allowed(found)
     yield from _cleared(found)
     parts = handler.partition.partitions
     yield from _sizes(parts, "part")
     yield from _sizes(handler.logvol.lvList, "logvol")
-    if not found.unknown:
+    if found.whole:
         yield from _made_of(handler, parts)
         yield from _mounted(handler, found, parts)
 
@@ -151,11 +151,7 @@ def _mounted(handler: Any, found: Kickstart, parts: list[Any]) -> Iterator[Fault
                 yield Fault(KIND, row.lineno, problem, "Keep one of them.")
             at.setdefault(row.mountpoint, row.lineno)
     others = found.named("autopart", "ostreecontainer", "btrfs", "stratisfs", "mount", "liveimg")
-    if (
-        "/" not in at
-        and not others
-        and not any(command.written for command in found.commands if command.name == "part")
-    ):
+    if "/" not in at and not others:
         yield Fault(
             KIND, 0, "No root file system is made, so Anaconda would stop and ask.", "Add: part / --size=4096 --grow"
         )

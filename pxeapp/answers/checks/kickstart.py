@@ -9,9 +9,10 @@ from functools import cache
 from typing import Any
 
 from pxeapp.answers import releases
-from pxeapp.answers.checks import addresses, anaconda, disks, lines, shells
+from pxeapp.answers.checks import addresses, anaconda, disks, lines, shells, written
 from pxeapp.answers.checks.known import Known
 from pxeapp.answers.checks.lines import Kickstart, Section
+from pxeapp.answers.checks.written import Reading
 from pxeapp.answers.patterns import CRYPT, PACKAGE, SSH_KEY
 from pxeapp.answers.releases import Enterprise
 from pxeapp.answers.spec import AnswerSpec
@@ -27,6 +28,7 @@ NEEDED = {
     "bootloader": ("nothing says where to boot from", "Add: bootloader --leavebootorder"),
     "reboot": ("Anaconda waits for a key at its end", "Add: reboot"),
 }
+MAY_SAY_IT = "What is included here may say it: nobody can read that before the machine does."
 ALIKE = {"reboot": ("reboot", "poweroff", "shutdown", "halt")}
 SOURCES = ("url", "cdrom", "nfs", "harddrive", "hmc", "liveimg", "ostreesetup", "ostreecontainer")
 # Of several of these the last one counts, and nobody sees which was meant.
@@ -34,8 +36,12 @@ ONCE = (
     "lang", "keyboard", "timezone", "rootpw", "bootloader", "clearpart", "zerombr", "autopart", "reqpart", "selinux",
     "firewall", "firstboot", "skipx", "services", "reboot", *SOURCES,
 )  # fmt: skip
-# pykickstart's own words for what we look at ourselves, and rightly for a VLAN beside its device.
-OURS = re.compile(r"network .*(?:already|defined|duplicate)|A network device with the name", re.IGNORECASE)
+# pykickstart's own words for what we look at ourselves, and rightly for a VLAN beside its device; and for a BIOS boot
+# partition on each disk of an array, which there must be.
+OURS = re.compile(
+    r"network .*(?:already|defined|duplicate)|A network device with the name|mountpoint biosboot has already",
+    re.IGNORECASE,
+)
 LANG = re.compile(r"[A-Za-z]{1,3}(_[A-Z]{2})?(\.[A-Za-z0-9-]+)?(@\w+)?")
 GLOB = re.compile(r"[-@]?\^?[A-Za-z0-9*?][A-Za-z0-9+._:*?\[\] -]{0,127}")
 SHELLS = {"/bin/sh": "bash", "/bin/bash": "bash", "/usr/bin/bash": "bash", "/usr/bin/sh": "bash"}
@@ -50,7 +56,15 @@ def check(text: str, spec: AnswerSpec, known: Known) -> Iterator[Fault]:
     """Every fault of a kickstart, for the release of the specification."""
     del known
     dialect = releases.enterprise(spec.release.family, spec.release.version)
-    parsed = anaconda.parse(text, dialect.syntax)
+    for section in lines.split(text).sections:
+        if section.name in lines.SCRIPTS:
+            yield from _script(section)
+    # With both firmwares most of it is the same, and is said once.
+    yield from dict.fromkeys(fault for each in written.readings(text) for fault in _read(each, dialect))
+
+
+def _read(reading: Reading, dialect: Enterprise) -> Iterator[Fault]:
+    parsed = anaconda.parse(reading.text, dialect.syntax)
     for each in parsed.complaints:
         if not OURS.search(each.words):
             yield Fault(
@@ -60,13 +74,11 @@ def check(text: str, spec: AnswerSpec, known: Known) -> Iterator[Fault]:
                 _fix(each.words),
                 advice=each.deprecated,
             )
-    found = lines.split(text)
-    for section in found.sections:
-        if section.name in lines.SCRIPTS:
-            yield from _script(section)
     if not parsed.whole:
         return  # the rest was not read, and would be said to be missing
+    found = lines.split(reading.text, reading.partly)
     yield from _needed(found)
+    yield from _twice(found)
     yield from _system(parsed.handler, found, dialect)
     yield from _packages(found)
     yield from addresses.check(parsed.handler.network.network)
@@ -74,14 +86,24 @@ def check(text: str, spec: AnswerSpec, known: Known) -> Iterator[Fault]:
 
 
 def _needed(found: Kickstart) -> Iterator[Fault]:
-    if not found.unknown:
-        for name, (otherwise, fix) in NEEDED.items():
-            if not found.named(*ALIKE.get(name, (name,))):
-                yield Fault(KIND, 0, f"There is no {name}: {otherwise}.", fix)
-        if not found.named(*SOURCES):
-            yield Fault(KIND, 0, "Nothing says where to install from.", "Add: url --url=http://HOST/TREE")
-        if not any(section.name == "%packages" for section in found.sections) and not found.named(*SOURCES[5:]):
-            yield Fault(KIND, 0, "There is no %packages section: the packages are asked for.", "Add: %packages … %end")
+    for problem, fix in _missing(found):
+        if found.unknown:
+            yield Fault(KIND, found.unknown[0].line, f"{problem} {MAY_SAY_IT}", fix, advice=True)
+        else:
+            yield Fault(KIND, 0, problem, fix)
+
+
+def _missing(found: Kickstart) -> Iterator[tuple[str, str]]:
+    for name, (otherwise, fix) in NEEDED.items():
+        if not found.named(*ALIKE.get(name, (name,))):
+            yield f"There is no {name}: {otherwise}.", fix
+    if not found.named(*SOURCES):
+        yield "Nothing says where to install from.", "Add: url --url=http://HOST/TREE"
+    if not any(section.name == "%packages" for section in found.sections) and not found.named(*SOURCES[5:]):
+        yield "There is no %packages section: the packages are asked for.", "Add: %packages … %end"
+
+
+def _twice(found: Kickstart) -> Iterator[Fault]:
     for name in ONCE:
         for command in found.named(name)[1:]:
             first = found.named(name)[0].line

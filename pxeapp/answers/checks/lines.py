@@ -1,10 +1,9 @@
-"""A kickstart's lines by section: its commands, its scripts, and what a %pre writes for it."""
+"""A kickstart's lines by section: its commands and its scripts."""
 
 from __future__ import annotations
 
-import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 SECTIONS = (
@@ -19,16 +18,14 @@ SECTIONS = (
     "%certificate",
 )
 SCRIPTS = ("%pre", "%pre-install", "%post", "%onerror", "%traceback")
-_WRITTEN = re.compile(r"cat >+\s*\"?([\w/.-]+)\"? <<-?\s*['\"]?(\w+)['\"]?\n(.*?)^\2$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command line: its words, the line it stands in, and whether it comes from a file that %pre writes."""
+    """A command line: its words, and the line it stands in."""
 
     line: int
     words: tuple[str, ...]
-    written: bool = False
 
     @property
     def name(self) -> str:
@@ -47,11 +44,12 @@ class Command:
 
 @dataclass(slots=True)
 class Section:
-    """A section with its header and body; `first` is the line its body begins in."""
+    """A section with its header and body; `line` is the header's, `end` that of %end, 0 where there is none."""
 
     name: str
     header: tuple[str, ...]
     line: int
+    end: int = 0
     body: list[str] = field(default_factory=list)
 
     @property
@@ -62,18 +60,25 @@ class Section:
 
 @dataclass(slots=True)
 class Kickstart:
-    """The whole file taken apart; `unknown` are includes that nothing in the file writes."""
+    """The whole file taken apart. `unknown` are includes that nothing in the file writes, `partly` those of which only
+    the machine knows every value: their commands are there, and pykickstart has not read them."""
 
     commands: list[Command] = field(default_factory=list)
     sections: list[Section] = field(default_factory=list)
     unknown: list[Command] = field(default_factory=list)
+    partly: list[Command] = field(default_factory=list)
+
+    @property
+    def whole(self) -> bool:
+        """Whether every command of it was read."""
+        return not (self.unknown or self.partly)
 
     def named(self, *names: str) -> list[Command]:
         """The commands of these names, in their order."""
         return [each for each in self.commands if each.name in names]
 
 
-def split(text: str) -> Kickstart:
+def split(text: str, partly: Mapping[str, Sequence[Command]] | None = None) -> Kickstart:
     """Take a kickstart apart. It may be wrong: what cannot be told is left out, and pykickstart complains of it."""
     found = Kickstart()
     inside: Section | None = None
@@ -81,40 +86,32 @@ def split(text: str) -> Kickstart:
         first = line.split(None, 1)[0] if line.strip() else ""
         if inside is not None:
             if first == "%end":
+                inside.end = number
                 inside = None
             else:
                 inside.body.append(line)
         elif first in SECTIONS:
             inside = Section(first, _words(line), number)
             found.sections.append(inside)
-        elif first and not first.startswith("#") and (words := _words(line)):
-            found.commands.append(Command(number, words))
-    _include(found)
+        elif (said := command(line, number)) is not None:
+            _place(said, found, partly or {})
     return found
 
 
-def _include(found: Kickstart) -> None:
-    written = {
-        path: body
-        for section in found.sections
-        if section.name.startswith("%pre")
-        for path, _, body in _WRITTEN.findall(section.text)
-    }
-    commands: list[Command] = []
-    for command in found.commands:
-        if command.name == "%include" and len(command.words) > 1 and command.words[1] in written:
-            commands += _written(written[command.words[1]], command.line)
-        elif command.name in ("%include", "%ksappend"):
-            found.unknown.append(command)
-        else:
-            commands.append(command)
-    found.commands = commands
+def command(line: str, number: int) -> Command | None:
+    """The command of a line; None where there is none."""
+    words = _words(line)
+    return Command(number, words) if words else None
 
 
-def _written(body: str, line: int) -> Iterator[Command]:
-    for text in body.split("\n"):
-        if text.strip() and not text.lstrip().startswith(("#", "%")) and (words := _words(text)):
-            yield Command(line, words, written=True)
+def _place(said: Command, found: Kickstart, partly: Mapping[str, Sequence[Command]]) -> None:
+    if said.name not in ("%include", "%ksappend"):
+        found.commands.append(said)
+    elif said.name == "%include" and len(said.words) > 1 and said.words[1] in partly:
+        found.partly.append(said)
+        found.commands += partly[said.words[1]]
+    else:
+        found.unknown.append(said)
 
 
 def _words(line: str) -> tuple[str, ...]:

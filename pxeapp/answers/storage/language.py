@@ -40,6 +40,15 @@ IN_ROOT = frozenset(
 OURS = {"/boot/efi": "We make it ourselves, where the firmware needs it."}
 LEAST_VOLUME_MIB = 64
 LEAST_BOOT_MIB = 512  # two kernels with their initramfs, and the one that is being installed
+# The smallest system of any release has 1.5 GiB, kernel and firmware files with it, and its packages are fetched first.
+LEAST_ROOT_MIB = 2048
+LEAST_XFS_MIB = 300  # mkfs.xfs makes no smaller one, since xfsprogs 5.19
+ARRAY_MIB = 8  # of a member, for the array's own records
+# lvm(8) keeps these for itself, whatever follows them in a volume's name.
+RESERVED = ("snapshot", "pvmove")
+LONGEST_ARRAY = 29  # characters that an array's name has of the volume's; mdadm's own end is at 32
+# Names of what we make ourselves on each disk, beside the volumes.
+OUR_PARTS = {"bios": "the BIOS boot partition", "esp": "the EFI system partition", "boot_efi": "/boot/efi"}
 MOST_RAW = 64
 
 
@@ -100,6 +109,7 @@ def examine(said: Any, where: str) -> tuple[Layout, list[FieldProblem]]:
         root=root, system=system, raid=raid, volumes=volumes, boot_mib=boot, filesystem=str(filesystem),
         groups=groups, raw=raw,
     )  # fmt: skip
+    found += [*_too_small(layout, where), *_same_name(layout, where)]
     found += [*_twice(layout, where), *_same_mount(layout, where)]
     return layout, found
 
@@ -167,8 +177,6 @@ def _volumes(said: Mapping[str, Any], root: str, where: str) -> tuple[tuple[Volu
         mib = None if size == REST else sizes.volume_mib(size)
         if mib is None and size != REST:
             problems.append(FieldProblem(place, f"{str(size)[:60]!r} is not a size.", sizes.VOLUME_FIX))
-        elif mib is not None and mib < (least := LEAST_BOOT_MIB if mount == "/boot" else LEAST_VOLUME_MIB):
-            problems.append(FieldProblem(place, f"{mib} MiB are too few.", f"Write {least}M or more."))
         found[mount] = Volume(mount, mib)
     boot = found.pop("/boot", Volume("/boot", BOOT_MIB))
     problems += _wholeness(found, boot, root, where)
@@ -187,6 +195,32 @@ def _wholeness(found: Mapping[str, Volume], boot: Volume, root: str, where: str)
     if not growing and root == "plain":
         fix = 'Let one take the rest: "/": "rest". With root: lvm it stays free in the volume group.'
         yield FieldProblem(where, "leave space that no partition has.", fix)
+
+
+def _too_small(layout: Layout, where: str) -> Iterable[FieldProblem]:
+    """What no installer makes, or fits into. Without a file system said it is the release's, which may be XFS."""
+    file_system = LEAST_VOLUME_MIB if layout.filesystem == "ext4" else LEAST_XFS_MIB
+    if layout.raid and not layout.lvm and file_system == LEAST_XFS_MIB:
+        file_system += ARRAY_MIB
+    least = {"/": LEAST_ROOT_MIB, "/boot": LEAST_BOOT_MIB, SWAP: LEAST_VOLUME_MIB}
+    for volume in (*layout.volumes, Volume("/boot", layout.boot_mib)):
+        needed = least.get(volume.mount, file_system)
+        if volume.mib is not None and volume.mib < needed:
+            place = f"{where}.volumes.{volume.mount[:63]}"
+            yield FieldProblem(place, f"{volume.mib} MiB are too few.", f"Write {needed}M or more.")
+
+
+def _same_name(layout: Layout, where: str) -> Iterable[FieldProblem]:
+    """A logical volume, or a partition and its array, is named after its mount point: two must not come to one name."""
+    seen = {} if layout.lvm else dict(OUR_PARTS)
+    for volume in layout.volumes:
+        place = f"{where}.volumes.{volume.mount[:63]}"
+        name = volume.name[:LONGEST_ARRAY] if layout.raid and not layout.lvm else volume.name
+        if name in seen:
+            yield FieldProblem(place, f"would be named {name}, as {seen[name]} is.", "Mount it elsewhere.")
+        elif layout.lvm and name.startswith(RESERVED):
+            yield FieldProblem(place, f"would be named {name}, which LVM keeps for itself.", "Mount it elsewhere.")
+        seen.setdefault(name, volume.mount)
 
 
 def _bad_mount(mount: str) -> tuple[str, str] | None:

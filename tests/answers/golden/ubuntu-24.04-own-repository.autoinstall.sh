@@ -377,9 +377,10 @@ deb [signed-by=/etc/apt/keyrings/tools.gpg] http://10.77.0.1:8081/repo/tools sta
 END_OF_SOURCE
 mkdir -p /etc/apt/keyrings
 wget -qO /etc/apt/keyrings/tools.gpg --tries=5 'http://10.77.0.1:8081/repo/keys/pxeapp.gpg'
-# The role's packages, now that their repositories are known.
+# The role's packages and what they need, now that their repositories are known.
 apt-get -q update
-DEBIAN_FRONTEND=noninteractive apt-get -qy -o Dpkg::Options::=--force-confdef install --no-install-recommends \
+DEBIAN_FRONTEND=noninteractive apt-get -qy -o Dpkg::Options::=--force-confdef -o Dpkg::Use-Pty=false \
+    install --no-install-recommends \
     openssh-server chrony curl sudo lvm2 python3
 # Its time servers, in place of the distribution's pools.
 if [ -e /etc/chrony/chrony.conf ]; then

@@ -372,6 +372,11 @@ finish() {
     cat >/target/root/pxeapp-finish <<'END_OF_FINISH'
 set -e
 export DEBIAN_FRONTEND=noninteractive
+# The role's packages and what they need, now that their repositories are known.
+apt-get -q update
+DEBIAN_FRONTEND=noninteractive apt-get -qy -o Dpkg::Options::=--force-confdef -o Dpkg::Use-Pty=false \
+    install --no-install-recommends \
+    openssh-server chrony curl sudo lvm2 python3
 # Its time servers, in place of the distribution's pools.
 if [ -e /etc/chrony/chrony.conf ]; then
     for file in /etc/chrony/chrony.conf /etc/chrony/sources.d/*.sources; do

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -168,6 +169,37 @@ def test_availability_zone_and_aggregates_are_asked_for_at_the_first_boot() -> N
     script = first_boot(work.of(node("debian", "13", "compute", **said), TEMPLATES))
     assert '"region": "Rome", "zone": "az-2"' in script
     assert '"aggregates": ["ssd", "gpu"]' in script
+
+
+CELLS = """\
++-------+--------------------------------------+-----------------------+
+|  Name |                 UUID                 |     Transport URL     |
++-------+--------------------------------------+-----------------------+
+| cell0 | 00000000-0000-0000-0000-000000000000 |         none:/        |
+"""
+OWN_CELL = "| cell1 | 7b0b1f0c-6a60-4f5f-9a3b-0d2f7a3d4c11 | rabbit://openstack:** |\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "listed", "makes"),
+    [("cell7", CELLS, True), ("cell0", CELLS, True), ("cell1", CELLS + OWN_CELL, False), ("x", CELLS + OWN_CELL, False)],
+)
+def test_a_controller_makes_one_cell_and_calls_it_as_the_cluster_does(name: str, listed: str, makes: bool) -> None:
+    script = first_boot(work.of(node("debian", "13", "controller", cell=name), TEMPLATES))
+    part = re.search(r"(?m)^ *as nova nova-manage cell_v2 list_cells .*\n.*create_cell.*$", script)
+    assert part
+    manage = f'as() {{ shift; case "$*" in *list_cells) cat <<"EOF"\n{listed}EOF\n;; *) echo "$@" ;; esac; }}'
+    done = subprocess.run(
+        ["bash", "-eu", "-o", "pipefail", "-c", f"{manage}\n{part[0]}"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == (f"nova-manage cell_v2 create_cell --name={name}\n" if makes else "")
+
+
+def test_a_compute_node_is_in_the_cell_whose_message_bus_it_uses() -> None:
+    conf = text_of(work.of(node("debian", "13", "compute", cell="cell7"), TEMPLATES), "/etc/nova/nova.conf")
+    assert "transport_url = rabbit://openstack:" in conf
+    assert "[database]" not in conf
+    assert catalogue.load("compute", TEMPLATES).variables["cell"].scope == "cluster", "said of one machine it would mean nothing"
 
 
 def test_a_controller_with_an_ipv6_address_stands_in_brackets() -> None:

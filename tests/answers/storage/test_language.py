@@ -120,6 +120,24 @@ GROUP = {"disks": ["sdb"]}
         ({"volumes": {**V, "/var": "1G", "/var/": "2G"}}, "layout.volumes./var/", "said twice"),
         ({"volumes": {**V, "/var": "5%"}}, "layout.volumes./var", "is not a size"),
         ({"volumes": {**V, "/var": "1M"}}, "layout.volumes./var", "too few"),
+        ({"volumes": {**V, "/boot": "511M"}}, "layout.volumes./boot", "Write 512M or more"),
+        ({"volumes": {"/": "64M", "/var": "rest"}}, "layout.volumes./", "Write 2048M or more"),
+        ({"root": "lvm", "volumes": {"/": "64M"}}, "layout.volumes./", "Write 2048M or more"),
+        ({"volumes": {**V, "/var/tmp": "128M"}, "filesystem": "xfs"}, "layout.volumes./var/tmp", "Write 300M or more"),
+        ({"volumes": {**V, "/var/tmp": "299M"}}, "layout.volumes./var/tmp", "Write 300M or more"),
+        ({"volumes": {**V, "/srv": "300M"}, "raid": 1, "system": PAIR}, "layout.volumes./srv", "Write 308M or more"),
+        ({"volumes": {**V, "/srv": "63M"}, "filesystem": "ext4"}, "layout.volumes./srv", "Write 64M or more"),
+        ({"volumes": {**V, "swap": "63M"}}, "layout.volumes.swap", "Write 64M or more"),
+        ({"root": "lvm", "volumes": {**V, "swap": "1G", "/swap": "1G"}}, "layout.volumes./swap", "as swap is"),
+        ({"volumes": {**V, "swap": "1G", "/swap": "1G"}}, "layout.volumes./swap", "as swap is"),
+        ({"root": "lvm", "volumes": {**V, "/var/log": "1G", "/var_log": "1G"}}, "layout.volumes./var_log", "/var/log"),
+        ({"volumes": {**V, "/esp": "1G"}}, "layout.volumes./esp", "the EFI system partition"),
+        ({"volumes": {**V, "/boot_efi": "1G"}, "raid": 1, "system": PAIR}, "layout.volumes./boot_efi", "/boot/efi"),
+        ({"root": "lvm", "volumes": {**V, "/snapshots": "1G"}}, "layout.volumes./snapshots", "LVM keeps"),
+        (
+            {"volumes": {**V, f"/{'x' * 40}": "1G", f"/{'x' * 41}": "1G"}, "raid": 1, "system": PAIR},
+            f"layout.volumes./{'x' * 41}", f"would be named {'x' * 29},",
+        ),
         ({"groups": []}, "layout.groups", "is not an object"),
         ({"groups": {"-x": GROUP}}, "layout.groups.-x", "is not a volume group's name"),
         ({"groups": {"..": GROUP}}, "layout.groups...", "is not a volume group's name"),
@@ -147,6 +165,19 @@ def test_what_is_refused(said: Any, field: str, words: str) -> None:
     assert all(each.fix for each in found)
     with pytest.raises(Invalid):
         read(said)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"volumes": {"/": "2G", "/var": "rest", "/srv": "300M", "swap": "64M", "/boot": "512M"}},
+        {"volumes": {**V, "/srv": "64M", "/swap": "1G"}, "filesystem": "ext4"},
+        {"root": "lvm", "volumes": {**V, "/esp": "300M", "/var/log": "1G", "/var_logs": "1G"}},
+        {"volumes": {**V, f"/{'x' * 40}": "1G", f"/{'x' * 41}": "1G"}},  # names of partitions, and no array
+    ],
+)
+def test_the_least_sizes_and_names_that_are_like_each_other_are_taken(said: Any) -> None:
+    assert problems(said) == []
 
 
 HOSTILE = [

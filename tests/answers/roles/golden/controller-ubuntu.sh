@@ -863,7 +863,9 @@ step "Placement" placement
 nova() {
     as nova nova-manage api_db sync
     as nova nova-manage cell_v2 map_cell0
-    as nova nova-manage cell_v2 list_cells | grep -q ' cell1 ' || as nova nova-manage cell_v2 create_cell --name=cell1
+    # One cell for each message bus, whatever it is called; cell0, which has none, has the first of all UUIDs.
+    as nova nova-manage cell_v2 list_cells | grep -E '[0-9a-f]{8}-[0-9a-f]{4}-' | grep -vq ' 00000000-0000-0000-' ||
+        as nova nova-manage cell_v2 create_cell --name=cell1
     as nova nova-manage db sync
     run nova-api nova-scheduler nova-conductor nova-novncproxy
     answers 8774 ''

@@ -5,7 +5,7 @@ put /etc/pki/rpm-gpg/RPM-GPG-KEY-pxeapp-{{ repository.name }} 0644 root:root <<'
 {{ repository.armoured }}END_OF_KEY
 rpm --import /etc/pki/rpm-gpg/RPM-GPG-KEY-pxeapp-{{ repository.name }}
 {% elif repository.ours %}
-curl -fsS --retry 5 -o /etc/pki/rpm-gpg/RPM-GPG-KEY-pxeapp-{{ repository.name }} {{ repository.key | sh }}
+curl -fsS --retry 5 --noproxy '*' -o /etc/pki/rpm-gpg/RPM-GPG-KEY-pxeapp-{{ repository.name }} {{ repository.key | sh }}
 rpm --import /etc/pki/rpm-gpg/RPM-GPG-KEY-pxeapp-{{ repository.name }}
 {% elif repository.key %}
 rpm --import {{ repository.key | sh }}

@@ -151,6 +151,7 @@ disk() {
     debconf-set grub-installer/bootdev "$found"
 {% if spec.site.keep_ssh_host_keys %}
     for each in $found; do keep_host_keys "$each"; done
+    if said=$(lost_host_keys); then report progress "$said"; fi
 {% endif %}
     report progress "Installing on $found"
 }

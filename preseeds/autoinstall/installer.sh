@@ -92,6 +92,7 @@ disk() {
     report progress "Installing on$system_disks"
 {% if spec.site.keep_ssh_host_keys %}
     for each in $system_disks; do keep_host_keys "/dev/$each"; done
+    if said=$(lost_host_keys); then report progress "$said"; fi
 {% endif %}
 }
 

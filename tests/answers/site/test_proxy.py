@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import shutil
+import threading
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -119,3 +121,41 @@ def test_the_installers_proxy_alone_is_not_left_behind_in_the_system(system: boo
     shells.check(("dash",), script)
     if shutil.which("shellcheck"):
         shells.lint("dash", script)
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("direct", [True, False])
+def test_an_rpm_repositorys_key_is_fetched_the_way_that_leads_there(direct: bool, tmp_path: Path) -> None:
+    """rpm fetches keys too, but by no proxy: where one is needed, it would end the installation."""
+    asked: list[str] = []
+
+    class Web(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"the key\n")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Web) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        here = f"127.0.0.1:{server.server_port}"
+        away = f"http://{here if direct else 'keys.example.invalid'}/a.asc"
+        proxy = {"url": AWAY if direct else f"http://{here}", "no_proxy": ["127.0.0.1"]}
+        outside = {"name": "tools", "url": "https://rpm.example.com/el", "key": away}
+        found = with_site(spec("rocky", "9"), {"proxy": proxy, "repositories": [outside]})
+        text = TEMPLATES.render("boot/site/_repositories_dnf.sh", spec=found, site=found.site).replace(
+            "/etc/", f"{tmp_path}/"
+        )
+        (tmp_path / "pki/rpm-gpg").mkdir(parents=True)
+        (tmp_path / "yum.repos.d").mkdir()
+        done = run(("bash",), f'set -e\nput() {{ cat >"$1"; }}\nrpm() {{ cat "$2"; }}\n{text}')
+        server.shutdown()
+    assert (done.returncode, done.stdout) == (0, "the key\n"), done.stderr
+    assert asked == ["/a.asc" if direct else "http://keys.example.invalid/a.asc"]
+    assert (
+        f"gpgkey=file://{tmp_path}/pki/rpm-gpg/RPM-GPG-KEY-pxeapp-tools\n"
+        in (tmp_path / "yum.repos.d/tools.repo").read_text()
+    )

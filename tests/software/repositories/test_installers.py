@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from dataclasses import replace
@@ -106,7 +107,7 @@ def test_the_file_that_a_kickstart_writes_makes_dnf_check_the_index(
         key = tmp_path / "key"
         place = re.search(r"-o (\S+)", found[1])
         assert place is not None
-        subprocess.run(found[1].replace(place[1], str(key)).split(), check=True, timeout=60)
+        subprocess.run(shlex.split(found[1].replace(place[1], str(key))), check=True, timeout=60)
         dnf = served.Dnf(tmp_path / "dnf", url, "")
         (tmp_path / "dnf/repos/t.repo").write_text(found[2].replace(place[1], str(key)))
         ran = dnf.run("install", "alpha")

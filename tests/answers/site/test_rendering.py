@@ -183,6 +183,34 @@ def test_debconf_is_told_each_thing_once(family: str, version: str) -> None:
     assert {"sudo", "nftables", "apparmor"} <= set(values["pkgsel/include"].split())
 
 
+@pytest.mark.skipif(shutil.which("apt-get") is None, reason="apt is not installed")
+@pytest.mark.parametrize(("family", "version"), PRESEEDS)
+def test_a_repository_without_a_key_is_one_that_the_installers_apt_reads(
+    family: str, version: str, tmp_path: Path
+) -> None:
+    """apt-setup writes `deb` and what it was told, lets apt read it, and takes the line out where apt will not."""
+    (tmp_path / "repo").mkdir()
+    (tmp_path / "repo/Packages").write_text("")
+    (tmp_path / "repo/Release").write_text("Suite: tools\n")
+    tools = {"name": "tools", "url": "http://tools.example.org/deb", "suite": "./"}
+    found = with_site(spec(family, version), {"repositories": [tools]})
+    said = {key: value for _, key, _, value in lines(found)}["apt-setup/local1/repository"]
+    assert checks.check("preseed", render.render("preseed", found, TEMPLATES), found) == []
+    (tmp_path / "sources.list").write_text(
+        f"deb {said}\n".replace("http://tools.example.org/deb", f"file:{tmp_path}/repo")
+    )
+    (tmp_path / "state/lists/partial").mkdir(parents=True)
+    (tmp_path / "cache/archives/partial").mkdir(parents=True)
+    places = {"Dir::State": "state", "Dir::Cache": "cache", "Dir::Etc::SourceList": "sources.list"}
+    done = subprocess.run(
+        ["apt-get", "update", "-o", "Dir::Etc::SourceParts=/dev/null", "-o", "APT::Sandbox::User=root"]
+        + [f"-o{name}={tmp_path / place}" for name, place in places.items()],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("E:") == 0
+
+
 def test_the_installer_of_debian_fetches_by_the_proxy_what_is_away() -> None:
     found = spec("debian", "13")
     away = type(found.release)("x", "debian", "13", "preseed", "http://deb.example.com/debian")

@@ -220,6 +220,7 @@ set -e
 {% include "boot/_root_keys.sh" %}
 {% endif %}
 {% include "boot/_first_boot_unit.sh" %}
+{% set late_packages = work.late %}
 {% include "boot/site/system.sh" %}
 {% if work.install %}
 

@@ -38,11 +38,15 @@ relabel() {
 {% endif %}
 {% endif %}
 {% if late_packages | default(()) %}
-{# Where the installer could not install them itself, for it knew no repository but its own archive. #}
-# The role's packages, now that their repositories are known.
+{# Where the installer could not install them itself, for it does not know every repository. #}
+{% if apt %}
+# Packages that waited for their repositories.
 apt-get -q update
 DEBIAN_FRONTEND=noninteractive apt-get -qy -o Dpkg::Options::=--force-confdef install --no-install-recommends \
     {{ late_packages | join(" ") }}
+{% else %}
+{% include "boot/site/_late_packages_dnf.sh" %}
+{% endif %}
 {% endif %}
 {% if apt and site.packages_remove %}
 {% include "boot/site/_remove.sh" %}

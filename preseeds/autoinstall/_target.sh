@@ -15,7 +15,7 @@ mkdir -p /etc/apt/keyrings
 wget -qO {{ keyring }} --tries=5 {% if spec.reach.via[repository.key] %}-e http_proxy={{ proxy }} -e https_proxy={{ proxy }}{% else %}--no-proxy{% endif %} '{{ repository.key }}'
 {% endif %}
 {% endfor %}
-{% set late_packages = work.packages if packages_wait else () %}
+{% set late_packages = work.packages + work.late if packages_wait else () %}
 {% include "boot/site/system.sh" %}
 echo '{{ spec.hostname }}' >/etc/hostname
 cat >/etc/hosts <<'END_OF_HOSTS'

@@ -211,6 +211,44 @@ def test_a_repository_without_a_key_is_one_that_the_installers_apt_reads(
     assert done.stderr.count("E:") == 0
 
 
+@pytest.mark.parametrize(
+    ("family", "version", "installer"),
+    [*((*key, "kickstart") for key in KICKSTARTS), *((*key, "preseed") for key in PRESEEDS),
+     *((*key, "autoinstall") for key in AUTOINSTALLS)],
+)  # fmt: skip
+def test_what_only_a_repository_of_the_systems_has_is_installed_when_the_system_knows_it(
+    family: str, version: str, installer: str
+) -> None:
+    """The agent that takes over, and the site's own packages: their repository is kept out of the installation."""
+    salt = {"name": "salt", "url": "https://salt.example.com/repo", "installer": False}
+    if installer != "kickstart":
+        salt["suite"] = "./"
+    said = {"repositories": [salt], "handover": {"tool": "salt", "server": "salt"}, "packages": ["own-agent", "-nano"]}
+    found = with_site(spec(family, version, "base", installer), said)
+    found = replace(found, packages=(*found.packages, "own-agent"))
+    texts = {kind: render.render(kind, found, TEMPLATES) for kind in render.kinds(installer)}
+    kind, told = {
+        "kickstart": ("kickstart", r"(?ms)^%packages$(.*?)^%end$"),
+        "preseed": ("preseed", r"(?m)^d-i pkgsel/include (.*)$"),
+        "autoinstall": ("user-data", r"(?ms)^  packages:(.*?)^  updates:"),
+    }[installer]
+    asked = re.findall(told, texts[kind])
+    assert len(asked) == 1
+    assert not {"salt-minion", "own-agent"} & set(re.findall(r"[a-z-]+", asked[0]))
+    last = texts["kickstart" if installer == "kickstart" else "script"]
+    order = (
+        r"(?s)salt\.example\.com/repo.*\b(dnf|yum|apt-get) -q.* install .*salt-minion own-agent\n.*enable salt-minion"
+    )
+    assert re.search(order, last)
+    if installer == "kickstart":
+        assert last.index("install salt-minion own-agent") < last.index("systemctl enable chronyd")
+        assert not re.search(r"(?m)^services ", last), "one of them may be of a package that is installed late"
+    assert [checks.check(kind, text, found) for kind, text in texts.items()] == [[] for _ in texts]
+    known = with_site(spec(family, version, "base", installer), {**said, "repositories": [{**salt, "installer": True}]})
+    if installer != "autoinstall":
+        assert "salt-minion" in re.findall(told, render.render(kind, known, TEMPLATES))[0]
+
+
 def test_the_installer_of_debian_fetches_by_the_proxy_what_is_away() -> None:
     found = spec("debian", "13")
     away = type(found.release)("x", "debian", "13", "preseed", "http://deb.example.com/debian")

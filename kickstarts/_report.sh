@@ -13,8 +13,10 @@ report() { # event, message, seconds
         sleep 5
     done
 }
+{% if spec.site.installer_logs != "never" %}
 send_log() { # file, name
     [ -s "$1" ] && tail -c 1000000 "$1" | curl -s -o /dev/null --noproxy '*' --max-time 20 -X PUT \
         -H 'Content-Type: text/plain' --data-binary @- '{{ spec.callback_url }}/logs/'"$2"
     return 0
 }
+{% endif %}

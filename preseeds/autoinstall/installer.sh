@@ -39,6 +39,7 @@ without_tokens() {
     sed 's#/\([ac]\)/[A-Za-z0-9_-]\{20,\}#/\1/***#g'
 }
 
+{% if spec.site.installer_logs != "never" %}
 send_log() { # file, name
     [ -s "$1" ] || return 0
     tail -c 1000000 "$1" | without_tokens >/run/pxeapp-log
@@ -51,6 +52,7 @@ send_log() { # file, name
     return 0
 }
 
+{% endif %}
 {% include "boot/_disks.sh" %}
 
 {% if spec.site.pre_scripts %}
@@ -120,7 +122,9 @@ other_disks() {
 {% include "boot/_spare_disks.sh" %}
 END_OF_SPARE
     if ! curtin in-target --target=/target -- bash /root/pxeapp-spare >/run/pxeapp-spare.log 2>&1; then
+{% if spec.site.installer_logs != "never" %}
         send_log /run/pxeapp-spare.log spare.log
+{% endif %}
         report failed "The other disks could not be prepared: $(tail -n 6 /run/pxeapp-spare.log | cut -c1-200)" 300
         exit 1
     fi
@@ -134,7 +138,9 @@ finish() {
 {% endif %}
 {% include "preseeds/autoinstall/_target.sh" %}
     if ! curtin in-target --target=/target -- bash /root/pxeapp-finish >/run/pxeapp-finish.log 2>&1; then
+{% if spec.site.installer_logs != "never" %}
         send_log /run/pxeapp-finish.log finish.log
+{% endif %}
         report failed "The last script failed: $(tail -n 10 /run/pxeapp-finish.log | cut -c1-200)" 300
         exit 1
     fi
@@ -142,8 +148,10 @@ finish() {
 {% if spec.site.keep_ssh_host_keys %}
     restore_host_keys /target
 {% endif %}
+{% if spec.site.installer_logs != "never" %}
     send_log /run/pxeapp-finish.log finish.log
     send_log "$logs/curtin-install.log" curtin-install.log
+{% endif %}
 {% if spec.site.installer_logs == "always" %}
     send_log "$logs/subiquity-server-debug.log" subiquity.log
 {% endif %}

@@ -18,12 +18,13 @@ from pykickstart.constants import (
     SELINUX_PERMISSIVE,
 )
 
-from pxeapp.answers import checks, kickstart, preseed, releases, render
+from pxeapp.answers import checks, kickstart, preseed, releases, render, storage
 from pxeapp.answers.spec import AnswerSpec
 from pxeapp.templates import TemplateError, Templates
 from tests.answers import shells
 from tests.answers.samples import AUTOINSTALLS, KICKSTARTS, NODE_URL, PRESEEDS, TEMPLATES, spec
 from tests.answers.site.sample import HASH, everything, with_site
+from tests.answers.storage.samples import LAYOUTS
 from tests.answers.test_kickstart import parse
 from tests.answers.test_preseed import lines
 from tests.boot import golden
@@ -119,6 +120,20 @@ def test_the_installers_own_part(family: str, version: str) -> None:
     silent = parsed(with_site(spec(family, version), {"installer_logs": "never"}))
     onerror = next(script.script for script in silent.scripts if script.type == KS_SCRIPT_ONERROR)
     assert "anaconda.log anaconda.log" not in onerror
+
+
+@pytest.mark.parametrize(
+    ("family", "version", "kind"),
+    [("rocky", "9", "kickstart"), ("debian", "13", "script"), ("ubuntu", "24.04", "script")],
+)
+def test_no_log_leaves_the_machine_where_none_is_to(family: str, version: str, kind: str) -> None:
+    """Nor is there anything left that could send one: not at the end, not for the other disks, not after a failure."""
+    found = replace(spec(family, version), storage=storage.read(LAYOUTS["spare"]))
+    calls = ("/logs/", "send_log")
+    assert all(each in render.render(kind, found, TEMPLATES) for each in calls)
+    text = render.render(kind, with_site(found, {"installer_logs": "never"}), TEMPLATES)
+    assert not any(each in text for each in calls)
+    assert "spare" in text
 
 
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")

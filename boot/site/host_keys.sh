@@ -13,7 +13,8 @@ load_drivers() {
 }
 
 content_of() { # device: its file system, or whose part it is; nothing where nobody can tell
-    blkid "$1" 2>/dev/null | sed -n 's/.* TYPE="\([^"]*\)".*/\1/p'
+    # -p: as it is now, not as it was when somebody looked last.
+    blkid -p "$1" 2>/dev/null | sed -n 's/.* TYPE="\([^"]*\)".*/\1/p'
 }
 
 look_into() { # device: mounted where we look, read-only, and no journal is played back: the disk is not written to

@@ -150,7 +150,7 @@ def test_the_drivers_are_loaded_before_anything_is_looked_into(shell: tuple[str,
 def test_a_system_that_cannot_be_read_is_named(shell: tuple[str, ...], tmp_path: Path) -> None:
     programs = machine(tmp_path)
     kinds = "*sda1) kind=vfat ;; *sda2) kind=ext4 ;; *) kind=LVM2_member ;;"
-    program(programs, "blkid", f'case $1 in {kinds} esac\necho "$1: UUID=\\"1\\" SEC_TYPE=\\"x\\" TYPE=\\"$kind\\""')
+    program(programs, "blkid", f'case $2 in {kinds} esac\necho "$2: UUID=\\"1\\" SEC_TYPE=\\"x\\" TYPE=\\"$kind\\""')
     program(programs, "mount", "exit 32")
     program(programs, "lvm", "exit 5")
     done = run(shell, tmp_path, "keep_host_keys sda >/dev/null; lost_host_keys", path=str(programs))

@@ -1,7 +1,8 @@
 # Repositories of the release that are signed: Anaconda has written them down without their keys.
 {% for repository in spec.release.repositories if repository.key %}
 {% set key = "/etc/pki/rpm-gpg/RPM-GPG-KEY-pxeapp-" ~ repository.name %}
-curl -fsS --retry 5 -o {{ key }} {{ repository.key | sh }}
+{% set proxy = spec.reach.via[repository.key] %}
+curl -fsS --retry 5 {{ "--proxy " ~ (proxy | sh) if proxy else "--noproxy '*'" }} -o {{ key }} {{ repository.key | sh }}
 rpm --import {{ key }}
 cat >/etc/yum.repos.d/{{ repository.name }}.repo <<'END_OF_REPOSITORY'
 [{{ repository.name }}]

@@ -9,11 +9,12 @@ uptime() { # in seconds; the clock itself may be set meanwhile
 }
 
 # A server that is away must not stop the installation: each call gives up soon; what must arrive says for how long.
+# No proxy stands between us: in these words GNU's wget and busybox's both understand it.
 report() { # event, message, seconds
     message=$(printf '%s' "$2" | tr '\n\t"\\' "  '/" | tr -cd ' -~' | tail -c 3000)
     deadline=$(($(uptime) + ${3:-0}))
     while :; do
-        wget -qO /dev/null -t 1 -T 10 --header='Content-Type: application/json' \
+        wget -qO /dev/null --proxy=off -t 1 -T 10 --header='Content-Type: application/json' \
             --post-data="{\"event\": \"$1\", \"message\": \"$message\"}" "$url/events" && return 0
         [ "$(uptime)" -lt "$deadline" ] || return 0
         sleep 5
@@ -31,7 +32,7 @@ send_logs() {
         else # busybox's: no more than fits into one argument
             set -- "--post-data=$(tail -c 100000 /tmp/pxeapp-log)"
         fi
-        wget -qO /dev/null -t 1 -T 20 --header='Content-Type: text/plain' "$1" "$url/logs/$log" || :
+        wget -qO /dev/null --proxy=off -t 1 -T 20 --header='Content-Type: text/plain' "$1" "$url/logs/$log" || :
     done
 }
 
@@ -150,6 +151,7 @@ disk() {
     debconf-set grub-installer/bootdev "$found"
 {% if spec.site.keep_ssh_host_keys %}
     for each in $found; do keep_host_keys "$each"; done
+    if said=$(lost_host_keys); then report progress "$said"; fi
 {% endif %}
     report progress "Installing on $found"
 }
@@ -218,6 +220,7 @@ set -e
 {% include "boot/_root_keys.sh" %}
 {% endif %}
 {% include "boot/_first_boot_unit.sh" %}
+{% set late_packages = work.late %}
 {% include "boot/site/system.sh" %}
 {% if work.install %}
 
@@ -237,6 +240,11 @@ END_OF_FINISH
         exit 1
     fi
     rm -f /target/root/pxeapp-finish
+{% if spec.reach.via[spec.release.install_url] and not spec.site.proxy.system %}
+    # The proxy was the installer's, and is not the system's.
+    rm -f /target/etc/apt/apt.conf.d/90pxeapp-proxy
+    sed -i '/^Acquire::https*::Proxy /d' /target/etc/apt/apt.conf
+{% endif %}
 {% if spec.site.keep_ssh_host_keys %}
     restore_host_keys /target
 {% endif %}
@@ -250,7 +258,7 @@ END_OF_FINISH
 # The mirror is the appliance's own, and signed by it: the installer's gpgv is to know its key, and so is apt in the
 # installed system, before it is asked. Signatures are checked as ever.
 own_key() {
-    if ! wget -qO /tmp/pxeapp.gpg '{{ spec.release.own_key }}'; then
+    if ! wget -qO /tmp/pxeapp.gpg --proxy=off '{{ spec.release.own_key }}'; then
         give_up "The key of the repository {{ spec.release.install_url }} could not be fetched."
         exit 1
     fi
@@ -270,6 +278,26 @@ END_OF_HOOK
 }
 
 {% endif %}
+{% if spec.reach.via[spec.release.install_url] %}
+# The installer has one proxy for everything. Its wget reads this file; apt in the new system is told host by host, from
+# before it is asked for anything.
+around_proxy() {
+    echo 'no_proxy = {{ spec.reach.around | join(",") }}' >>/etc/wgetrc
+    mkdir -p /usr/lib/base-installer.d
+    cat >/usr/lib/base-installer.d/06pxeapp-direct <<'END_OF_HOOK'
+#!/bin/sh
+mkdir -p /target/etc/apt/apt.conf.d
+cat >/target/etc/apt/apt.conf.d/90pxeapp-proxy <<'END_OF_DIRECT'
+{% for host in spec.reach.direct_hosts %}
+Acquire::http::Proxy::{{ host }} "DIRECT";
+Acquire::https::Proxy::{{ host }} "DIRECT";
+{% endfor %}
+END_OF_DIRECT
+END_OF_HOOK
+    chmod 755 /usr/lib/base-installer.d/06pxeapp-direct
+}
+
+{% endif %}
 {% if spec.site.ca_certificates %}
 installer_certificates() {
 {% include "boot/site/installer_certificates.sh" %}
@@ -281,6 +309,9 @@ case $1 in
         report started "debian-installer started on $(uname -r)." 15
 {% if spec.site.ca_certificates %}
         installer_certificates
+{% endif %}
+{% if spec.reach.via[spec.release.install_url] %}
+        around_proxy
 {% endif %}
 {% if spec.release.own_key %}
         own_key

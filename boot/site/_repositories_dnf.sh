@@ -1,14 +1,15 @@
 # Repositories of the site's.
 {% for repository in site.repositories if repository.system %}
+{% set key = "/etc/pki/rpm-gpg/RPM-GPG-KEY-pxeapp-" ~ repository.name %}
 {% if repository.inline_key %}
-put /etc/pki/rpm-gpg/RPM-GPG-KEY-pxeapp-{{ repository.name }} 0644 root:root <<'END_OF_KEY'
+put {{ key }} 0644 root:root <<'END_OF_KEY'
 {{ repository.armoured }}END_OF_KEY
-rpm --import /etc/pki/rpm-gpg/RPM-GPG-KEY-pxeapp-{{ repository.name }}
-{% elif repository.ours %}
-curl -fsS --retry 5 -o /etc/pki/rpm-gpg/RPM-GPG-KEY-pxeapp-{{ repository.name }} {{ repository.key | sh }}
-rpm --import /etc/pki/rpm-gpg/RPM-GPG-KEY-pxeapp-{{ repository.name }}
+rpm --import {{ key }}
 {% elif repository.key %}
-rpm --import {{ repository.key | sh }}
+{# rpm would fetch it by itself, but by no proxy. #}
+{% set proxy = site.proxy.url if site.proxy and repository.key_url not in spec.reach.direct else "" %}
+curl -fsSL --retry 5 {{ "--proxy " ~ (proxy | sh) if proxy else "--noproxy '*'" }} -o {{ key }} {{ repository.key | sh }}
+rpm --import {{ key }}
 {% endif %}
 put /etc/yum.repos.d/{{ repository.name }}.repo 0644 root:root <<'END_OF_REPOSITORY'
 [{{ repository.name }}]
@@ -19,10 +20,8 @@ enabled=1
 repo_gpgcheck=1
 {% endif %}
 gpgcheck={{ 1 if repository.key and not repository.ours else 0 }}
-{% if repository.inline_key or repository.ours %}
-gpgkey=file:///etc/pki/rpm-gpg/RPM-GPG-KEY-pxeapp-{{ repository.name }}
-{% elif repository.key %}
-gpgkey={{ repository.key }}
+{% if repository.key %}
+gpgkey=file://{{ key }}
 {% endif %}
 {% if repository.priority %}
 priority={{ repository.priority }}

@@ -38,12 +38,16 @@ relabel() {
 {% endif %}
 {% endif %}
 {% if late_packages | default(()) %}
-{# Where the installer itself would add what they recommend, and knows no repository but its own archive. #}
-# The role's packages and what they need, now that their repositories are known.
+{# Where the installer could not install them itself: it does not know every repository, or would add what they recommend. #}
+{% if apt %}
+# Packages that waited for their repositories.
 apt-get -q update
 DEBIAN_FRONTEND=noninteractive apt-get -qy -o Dpkg::Options::=--force-confdef -o Dpkg::Use-Pty=false \
     install --no-install-recommends \
     {{ late_packages | join(" ") }}
+{% else %}
+{% include "boot/site/_late_packages_dnf.sh" %}
+{% endif %}
 {% endif %}
 {% if apt and site.packages_remove %}
 {% include "boot/site/_remove.sh" %}

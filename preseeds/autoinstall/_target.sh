@@ -11,10 +11,11 @@ deb{{ signed }} {{ [repository.url, repository.suite, repository.components] | s
 END_OF_SOURCE
 {% if repository.key %}
 mkdir -p /etc/apt/keyrings
-wget -qO {{ keyring }} --tries=5 '{{ repository.key }}'
+{% set proxy = spec.reach.via[repository.key] | sh %}
+wget -qO {{ keyring }} --tries=5 {% if spec.reach.via[repository.key] %}-e http_proxy={{ proxy }} -e https_proxy={{ proxy }}{% else %}--no-proxy{% endif %} '{{ repository.key }}'
 {% endif %}
 {% endfor %}
-{% set late_packages = work.packages %}
+{% set late_packages = work.packages + work.late %}
 {% include "boot/site/system.sh" %}
 echo '{{ spec.hostname }}' >/etc/hostname
 cat >/etc/hosts <<'END_OF_HOSTS'

@@ -9,12 +9,15 @@ uptime() { # in seconds; the clock itself may be set meanwhile
     echo "${seconds%.*}"
 }
 
-# Prints the answer's HTTP status, or something else when there was no answer.
+# Prints the answer's HTTP status, or something else when there was no answer. The installer puts its proxy into our
+# environment: it is not for the appliance.
 post() { # body, path
     if command -v curl >/dev/null; then
-        curl -s -o /dev/null -w '%{http_code}' --max-time 10 -H 'Content-Type: application/json' -d "$1" "$url/$2"
+        curl -s -o /dev/null -w '%{http_code}' --noproxy '*' --max-time 10 -H 'Content-Type: application/json' \
+            -d "$1" "$url/$2"
     else
-        wget -S -O /dev/null -t 1 -T 10 --header='Content-Type: application/json' --post-data="$1" "$url/$2" 2>&1 |
+        wget -S -O /dev/null --no-proxy -t 1 -T 10 --header='Content-Type: application/json' --post-data="$1" \
+            "$url/$2" 2>&1 |
             sed -n 's/^ *HTTP[^ ]* \([0-9]*\).*/\1/p' | tail -n 1
     fi
 }
@@ -36,18 +39,20 @@ without_tokens() {
     sed 's#/\([ac]\)/[A-Za-z0-9_-]\{20,\}#/\1/***#g'
 }
 
+{% if spec.site.installer_logs != "never" %}
 send_log() { # file, name
     [ -s "$1" ] || return 0
     tail -c 1000000 "$1" | without_tokens >/run/pxeapp-log
     if command -v curl >/dev/null; then
-        curl -s -o /dev/null --max-time 20 -X PUT -H 'Content-Type: text/plain' --data-binary @/run/pxeapp-log \
-            "$url/logs/$2"
+        curl -s -o /dev/null --noproxy '*' --max-time 20 -X PUT -H 'Content-Type: text/plain' \
+            --data-binary @/run/pxeapp-log "$url/logs/$2"
     else
-        wget -qO /dev/null -t 1 -T 20 --method=PUT --body-file=/run/pxeapp-log "$url/logs/$2"
+        wget -qO /dev/null --no-proxy -t 1 -T 20 --method=PUT --body-file=/run/pxeapp-log "$url/logs/$2"
     fi
     return 0
 }
 
+{% endif %}
 {% include "boot/_disks.sh" %}
 
 {% if spec.site.pre_scripts %}
@@ -89,6 +94,7 @@ disk() {
     report progress "Installing on$system_disks"
 {% if spec.site.keep_ssh_host_keys %}
     for each in $system_disks; do keep_host_keys "/dev/$each"; done
+    if said=$(lost_host_keys); then report progress "$said"; fi
 {% endif %}
 }
 
@@ -116,7 +122,9 @@ other_disks() {
 {% include "boot/_spare_disks.sh" %}
 END_OF_SPARE
     if ! curtin in-target --target=/target -- bash /root/pxeapp-spare >/run/pxeapp-spare.log 2>&1; then
+{% if spec.site.installer_logs != "never" %}
         send_log /run/pxeapp-spare.log spare.log
+{% endif %}
         report failed "The other disks could not be prepared: $(tail -n 6 /run/pxeapp-spare.log | cut -c1-200)" 300
         exit 1
     fi
@@ -130,7 +138,9 @@ finish() {
 {% endif %}
 {% include "preseeds/autoinstall/_target.sh" %}
     if ! curtin in-target --target=/target -- bash /root/pxeapp-finish >/run/pxeapp-finish.log 2>&1; then
+{% if spec.site.installer_logs != "never" %}
         send_log /run/pxeapp-finish.log finish.log
+{% endif %}
         report failed "The last script failed: $(tail -n 10 /run/pxeapp-finish.log | cut -c1-200)" 300
         exit 1
     fi
@@ -138,8 +148,10 @@ finish() {
 {% if spec.site.keep_ssh_host_keys %}
     restore_host_keys /target
 {% endif %}
+{% if spec.site.installer_logs != "never" %}
     send_log /run/pxeapp-finish.log finish.log
     send_log "$logs/curtin-install.log" curtin-install.log
+{% endif %}
 {% if spec.site.installer_logs == "always" %}
     send_log "$logs/subiquity-server-debug.log" subiquity.log
 {% endif %}

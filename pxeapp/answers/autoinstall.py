@@ -29,7 +29,7 @@ CONSOLE = "console=tty0 console=ttyS0,115200"
 SCRIPT = "/run/pxeapp-installer.sh"  # in the live session's memory; its file systems are the ISO's
 # Stands for the system disk until the early-commands have found it. No kernel calls a disk so.
 DISK = curtin.SYSTEM_DISK
-FETCH = "wget -q --tries=20 --waitretry=5 --timeout=10"
+FETCH = "wget -q --no-proxy --tries=20 --waitretry=5 --timeout=10"
 
 
 def user_data(spec: AnswerSpec, templates: Templates) -> str:
@@ -86,6 +86,7 @@ def kernel_args(spec: AnswerSpec) -> str:
         "autoinstall",  # without it the installer asks whether it may write to the disk
         f"ds={_dialect(spec).seed};s={spec.answer_url}/",
         "cloud-config-url=/dev/null",
+        *spec.reach.words(),
         *spec.site.installer_args(),
         consoles(spec.release.kernel_args, ours(spec.site, CONSOLE)),
         "---",

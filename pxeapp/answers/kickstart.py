@@ -64,6 +64,7 @@ def _site(spec: AnswerSpec) -> list[str]:
     proxy, syslog = spec.reach.via[spec.release.install_url], site.remote_syslog
     return [
         *([f"inst.proxy={proxy}"] if proxy else []),
+        *spec.reach.words(),
         *([f"inst.syslog={syslog.host}:{syslog.port}"] if syslog else []),
         *site.installer_args(),
     ]

@@ -45,6 +45,7 @@ class Work:
     files: tuple[Written, ...] = ()
     secrets: tuple[str, ...] = ()
     ports: tuple[str, ...] = ()  # that a packet filter lets in, as 9090/tcp
+    late: tuple[str, ...] = ()  # packages that the installed system gets at its end, not from the installer
 
 
 def family_of(spec: AnswerSpec) -> str:
@@ -97,13 +98,16 @@ def of(spec: AnswerSpec, templates: Templates) -> Work:
         name = series.of(table, spec.release, values)
         context |= {"series": name, "at": dict(table.order), "now": table.order[name]}
     chosen = definition.chosen({**values, "series": context.get("series", "")})
+    packages = _names(spec, definition, chosen, "packages", family)
+    waiting = _late(spec)
     work = Work(
         spec.role,
-        _names(spec, definition, chosen, "packages", family),
+        tuple(each for each in packages if each not in waiting),
         _names(spec, definition, chosen, "services", family),
         secrets=tuple(
             str(values[name]) for name, about in definition.variables.items() if about.secret and values[name]
         ),
+        late=tuple(each for each in packages if each in waiting),
     )
     if definition.plain(values):
         return work
@@ -119,6 +123,12 @@ def _names(spec: AnswerSpec, definition: Definition, chosen: Part, field: str, f
     own = of_family(getattr(definition.part, field), family) if field in spec.from_data else ()
     wanted = dict.fromkeys((*own, *said, *of_family(getattr(chosen, field), family)))
     return tuple(each for each in wanted if field != "packages" or each not in spec.site.packages_remove)
+
+
+def _late(spec: AnswerSpec) -> frozenset[str]:
+    release = spec.release
+    said = [each for each in spec.vars.get("packages") or () if not each.startswith("-")]  # Anaconda's word for: not this
+    return spec.site.late(said, releases.dialect(release.family, release.version, release.installer))
 
 
 def _written(file: File, context: Mapping[str, Any], templates: Templates) -> Written:

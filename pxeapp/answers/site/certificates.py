@@ -8,6 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from pydantic import AfterValidator, BeforeValidator, StrictStr
 
+from pxeapp.answers.site.subject_hash import subject_hash
 from pxeapp.answers.site.words import Name, Part, Unfit
 
 FIX = "Paste the certificate: -----BEGIN CERTIFICATE----- and all that follows."
@@ -26,6 +27,8 @@ def _authorities(value: str) -> str:
     try:
         found = x509.load_pem_x509_certificates(value.encode())
         written = "".join(each.public_bytes(Encoding.PEM).decode() for each in found)
+        for each in found:
+            subject_hash(each)  # an installer looks for it by this
     except ValueError:
         raise Unfit("is no certificate.", FIX) from None
     for number, each in enumerate(found, 1):
@@ -57,3 +60,8 @@ class Certificate(Part):
         texts = [f"{text}{end}" for text in self.pem.split(end)[:-1]]
         many = len(texts) > 1
         return [(f"pxeapp-{self.name}{f'-{number}' if many else ''}", text) for number, text in enumerate(texts, 1)]
+
+    @property
+    def hashed(self) -> list[tuple[str, str]]:
+        """Each with what OpenSSL looks for it by, where there is a folder of them and no bundle."""
+        return [(subject_hash(x509.load_pem_x509_certificate(text.encode())), text) for _, text in self.single]

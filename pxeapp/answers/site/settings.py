@@ -131,9 +131,21 @@ class Site(Part):
             wanted.append("apparmor")
         if any(repository.priority for repository in self.repositories) and isinstance(dialect, Enterprise):
             wanted += dialect.priorities
-        if self.handover is not None and self.handover.tool != "none":
-            wanted += [self.handover.package or dialect.agents[self.handover.tool], *EXTRA[self.handover.tool]]
-        return tuple(wanted)
+        return (*wanted, *self._agents(dialect))
+
+    def _agents(self, dialect: Dialect) -> tuple[str, ...]:
+        if self.handover is None or self.handover.tool == "none":
+            return ()
+        return (self.handover.package or dialect.agents[self.handover.tool], *EXTRA[self.handover.tool])
+
+    def late(self, more: Iterable[str], dialect: Dialect) -> frozenset[str]:
+        """Which packages wait until the installed system knows its repositories: `more`, and the agent that takes over.
+
+        They may be in one that is kept from the installer, which would end where it cannot find them.
+        """
+        if all(repository.installer for repository in self.repositories):
+            return frozenset()
+        return frozenset((*more, *self._agents(dialect)))
 
     def problems(self, dialect: Dialect, release: ReleaseSpec) -> Iterable[FieldProblem]:
         """What this release cannot do, though another one can."""

@@ -9,11 +9,12 @@ uptime() { # in seconds; the clock itself may be set meanwhile
 }
 
 # A server that is away must not stop the installation: each call gives up soon; what must arrive says for how long.
+# No proxy stands between us: in these words GNU's wget and busybox's both understand it.
 report() { # event, message, seconds
     message=$(printf '%s' "$2" | tr '\n\t"\\' "  '/" | tr -cd ' -~' | tail -c 3000)
     deadline=$(($(uptime) + ${3:-0}))
     while :; do
-        wget -qO /dev/null -t 1 -T 10 --header='Content-Type: application/json' \
+        wget -qO /dev/null --proxy=off -t 1 -T 10 --header='Content-Type: application/json' \
             --post-data="{\"event\": \"$1\", \"message\": \"$message\"}" "$url/events" && return 0
         [ "$(uptime)" -lt "$deadline" ] || return 0
         sleep 5
@@ -30,7 +31,7 @@ send_logs() {
         else # busybox's: no more than fits into one argument
             set -- "--post-data=$(tail -c 100000 /tmp/pxeapp-log)"
         fi
-        wget -qO /dev/null -t 1 -T 20 --header='Content-Type: text/plain' "$1" "$url/logs/$log" || :
+        wget -qO /dev/null --proxy=off -t 1 -T 20 --header='Content-Type: text/plain' "$1" "$url/logs/$log" || :
     done
 }
 
@@ -409,10 +410,39 @@ END_OF_CONTENT
 # new one. They never leave this machine: they lie in its memory meanwhile. Nothing found is no fault.
 kept_keys=/tmp/pxeapp-host-keys
 old_system=/tmp/pxeapp-old-system
+unread= # what there is and cannot be looked into
+
+# debian-installer has these among its components, but loads them only when we are through; before that its mount knows
+# no file system of a disk's at all, and tries none that the kernel has not named yet.
+load_drivers() {
+    if [ -d /lib/partman ]; then depmod -a >/dev/null 2>&1 || :; fi
+    for module in ext4 xfs btrfs dm-mod md-mod raid1 raid10; do modprobe "$module" 2>/dev/null || :; done
+}
+
+content_of() { # device: its file system, or whose part it is; nothing where nobody can tell
+    # -p: as it is now, not as it was when somebody looked last.
+    blkid -p "$1" 2>/dev/null | sed -n 's/.* TYPE="\([^"]*\)".*/\1/p'
+}
+
+look_into() { # device: mounted where we look, read-only, and no journal is played back: the disk is not written to
+    content=$(content_of "$1")
+    case $content in
+        ext[234]) kinds=ext4 ;;
+        xfs | btrfs) kinds=$content ;;
+        '') kinds="ext4 xfs btrfs" ;;
+        *) return 1 ;;
+    esac
+    for kind in $kinds; do
+        # The second spelling is that of kernels which know btrfs's first one no more.
+        mount -t "$kind" -o ro,norecovery "$1" "$old_system" 2>/dev/null && return 0
+        mount -t "$kind" -o ro,rescue=nologreplay "$1" "$old_system" 2>/dev/null && return 0
+    done
+    [ -z "$content" ] || unread="$unread ${1#/dev/} ($content)"
+    return 1
+}
 
 take_host_keys() { # device: true when there were some on it
-    # Read-only, and no journal is played back: the disk is not written to.
-    mount -o ro,norecovery "$1" "$old_system" 2>/dev/null || return 1
+    look_into "$1" || return 1
     for folder in "$old_system/etc/ssh" "$old_system/root/etc/ssh" "$old_system/@/etc/ssh"; do # btrfs: subvolumes
         for key in "$folder"/ssh_host_*key "$folder"/ssh_host_*key.pub; do
             # A link would lead into the installer; what is larger is no key.
@@ -443,9 +473,11 @@ look_for_host_keys() { # device
             return "$keys_found"
         fi
     fi
+    if [ "$(content_of "$1")" = LVM2_member ]; then unread="$unread ${1#/dev/} (LVM)"; fi
     # Half of a mirror is a whole file system: assembled read-only, and taken apart again.
     if command -v mdadm >/dev/null && mdadm --examine "$1" >/dev/null 2>&1; then
         keys_found=1
+        mkdir -p /dev/md
         if mdadm --assemble --run --readonly /dev/md/pxeapp-old "$1" >/dev/null 2>&1; then
             look_for_host_keys /dev/md/pxeapp-old && keys_found=0
             mdadm --stop /dev/md/pxeapp-old >/dev/null 2>&1
@@ -456,11 +488,13 @@ look_for_host_keys() { # device
         fi
         return "$keys_found"
     fi
+    if [ "$(content_of "$1")" = linux_raid_member ]; then unread="$unread ${1#/dev/} (RAID)"; fi
     return 1
 }
 
 keep_host_keys() { # disks, with or without /dev/
     ls "$kept_keys"/ssh_host_*key >/dev/null 2>&1 && return 0
+    load_drivers
     mkdir -p "$kept_keys" "$old_system"
     chmod 700 "$kept_keys" "$old_system"
     for name in "$@"; do
@@ -473,8 +507,13 @@ keep_host_keys() { # disks, with or without /dev/
         done
         look_for_host_keys "/dev/$name" && return 0
     done
-    echo "pxeapp: there is no older system with ssh host keys on $*; new ones will be made"
+    echo "pxeapp: there is no older system with ssh host keys on $*; new ones will be made${unread:+; unread:$unread}"
     return 0
+}
+
+lost_host_keys() { # a sentence, when there may be keys where this installer cannot look; else false
+    ls "$kept_keys"/ssh_host_*key >/dev/null 2>&1 && return 1
+    [ -n "$unread" ] && echo "New ssh host keys will be made: this installer cannot read$unread."
 }
 
 restore_host_keys() { # the new system's root
@@ -506,6 +545,7 @@ disk() {
     debconf-set partman-auto/disk "$found"
     debconf-set grub-installer/bootdev "$found"
     for each in $found; do keep_host_keys "$each"; done
+    if said=$(lost_host_keys); then report progress "$said"; fi
     report progress "Installing on $found"
 }
 
@@ -540,13 +580,14 @@ done
 said="Kernel $(uname -r) runs from $disk."
 body="{\"event\": \"first_boot\", \"message\": \"$said\", \"host_keys\": [$keys]}"
 
-# Each of these prints the answer's HTTP status, or something else when there was no answer.
+# Each of these prints the answer's HTTP status, or something else when there was no answer. None goes by a proxy.
 by_curl() {
-    curl -s -o /dev/null -w '%{http_code}' --max-time 10 -H 'Content-Type: application/json' -d "$body" "$url"
+    curl -s -o /dev/null -w '%{http_code}' --noproxy '*' --max-time 10 -H 'Content-Type: application/json' -d "$body" \
+        "$url"
 }
 
 by_wget() {
-    wget -S -O /dev/null -t 1 -T 10 --header='Content-Type: application/json' --post-data="$body" "$url" 2>&1 |
+    wget -S -O /dev/null --no-proxy -t 1 -T 10 --header='Content-Type: application/json' --post-data="$body" "$url" 2>&1 |
         sed -n 's/^ *HTTP[^ ]* \([0-9]*\).*/\1/p' | tail -n 1
 }
 
@@ -869,6 +910,23 @@ oYbKr2MDgubIymboFxE2U7ngirMKMcm8vyYvOS05eWW7txQpbzpRMWvbaNEuDg==
 END_OF_CERTIFICATES
     fi
 done
+# debian-installer has no bundle: there OpenSSL looks for a file that is called by a hash of the authority's name.
+trust() { # hash; the certificate comes by the standard input
+    number=0
+    while [ -e "/etc/ssl/certs/$1.$number" ]; do number=$((number + 1)); done
+    mkdir -p /etc/ssl/certs && cat >"/etc/ssl/certs/$1.$number"
+}
+trust 2ea8c67d <<'END_OF_CERTIFICATE' || :
+-----BEGIN CERTIFICATE-----
+MIIBSjCB/aADAgECAhQHbg/gYXjgintKQ8bFQBbB9+QatDAFBgMrZXAwGjEYMBYG
+A1UEAwwPRXhhbXBsZSBSb290IENBMCAXDTI2MTEyNTIwMjk1OFoYDzIxMjYxMTAx
+MjAyOTU4WjAaMRgwFgYDVQQDDA9FeGFtcGxlIFJvb3QgQ0EwKjAFBgMrZXADIQBX
+DaDbH+XX/fQpgKiSYHzf36G76dij9YKub6A3DTLW/6NTMFEwHQYDVR0OBBYEFIjr
+UZV+xj+jLg/CMuPPVLL4y0dCMB8GA1UdIwQYMBaAFIjrUZV+xj+jLg/CMuPPVLL4
+y0dCMA8GA1UdEwEB/wQFMAMBAf8wBQYDK2VwA0EAkzGySQZssrygLNcbUIlGe4b0
+oYbKr2MDgubIymboFxE2U7ngirMKMcm8vyYvOS05eWW7txQpbzpRMWvbaNEuDg==
+-----END CERTIFICATE-----
+END_OF_CERTIFICATE
 }
 
 case $1 in

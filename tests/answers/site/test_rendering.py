@@ -18,12 +18,13 @@ from pykickstart.constants import (
     SELINUX_PERMISSIVE,
 )
 
-from pxeapp.answers import checks, kickstart, preseed, releases, render
+from pxeapp.answers import checks, kickstart, preseed, releases, render, storage
 from pxeapp.answers.spec import AnswerSpec
 from pxeapp.templates import TemplateError, Templates
 from tests.answers import shells
 from tests.answers.samples import AUTOINSTALLS, KICKSTARTS, NODE_URL, PRESEEDS, TEMPLATES, spec
 from tests.answers.site.sample import HASH, everything, with_site
+from tests.answers.storage.samples import LAYOUTS
 from tests.answers.test_kickstart import parse
 from tests.answers.test_preseed import lines
 from tests.boot import golden
@@ -121,6 +122,20 @@ def test_the_installers_own_part(family: str, version: str) -> None:
     assert "anaconda.log anaconda.log" not in onerror
 
 
+@pytest.mark.parametrize(
+    ("family", "version", "kind"),
+    [("rocky", "9", "kickstart"), ("debian", "13", "script"), ("ubuntu", "24.04", "script")],
+)
+def test_no_log_leaves_the_machine_where_none_is_to(family: str, version: str, kind: str) -> None:
+    """Nor is there anything left that could send one: not at the end, not for the other disks, not after a failure."""
+    found = replace(spec(family, version), storage=storage.read(LAYOUTS["spare"]))
+    calls = ("/logs/", "send_log")
+    assert all(each in render.render(kind, found, TEMPLATES) for each in calls)
+    text = render.render(kind, with_site(found, {"installer_logs": "never"}), TEMPLATES)
+    assert not any(each in text for each in calls)
+    assert "spare" in text
+
+
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
 @pytest.mark.parametrize("key", [("centos", "7"), ("rocky", "9"), ("centos", "10")])
 def test_bash_and_shellcheck_read_the_scripts_of_kickstarts(key: tuple[str, str]) -> None:
@@ -181,6 +196,72 @@ def test_debconf_is_told_each_thing_once(family: str, version: str) -> None:
     assert values["mirror/http/proxy"] == "", "the mirror is the appliance's"
     assert "nano" not in values["pkgsel/include"].split()
     assert {"sudo", "nftables", "apparmor"} <= set(values["pkgsel/include"].split())
+
+
+@pytest.mark.skipif(shutil.which("apt-get") is None, reason="apt is not installed")
+@pytest.mark.parametrize(("family", "version"), PRESEEDS)
+def test_a_repository_without_a_key_is_one_that_the_installers_apt_reads(
+    family: str, version: str, tmp_path: Path
+) -> None:
+    """apt-setup writes `deb` and what it was told, lets apt read it, and takes the line out where apt will not."""
+    (tmp_path / "repo").mkdir()
+    (tmp_path / "repo/Packages").write_text("")
+    (tmp_path / "repo/Release").write_text("Suite: tools\n")
+    tools = {"name": "tools", "url": "http://tools.example.org/deb", "suite": "./"}
+    found = with_site(spec(family, version), {"repositories": [tools]})
+    said = {key: value for _, key, _, value in lines(found)}["apt-setup/local1/repository"]
+    assert checks.check("preseed", render.render("preseed", found, TEMPLATES), found) == []
+    (tmp_path / "sources.list").write_text(
+        f"deb {said}\n".replace("http://tools.example.org/deb", f"file:{tmp_path}/repo")
+    )
+    (tmp_path / "state/lists/partial").mkdir(parents=True)
+    (tmp_path / "cache/archives/partial").mkdir(parents=True)
+    places = {"Dir::State": "state", "Dir::Cache": "cache", "Dir::Etc::SourceList": "sources.list"}
+    done = subprocess.run(
+        ["apt-get", "update", "-o", "Dir::Etc::SourceParts=/dev/null", "-o", "APT::Sandbox::User=root"]
+        + [f"-o{name}={tmp_path / place}" for name, place in places.items()],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("E:") == 0
+
+
+@pytest.mark.parametrize(
+    ("family", "version", "installer"),
+    [*((*key, "kickstart") for key in KICKSTARTS), *((*key, "preseed") for key in PRESEEDS),
+     *((*key, "autoinstall") for key in AUTOINSTALLS)],
+)  # fmt: skip
+def test_what_only_a_repository_of_the_systems_has_is_installed_when_the_system_knows_it(
+    family: str, version: str, installer: str
+) -> None:
+    """The agent that takes over, and the site's own packages: their repository is kept out of the installation."""
+    salt = {"name": "salt", "url": "https://salt.example.com/repo", "installer": False}
+    if installer != "kickstart":
+        salt["suite"] = "./"
+    said = {"repositories": [salt], "handover": {"tool": "salt", "server": "salt"}, "packages": ["own-agent", "-nano"]}
+    found = with_site(spec(family, version, "base", installer), said)
+    found = replace(found, packages=(*found.packages, "own-agent"))
+    texts = {kind: render.render(kind, found, TEMPLATES) for kind in render.kinds(installer)}
+    kind, told = {
+        "kickstart": ("kickstart", r"(?ms)^%packages$(.*?)^%end$"),
+        "preseed": ("preseed", r"(?m)^d-i pkgsel/include (.*)$"),
+        "autoinstall": ("user-data", r"(?ms)^  packages:(.*?)^  updates:"),
+    }[installer]
+    asked = re.findall(told, texts[kind])
+    assert len(asked) == 1
+    assert not {"salt-minion", "own-agent"} & set(re.findall(r"[a-z-]+", asked[0]))
+    last = texts["kickstart" if installer == "kickstart" else "script"]
+    order = (
+        r"(?s)salt\.example\.com/repo.*\b(dnf|yum|apt-get) -q.* install .*salt-minion own-agent\n.*enable salt-minion"
+    )
+    assert re.search(order, last)
+    if installer == "kickstart":
+        assert last.index("install salt-minion own-agent") < last.index("systemctl enable chronyd")
+        assert not re.search(r"(?m)^services ", last), "one of them may be of a package that is installed late"
+    assert [checks.check(kind, text, found) for kind, text in texts.items()] == [[] for _ in texts]
+    known = with_site(spec(family, version, "base", installer), {**said, "repositories": [{**salt, "installer": True}]})
+    if installer != "autoinstall":
+        assert "salt-minion" in re.findall(told, render.render(kind, known, TEMPLATES))[0]
 
 
 def test_the_installer_of_debian_fetches_by_the_proxy_what_is_away() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from dataclasses import replace
@@ -19,6 +20,7 @@ from pxeapp.db import Database
 from pxeapp.software.repositories.signing import Signer
 from tests.answers import samples
 from tests.answers.samples import TEMPLATES
+from tests.answers.site.sample import with_site
 from tests.software.repositories import built, served
 from tests.software.repositories.test_publishing import Published
 
@@ -106,8 +108,30 @@ def test_the_file_that_a_kickstart_writes_makes_dnf_check_the_index(
         key = tmp_path / "key"
         place = re.search(r"-o (\S+)", found[1])
         assert place is not None
-        subprocess.run(found[1].replace(place[1], str(key)).split(), check=True, timeout=60)
+        subprocess.run(shlex.split(found[1].replace(place[1], str(key))), check=True, timeout=60)
         dnf = served.Dnf(tmp_path / "dnf", url, "")
         (tmp_path / "dnf/repos/t.repo").write_text(found[2].replace(place[1], str(key)))
+        ran = dnf.run("install", "alpha")
+        assert (ran.returncode, dnf.installed("alpha")) == (0, "1.0"), ran.stderr
+
+
+@needs_dnf
+def test_packages_that_waited_for_the_sites_repository_are_found_there_by_dnf(
+    settings: Settings, database: Database, tmp_path: Path, signer: Signer
+) -> None:
+    """With nothing but what the kickstart's last script writes down, and without the trees that are not there."""
+    rpm = Published("rpm", settings, database, tmp_path)
+    rpm.publish(rpm.package("alpha"))
+    with built.served(rpm.root.parent) as url:
+        tree = samples.release("rocky", "9", install_url=f"{url}/nothing/BaseOS/x86_64/os")
+        found = samples.spec("rocky", "9", release=tree, packages=("alpha",))
+        tools = {"name": "tools", "url": f"{url}/repo/tools", "installer": False}
+        text = render.render("kickstart", with_site(found, {"repositories": [tools], "packages": ["alpha"]}), TEMPLATES)
+        file, command = re.findall(
+            r"(?s)pxeapp.repo\" <<'END_OF_REPOSITORIES'\n(.*?)END_OF_REPOSITORIES\n(.*?)\n", text
+        )[0]
+        assert command == 'dnf -q -y --setopt=reposdir="$late" install alpha'
+        dnf = served.Dnf(tmp_path / "dnf", url, "")
+        (tmp_path / "dnf/repos/t.repo").write_text(file)
         ran = dnf.run("install", "alpha")
         assert (ran.returncode, dnf.installed("alpha")) == (0, "1.0"), ran.stderr

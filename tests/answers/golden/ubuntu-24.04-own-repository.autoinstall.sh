@@ -9,12 +9,15 @@ uptime() { # in seconds; the clock itself may be set meanwhile
     echo "${seconds%.*}"
 }
 
-# Prints the answer's HTTP status, or something else when there was no answer.
+# Prints the answer's HTTP status, or something else when there was no answer. The installer puts its proxy into our
+# environment: it is not for the appliance.
 post() { # body, path
     if command -v curl >/dev/null; then
-        curl -s -o /dev/null -w '%{http_code}' --max-time 10 -H 'Content-Type: application/json' -d "$1" "$url/$2"
+        curl -s -o /dev/null -w '%{http_code}' --noproxy '*' --max-time 10 -H 'Content-Type: application/json' \
+            -d "$1" "$url/$2"
     else
-        wget -S -O /dev/null -t 1 -T 10 --header='Content-Type: application/json' --post-data="$1" "$url/$2" 2>&1 |
+        wget -S -O /dev/null --no-proxy -t 1 -T 10 --header='Content-Type: application/json' --post-data="$1" \
+            "$url/$2" 2>&1 |
             sed -n 's/^ *HTTP[^ ]* \([0-9]*\).*/\1/p' | tail -n 1
     fi
 }
@@ -40,10 +43,10 @@ send_log() { # file, name
     [ -s "$1" ] || return 0
     tail -c 1000000 "$1" | without_tokens >/run/pxeapp-log
     if command -v curl >/dev/null; then
-        curl -s -o /dev/null --max-time 20 -X PUT -H 'Content-Type: text/plain' --data-binary @/run/pxeapp-log \
-            "$url/logs/$2"
+        curl -s -o /dev/null --noproxy '*' --max-time 20 -X PUT -H 'Content-Type: text/plain' \
+            --data-binary @/run/pxeapp-log "$url/logs/$2"
     else
-        wget -qO /dev/null -t 1 -T 20 --method=PUT --body-file=/run/pxeapp-log "$url/logs/$2"
+        wget -qO /dev/null --no-proxy -t 1 -T 20 --method=PUT --body-file=/run/pxeapp-log "$url/logs/$2"
     fi
     return 0
 }
@@ -376,8 +379,8 @@ cat >/etc/apt/sources.list.d/tools.list <<'END_OF_SOURCE'
 deb [signed-by=/etc/apt/keyrings/tools.gpg] http://10.77.0.1:8081/repo/tools stable main
 END_OF_SOURCE
 mkdir -p /etc/apt/keyrings
-wget -qO /etc/apt/keyrings/tools.gpg --tries=5 'http://10.77.0.1:8081/repo/keys/pxeapp.gpg'
-# The role's packages and what they need, now that their repositories are known.
+wget -qO /etc/apt/keyrings/tools.gpg --tries=5 --no-proxy 'http://10.77.0.1:8081/repo/keys/pxeapp.gpg'
+# Packages that waited for their repositories.
 apt-get -q update
 DEBIAN_FRONTEND=noninteractive apt-get -qy -o Dpkg::Options::=--force-confdef -o Dpkg::Use-Pty=false \
     install --no-install-recommends \
@@ -435,13 +438,14 @@ done
 said="Kernel $(uname -r) runs from $disk."
 body="{\"event\": \"first_boot\", \"message\": \"$said\", \"host_keys\": [$keys]}"
 
-# Each of these prints the answer's HTTP status, or something else when there was no answer.
+# Each of these prints the answer's HTTP status, or something else when there was no answer. None goes by a proxy.
 by_curl() {
-    curl -s -o /dev/null -w '%{http_code}' --max-time 10 -H 'Content-Type: application/json' -d "$body" "$url"
+    curl -s -o /dev/null -w '%{http_code}' --noproxy '*' --max-time 10 -H 'Content-Type: application/json' -d "$body" \
+        "$url"
 }
 
 by_wget() {
-    wget -S -O /dev/null -t 1 -T 10 --header='Content-Type: application/json' --post-data="$body" "$url" 2>&1 |
+    wget -S -O /dev/null --no-proxy -t 1 -T 10 --header='Content-Type: application/json' --post-data="$body" "$url" 2>&1 |
         sed -n 's/^ *HTTP[^ ]* \([0-9]*\).*/\1/p' | tail -n 1
 }
 

@@ -375,7 +375,7 @@ finish() {
     cat >/target/root/pxeapp-finish <<'END_OF_FINISH'
 set -e
 export DEBIAN_FRONTEND=noninteractive
-# The role's packages and what they need, now that their repositories are known.
+# Packages that waited for their repositories.
 apt-get -q update
 DEBIAN_FRONTEND=noninteractive apt-get -qy -o Dpkg::Options::=--force-confdef -o Dpkg::Use-Pty=false \
     install --no-install-recommends \

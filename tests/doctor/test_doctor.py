@@ -486,6 +486,7 @@ def test_an_altered_release_fails_and_its_row_stays_as_it_is(patient: Patient, t
         assert releases.get(session, "debian-13").ready
 
 
+@sees("addresses", "ok", "warn")
 def test_an_address_that_two_machines_have_is_named_with_them(patient: Patient) -> None:
     assert dhcp.shared(patient).status == "ok"
     _add_network(patient, "rack", "10.77.0.0/24")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from http import HTTPStatus
 from typing import Annotated, Any
 
 from apiflask import APIBlueprint
 from flask import Response
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.orm import Session
 
 from pxeapp import versions
 from pxeapp.api import etags
@@ -16,7 +18,6 @@ from pxeapp.api.paging import Page, PageQuery, page
 from pxeapp.api.versions import routes
 from pxeapp.db import now
 from pxeapp.errors import Conflict, FieldProblem, Invalid, NotFound
-from pxeapp.provisioning import members
 from pxeapp.software import adding, releases
 from pxeapp.software.models import Release
 from pxeapp.software.releases import Description
@@ -155,10 +156,17 @@ def replace(name: str, said: ReleaseIn) -> Response:
             changes = said.model_dump(include={"kernel_args", "install_url", "repositories", "settings"})
             if {**shown, **changes} == shown:
                 return etags.answer(shown)
-            with members.on_release(session, context().templates, name):
+            with _fitting(session, name):
                 row = releases.update(session, name, changes, actor=actor().label, now=now())
             return etags.answer(releases.wire(row))
     return _create(said)
+
+
+def _fitting(session: Session, name: str) -> AbstractContextManager[Any]:
+    """Whatever is changed in it, its machines can still be installed; else Invalid, and nothing is saved."""
+    from pxeapp.provisioning import members  # cost: a list on this host needs none of it
+
+    return members.on_release(session, context().templates, name)
 
 
 def _refuse_other_files(row: Release, said: ReleaseIn) -> None:
@@ -178,7 +186,7 @@ def change(name: str, said: ReleaseChange) -> Response:
     """Change arguments, repositories and settings"""
     with context().database.write() as session:
         changes = said.model_dump(exclude_unset=True)
-        with members.on_release(session, context().templates, name):
+        with _fitting(session, name):
             row = releases.save(session, name, changes, agree=etags.check, actor=actor().label, now=now())
         return etags.answer(releases.wire(row))
 

@@ -75,6 +75,10 @@ WIDER = """() => [...document.querySelectorAll('.field .help, .field .error')]
   .filter(each => each.getBoundingClientRect().right > each.closest('.field').getBoundingClientRect().right + 1)
   .map(each => each.textContent.trim())"""
 
+# However long a label's name is, there is room for what it says.
+SQUEEZED = """() => [...document.querySelectorAll('.facts dd')]
+  .filter(each => each.offsetParent && each.offsetWidth < each.parentElement.offsetWidth / 4)
+  .map(each => each.previousElementSibling.textContent)"""
 # What is fetched anew by itself looks meanwhile as it did: a list that dims every second is not read.
 DIMMED = """() => [...document.querySelectorAll('main [data-live]')].filter(part => {
   part.classList.add('htmx-request');
@@ -134,6 +138,7 @@ def test_stored_scripts_run_nowhere(served: Appliance, chromium: Browser) -> Non
         assert answer.status < 500, path
         assert page.evaluate("() => [window.evil, document.querySelectorAll('[data-evil]').length]") == [None, 0], path
         assert "49" not in page.title(), path
+        assert page.evaluate(SQUEEZED) == [], path
     page.context.close()
     assert [line for line in heard if "Content Security Policy" in line] == [], "something tried to run"
 

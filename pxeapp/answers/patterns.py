@@ -28,3 +28,8 @@ SSH_KEY = re.compile(
 _PART_OF_4 = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 PLAIN_ADDRESS = re.compile(rf"({_PART_OF_4}\.){{3}}{_PART_OF_4}")
 INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}")
+
+
+def package(family: str) -> re.Pattern[str]:
+    """What a package of this family is called: apt knows no groups and no capitals."""
+    return PACKAGE if family == "el" else DEBIAN_PACKAGE

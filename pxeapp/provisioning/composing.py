@@ -16,11 +16,11 @@ from pxeapp.answers import cluster_secrets
 from pxeapp.answers.models import Role
 from pxeapp.answers.own_keys import Own
 from pxeapp.answers.spec import ReleaseSpec
-from pxeapp.answers.variables import BUILTIN, declared, merging
+from pxeapp.answers.variables import BUILTIN, merging
 from pxeapp.errors import FieldProblem, Invalid
 from pxeapp.machines.models import Cluster
 from pxeapp.machines.service import Draft
-from pxeapp.provisioning import facts
+from pxeapp.provisioning import facts, from_rows
 from pxeapp.provisioning.facts import CardFacts, ClusterFacts, MachineFacts, NetworkFacts, RoleFacts, Urls
 from pxeapp.software.models import Release
 from pxeapp.vault import Undecryptable, Vault
@@ -71,7 +71,7 @@ class Composing:
 def composing(session: Session, vault: Vault, networks: Mapping[str, NetworkFacts]) -> Composing:
     """As everything is now."""
     return Composing(
-        releases={row.name: _release(row) for row in session.scalars(select(Release))},
+        releases={row.name: from_rows.release(row, NODE) for row in session.scalars(select(Release))},
         roles={row.name: _role(row) for row in session.scalars(select(Role))},
         clusters={row.name: ClusterFacts(row.name, row.vars, row.secrets) for row in session.scalars(select(Cluster))},
         networks=networks,
@@ -79,24 +79,11 @@ def composing(session: Session, vault: Vault, networks: Mapping[str, NetworkFact
     )
 
 
-def _release(row: Release) -> ReleaseSpec:
-    return facts.release_spec(
-        name=row.name,
-        family=row.family,
-        version=row.version,
-        installer=row.installer,
-        install_url=row.install_url,
-        kernel_args=row.kernel_args,
-        repositories=row.repositories,
-        settings=row.settings,
-        node_url=NODE,
-    )
-
-
 def _role(row: Role) -> RoleFacts:
     """With variables that need not be said: a machine may be written down before its cluster is, see carrying.py."""
-    own = {name: replace(each, required=False, required_if={}) for name, each in declared(row.variables)[0].items()}
-    return RoleFacts(row.name, row.packages, row.services, row.storage, row.vars, own)
+    found = from_rows.role(row)
+    unasked = {name: replace(each, required=False, required_if={}) for name, each in found.variables.items()}
+    return replace(found, variables=unasked)
 
 
 def _named(found: FieldProblem) -> FieldProblem:

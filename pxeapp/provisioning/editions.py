@@ -18,9 +18,9 @@ from sqlalchemy.orm import Session
 from pxeapp.answers.models import Role, TemplateVersion
 from pxeapp.answers.site_templates import BY_HAND
 from pxeapp.answers.spec import ReleaseSpec
-from pxeapp.answers.variables import declared
 from pxeapp.errors import Invalid
 from pxeapp.machines.models import Network
+from pxeapp.provisioning import from_rows
 from pxeapp.provisioning.facts import ClusterFacts, NetworkFacts, RoleFacts
 from pxeapp.provisioning.plan import Known, Tools
 from pxeapp.software.models import Release
@@ -73,9 +73,7 @@ class AsOf(Known):
         if body is None or name in self._roles:
             return super().role(name)
         row = Role(name=name, **body)  # of no session: it is never written
-        self._roles[name] = RoleFacts(
-            name, row.packages, row.services, row.storage, row.vars, declared(row.variables)[0]
-        )
+        self._roles[name] = from_rows.role(row)
         self._role_rows[name] = row
         return self._roles[name]
 
@@ -102,10 +100,7 @@ class AsOf(Known):
             found = super().networks()
             for (kind, name), body in self._before.items():
                 if kind == NETWORKS and name in found and body is not None:
-                    row = Network(name=name, **body)
-                    found[name] = NetworkFacts(
-                        name, row.cidr, row.gateway, row.dns, row.ntp, row.domain, row.vlan, row.dhcp_start
-                    )
+                    found[name] = from_rows.network(Network(name=name, **body))
         return super().networks()
 
     def _body(self, kind: str, name: str) -> Mapping[str, Any] | None:

@@ -19,6 +19,7 @@ from pxeapp.errors import FieldProblem
 from pxeapp.machines.models import Cluster, Network
 from pxeapp.machines.networks import own_address
 from pxeapp.machines.service import Draft
+from pxeapp.provisioning import from_rows
 from pxeapp.provisioning.carrying import Carrying, carrying
 from pxeapp.provisioning.composing import Composing, composing
 from pxeapp.provisioning.facts import CardFacts, NetworkFacts
@@ -89,10 +90,7 @@ class Fitting:
 
 def fitting(session: Session, templates: Templates | None = None, vault: Vault | None = None) -> Fitting:
     """As everything is now."""
-    networks = {
-        row.name: NetworkFacts(row.name, row.cidr, row.gateway, row.dns, row.ntp, row.domain, row.vlan, row.dhcp_start)
-        for row in session.scalars(select(Network))
-    }
+    networks = {row.name: from_rows.network(row) for row in session.scalars(select(Network))}
     return Fitting(
         networks=networks,
         roles={

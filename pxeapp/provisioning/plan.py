@@ -15,13 +15,12 @@ from pxeapp.answers import cluster_secrets, clusters, knowledge, render, roles
 from pxeapp.answers.models import Role
 from pxeapp.answers.own_keys import Own
 from pxeapp.answers.spec import AnswerSpec, ReleaseSpec
-from pxeapp.answers.variables import declared
 from pxeapp.boot.spec import InstallBoot
 from pxeapp.config import Settings
 from pxeapp.errors import FieldProblem, Invalid, NotFound
 from pxeapp.machines.models import Cluster, Machine, Network
 from pxeapp.nodes import keys
-from pxeapp.provisioning import facts, pinning, tokens
+from pxeapp.provisioning import facts, from_rows, pinning, tokens
 from pxeapp.provisioning.facts import CardFacts, ClusterFacts, MachineFacts, NetworkFacts, RoleFacts, Urls
 from pxeapp.provisioning.models import Deployment
 from pxeapp.software import releases as software_releases
@@ -125,8 +124,7 @@ class Known:
         """A role; raises NotFound."""
         if name not in self._roles:
             row = roles.get(self._session, name)
-            own = declared(row.variables)[0]
-            self._roles[name] = RoleFacts(row.name, row.packages, row.services, row.storage, row.vars, own)
+            self._roles[name] = from_rows.role(row)
             self._role_rows[name] = row
         return self._roles[name]
 
@@ -149,17 +147,7 @@ class Known:
     def release(self, row: Release, node_url: str) -> ReleaseSpec:
         """A release with our address filled in."""
         if (row.name, node_url) not in self._releases:
-            self._releases[row.name, node_url] = facts.release_spec(
-                name=row.name,
-                family=row.family,
-                version=row.version,
-                installer=row.installer,
-                install_url=row.install_url,
-                kernel_args=row.kernel_args,
-                repositories=row.repositories,
-                settings=row.settings,
-                node_url=node_url,
-            )
+            self._releases[row.name, node_url] = from_rows.release(row, node_url)
         return self._releases[row.name, node_url]
 
     def published(self, name: str) -> bool:
@@ -178,7 +166,7 @@ class Known:
     def networks(self) -> dict[str, NetworkFacts]:
         """Every network by name."""
         if self._networks is None:
-            self._networks = {row.name: _network(row) for row in self._session.scalars(select(Network))}
+            self._networks = {row.name: from_rows.network(row) for row in self._session.scalars(select(Network))}
         return self._networks
 
 
@@ -225,10 +213,6 @@ def unissued(settings: Settings) -> Urls:
 
 def _urls(node_url: str, config: str, callback: str) -> Urls:
     return Urls(node=node_url, answer=f"{node_url}/a/{config}", callback=f"{node_url}/c/{callback}")
-
-
-def _network(row: Network) -> NetworkFacts:
-    return NetworkFacts(row.name, row.cidr, row.gateway, row.dns, row.ntp, row.domain, row.vlan, row.dhcp_start)
 
 
 def _release_problems(session: Session, name: str | None) -> Iterable[FieldProblem]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from pxeapp.answers.patterns import DEBIAN_PACKAGE, PACKAGE, SERVICE
+from pxeapp.answers.patterns import PACKAGE, SERVICE, package
 from pxeapp.answers.variables.schema import Variable, declared
 from pxeapp.errors import FieldProblem, Invalid
 
@@ -272,7 +272,7 @@ def _families(
                 FieldProblem(f"{where}.{family}", "is not a family.", f"Use {', '.join(PACKAGE_FAMILIES)}.")
             )
             continue
-        known = DEBIAN_PACKAGE if pattern is PACKAGE and family != "el" else pattern
+        known = package(family) if pattern is PACKAGE else pattern
         values = _list(names, f"{where}.{family}", problems)
         bad = [each for each in values if not isinstance(each, str) or not known.fullmatch(each)]
         problems += [FieldProblem(f"{where}.{family}", f"{each!r} is not possible here.") for each in bad]

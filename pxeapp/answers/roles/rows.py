@@ -16,7 +16,7 @@ from pxeapp.answers import storage
 from pxeapp.answers.models import Role
 from pxeapp.answers.roles import catalogue
 from pxeapp.answers.roles.definition import PACKAGE_FAMILIES
-from pxeapp.answers.patterns import DEBIAN_PACKAGE, PACKAGE, SERVICE
+from pxeapp.answers.patterns import PACKAGE, SERVICE, package
 from pxeapp.errors import Conflict, FieldProblem, Invalid, NotFound
 from pxeapp.machines import sealed
 from pxeapp.machines.models import Machine
@@ -178,7 +178,7 @@ def _problems(said: Mapping[str, Any]) -> list[FieldProblem]:
             elif not isinstance(names, list):
                 found.append(FieldProblem(where, "is not a list."))
             else:
-                fitting = DEBIAN_PACKAGE if field == "packages" and family != "el" else pattern
+                fitting = package(family) if pattern is PACKAGE else pattern
                 bad = [name for name in names if not isinstance(name, str) or not fitting.fullmatch(name)]
                 found += [FieldProblem(where, f"{name!r} is not possible here.") for name in bad]
     return found
